@@ -1,0 +1,287 @@
+//! The commands: what each takes, and what it prints.
+
+mod demo;
+mod simulate;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use tokio::net::TcpListener;
+
+use crate::clock;
+use crate::config::{Config, Flags, LogSettings};
+use crate::run::{self, IngestSummary, Ingested};
+use crate::source::file;
+use crate::store::{Location, Store, verify};
+
+/// Turns an Auth0 tenant's log stream into numbers people act on.
+#[derive(Parser)]
+#[command(name = "ghostlight", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole thing on a simulated tenant's day, in under a minute.
+    Demo(demo::DemoArgs),
+    /// Reads log files into Parquet. Reading the same files again changes nothing.
+    Ingest(IngestArgs),
+    /// Takes Auth0's webhook or a Kafka topic and writes Parquet until it is stopped.
+    Run(RunArgs),
+    /// Proves an output directory: nothing lost, nothing twice, nothing altered.
+    Verify(VerifyArgs),
+    /// Writes a synthetic tenant's log events, the same for the same seed.
+    Simulate(simulate::SimulateArgs),
+    /// Prints the settings in effect and what they cost.
+    CheckConfig(CheckConfigArgs),
+}
+
+#[derive(Args)]
+struct IngestArgs {
+    /// Files (plain, gzip or zstd), folders, globs, or - for standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<String>,
+    /// Where to write: a folder or s3://bucket/prefix [default: ./ghostlight-data/out]
+    #[arg(long, value_name = "DIR")]
+    out: Option<String>,
+    /// The tenant of all events, whatever they say themselves.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// Settings (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read a file that was rewritten in place as a new one.
+    #[arg(long)]
+    as_new: bool,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Settings (TOML); without any, the webhook is at http://127.0.0.1:7070/v1/logs.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Kafka brokers to consume from, separated by commas.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// The topic to consume; may be given several times.
+    #[arg(long = "topic", value_name = "T")]
+    topics: Vec<String>,
+    /// The consumer group [default: ghostlight]
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Where to write: a folder or s3://bucket/prefix [default: ./ghostlight-data/out]
+    #[arg(long, value_name = "DIR")]
+    out: Option<String>,
+}
+
+#[derive(Args)]
+struct VerifyArgs {
+    /// A folder or s3://bucket/prefix that ghostlight wrote.
+    #[arg(value_name = "DIR")]
+    location: String,
+}
+
+#[derive(Args)]
+struct CheckConfigArgs {
+    /// Settings (TOML).
+    #[arg(value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Demo(args) => demo::demo(&args),
+        Command::Ingest(args) => ingest(args),
+        Command::Run(args) => serve(args),
+        Command::Verify(args) => verify(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
+        Command::CheckConfig(args) => check_config(&args),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the async runtime")
+}
+
+/// Logs go to standard error; `RUST_LOG` goes before the settings.
+fn start_logging(settings: &LogSettings) {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.level.clone());
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if settings.json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+    };
+    if started.is_err() {
+        tracing::debug!("logging was started before");
+    }
+}
+
+fn check_config(args: &CheckConfigArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::load(Some(&args.config), &Flags::default())?;
+    println!("{}", config.describe());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let flags = Flags { out: args.out, tenant: None, kafka: args.kafka, topics: args.topics, group: args.group };
+    let config = Config::load(args.config.as_deref(), &flags)?;
+    start_logging(&config.log);
+    runtime()?.block_on(async {
+        let listener = TcpListener::bind(config.http.listen).await.with_context(|| {
+            format!("listening on {} (http.listen); is another ghostlight running?", config.http.listen)
+        })?;
+        run::serve(&config, listener, stop_signal()?).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Ends at the first Ctrl-C or SIGTERM; a second one ends the process at once.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        tokio::spawn(async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            eprintln!(
+                "stopped at once; what is not committed is still where it came from, and the next run goes on from there"
+            );
+            std::process::exit(130);
+        });
+    })
+}
+
+fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let location = Location::parse(&args.location)?;
+    let store = Store::open_existing(&location)?;
+    let report = runtime()?.block_on(verify::verify(&store))?;
+    for problem in &report.problems {
+        println!("wrong    {problem}");
+    }
+    for note in &report.notes {
+        println!("note     {note}");
+    }
+    if report.entries == 0 && report.problems.is_empty() {
+        bail!("{location}: no ledger, so nothing ghostlight wrote");
+    }
+    let sum = &report.accounting;
+    println!(
+        "checked  {} partitions, {} commits, {} files\nrecords  {} = {} read + {} rejected\nevents   {} = {} counted + {} \
+         duplicates + {} ignored",
+        report.partitions,
+        report.entries,
+        report.files,
+        sum.records,
+        sum.read,
+        sum.rejected,
+        sum.events,
+        sum.counted,
+        sum.duplicates,
+        sum.ignored
+    );
+    if report.problems.is_empty() {
+        println!("verified nothing lost, nothing twice, nothing altered");
+        Ok(ExitCode::SUCCESS)
+    } else {
+        println!("FAILED   {} problems", report.problems.len());
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
+    let flags = Flags { out: args.out, tenant: args.tenant, ..Flags::default() };
+    let config = Config::load(args.config.as_deref(), &flags)?;
+    // The summary says what matters; what is committed when is for who asks.
+    let level = if config.log.level == "info" { "warn" } else { &config.log.level };
+    start_logging(&LogSettings { level: level.to_owned(), json: config.log.json });
+    let inputs = file::inputs(&args.inputs)?;
+    let total = run::total_bytes(&inputs);
+    let runtime = runtime()?;
+    let read = Arc::new(AtomicU64::new(0));
+    let progress = show_progress(&read, total);
+    let began = clock::monotonic();
+    let summary = run::ingest(runtime.handle(), &config, inputs, args.as_new, &read);
+    progress.finish_and_clear();
+    let summary = summary?;
+    print_summary(&summary, &config.out, began.elapsed());
+    Ok(if summary.failures().next().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A bar on a terminal, nothing elsewhere. Compressed content is longer than its file, so the bar may fill early.
+fn show_progress(read: &Arc<AtomicU64>, total: Option<u64>) -> indicatif::ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let (bar, template) = match total {
+        Some(total) => {
+            (indicatif::ProgressBar::new(total), "{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left")
+        }
+        None => (indicatif::ProgressBar::new_spinner(), "{spinner} {bytes}  {bytes_per_sec}"),
+    };
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    let (shown, read) = (bar.downgrade(), read.clone());
+    std::thread::spawn(move || {
+        while let Some(bar) = shown.upgrade().filter(|bar| !bar.is_finished()) {
+            bar.set_position(read.load(Ordering::Relaxed));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    bar
+}
+
+fn print_summary(summary: &IngestSummary, out: &Location, took: Duration) {
+    for (input, ingested) in &summary.inputs {
+        let name = input.name();
+        let tail = |unfinished: &Option<(u64, usize)>| {
+            if let Some((at, length)) = unfinished {
+                println!(
+                    "note        {name} ends in the middle of a record: the {length} bytes from byte {at} on are left for \
+                     when it has grown"
+                );
+            }
+        };
+        match ingested {
+            Ingested::Read { unfinished, .. } => tail(unfinished),
+            Ingested::NothingNew { unfinished: None } => {
+                println!("unchanged   {name}: everything in it was read before");
+            }
+            Ingested::NothingNew { unfinished } => tail(unfinished),
+            Ingested::Empty => println!("empty       {name}"),
+            Ingested::Failed(error) => eprintln!("error: {}", run::error_chain(error)),
+        }
+    }
+    let sum = &summary.accounting;
+    let megabytes = summary.bytes as f64 / 1e6;
+    let seconds = took.as_secs_f64().max(1e-9);
+    println!("records     {} ({} read, {} rejected)", sum.records, sum.read, sum.rejected);
+    println!(
+        "events      {} ({} counted, {} duplicates, {} ignored)",
+        sum.events, sum.counted, sum.duplicates, sum.ignored
+    );
+    println!(
+        "written     {} window rows in {} files, {} commits, to {out}",
+        summary.rows, summary.files, summary.commits
+    );
+    println!("read        {megabytes:.1} MB in {seconds:.2} s: {:.0} MB/s", megabytes / seconds);
+    if sum.dead_letters > 0 {
+        println!("rejected    see the dataset dead_letters: each with its reason, byte for byte");
+    }
+}

@@ -1,0 +1,585 @@
+//! Bytes to events: one record in, any number of [`LogEvent`]s and, where something could not be understood, a reason out.
+//!
+//! Never panics on any bytes. Buffers are kept between records; an event's strings are copied once, into one arena a
+//! chunk. Where a key occurs twice in an object the last one wins, as in `JSON.parse`.
+
+use std::ops::Range;
+
+use simd_json::{Buffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::envelope::{Content, Value, unwrap};
+use super::{EventTime, EventType, LogEvent, UNKNOWN_TENANT, catalogue};
+
+/// When a record reached us.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadTime {
+    /// When the record arrived, if that is part of the record itself, and so the same however often it is read.
+    pub arrived: Option<EventTime>,
+    /// The time now: only asked whether a date can be true.
+    pub now: EventTime,
+}
+
+/// A piece of a record that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Which bytes of the record: the whole of it, or one line.
+    pub bytes: Range<usize>,
+    pub reason: String,
+}
+
+/// The events of any number of records, in order.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    text: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    kind: &'static EventType,
+    at: EventTime,
+    lateness_ms: i64,
+    identity: u64,
+    /// Where the row's text begins, and where each field ends from there.
+    start: usize,
+    ends: [u32; FIELDS],
+}
+
+const FIELDS: usize = 14;
+
+impl Decoded {
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.rows.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub fn events(&self) -> impl Iterator<Item = LogEvent<'_>> {
+        self.rows.iter().map(|row| {
+            let mut begin = row.start;
+            let mut ends = row.ends.iter();
+            let mut next = || {
+                let end = row.start + ends.next().map_or(0, |end| *end as usize);
+                let text = self.text.get(begin..end).unwrap_or_default();
+                begin = end;
+                text
+            };
+            LogEvent {
+                kind: row.kind,
+                at: row.at,
+                lateness_ms: row.lateness_ms,
+                identity: row.identity,
+                type_code: next(),
+                log_id: next(),
+                tenant: next(),
+                organization_id: next(),
+                organization_name: next(),
+                connection: next(),
+                strategy: next(),
+                client_id: next(),
+                client_name: next(),
+                user_id: next(),
+                ip: next(),
+                user_agent: next(),
+                audience: next(),
+                scope: next(),
+            }
+        })
+    }
+}
+
+/// Reads records. Keeps its buffers; one per thread.
+pub struct Decoder {
+    /// The tenant the source is set to, which goes before anything an event says.
+    tenant: Option<String>,
+    buffers: Buffers,
+    tape: Vec<Node<'static>>,
+    input: Vec<u8>,
+    /// For JSON inside JSON strings.
+    nested: Option<Box<Decoder>>,
+}
+
+/// JSON in a string in JSON in a string: deeper than any bridge goes.
+const NESTED_MAX: u32 = 3;
+
+impl Decoder {
+    pub fn new(tenant: Option<String>) -> Self {
+        Self { tenant, buffers: Buffers::new(4096), tape: Vec::new(), input: Vec::new(), nested: None }
+    }
+
+    /// Reads one record: a JSON value, or lines of them. Events are appended to `out`; what cannot be understood is
+    /// given to `refuse`. A record with nothing in it but white space is understood and holds nothing.
+    pub fn decode(&mut self, record: &[u8], read: ReadTime, out: &mut Decoded, refuse: &mut dyn FnMut(Reject)) {
+        let body = after_byte_order_mark(record);
+        let mut rejects = Vec::new();
+        let before = out.len();
+        if !holds_lines(&record[body..]) {
+            self.decode_value(record, body..record.len(), read, out, &mut |reject| rejects.push(reject));
+            if rejects.is_empty() || out.len() > before || !record.trim_ascii().contains(&b'\n') {
+                return rejects.into_iter().for_each(refuse);
+            }
+        }
+        // Lines; or what looked like one value and is none: then a broken first line must not take the others with it.
+        let mut by_line = Vec::new();
+        let mut at = body;
+        while at < record.len() {
+            let end = memchr::memchr(b'\n', &record[at..]).map_or(record.len(), |length| at + length);
+            self.decode_value(record, at..end, read, out, &mut |reject| by_line.push(reject));
+            at = end + 1;
+        }
+        let one_value_after_all = !rejects.is_empty() && out.len() == before;
+        (if one_value_after_all { rejects } else { by_line }).into_iter().for_each(refuse);
+    }
+
+    /// [`decode`](Self::decode) for a record that is known to be one line.
+    pub fn decode_line(&mut self, line: &[u8], read: ReadTime, out: &mut Decoded, refuse: &mut dyn FnMut(Reject)) {
+        self.decode_value(line, after_byte_order_mark(line)..line.len(), read, out, refuse);
+    }
+
+    fn decode_value(
+        &mut self,
+        record: &[u8],
+        range: Range<usize>,
+        read: ReadTime,
+        out: &mut Decoded,
+        refuse: &mut dyn FnMut(Reject),
+    ) {
+        let value = &record[range.clone()];
+        if value.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        if let Err(reason) = self.decode_json(value, "", NESTED_MAX, read, out) {
+            refuse(Reject { bytes: range, reason });
+        }
+    }
+
+    /// One JSON value. Events that are good are kept even if others in the same value are not.
+    fn decode_json(
+        &mut self,
+        json: &[u8],
+        outer_id: &str,
+        nested_left: u32,
+        read: ReadTime,
+        out: &mut Decoded,
+    ) -> Result<(), String> {
+        self.input.clear();
+        self.input.extend_from_slice(json);
+        self.input.resize(json.len() + INPUT_PADDING, 0);
+        let mut tape = Tape(std::mem::take(&mut self.tape)).reset();
+        let mut problems = Problems::default();
+        match fill_tape_padded(&mut self.input, json.len(), &mut self.buffers, &mut tape) {
+            Ok(()) => {
+                let tenant = self.tenant.as_deref();
+                let nested = &mut self.nested;
+                // Both closures report problems, one after the other, never at once.
+                let found = std::cell::RefCell::new(&mut problems);
+                unwrap(
+                    Value::root(&tape.0),
+                    &mut |content, envelope_id| {
+                        let outer_id = if envelope_id.is_empty() { outer_id } else { envelope_id };
+                        let result = match content {
+                            Content::Event(event) => push_event(event, outer_id, tenant, read, out),
+                            Content::Nested(_) if nested_left == 0 => Err("JSON in strings nested too deep".to_owned()),
+                            Content::Nested(text) => nested
+                                .get_or_insert_with(|| Box::new(Decoder::new(tenant.map(str::to_owned))))
+                                .decode_json(text.trim().as_bytes(), outer_id, nested_left - 1, read, out)
+                                .map_err(|reason| format!("in the JSON string of an envelope: {reason}")),
+                        };
+                        found.borrow_mut().note(result);
+                    },
+                    &mut |reason| found.borrow_mut().note(Err(reason)),
+                );
+            }
+            Err(error) => problems.note(Err(describe_json_error(json, &error))),
+        }
+        self.tape = tape.reset().0;
+        problems.into_result()
+    }
+}
+
+/// What is wrong with the parts of one JSON value. Keeps the first few reasons and counts the rest.
+#[derive(Default)]
+struct Problems {
+    parts: usize,
+    wrong: usize,
+    reasons: Vec<String>,
+}
+
+impl Problems {
+    fn note(&mut self, result: Result<(), String>) {
+        self.parts += 1;
+        if let Err(reason) = result {
+            self.wrong += 1;
+            if self.reasons.len() < 3 {
+                self.reasons.push(if self.parts > 1 { format!("part {}: {reason}", self.parts) } else { reason });
+            }
+        }
+    }
+
+    fn into_result(self) -> Result<(), String> {
+        match self.wrong {
+            0 => Ok(()),
+            1 if self.parts == 1 => Err(self.reasons.join("; ")),
+            wrong => Err(format!("{wrong} of {} parts: {}", self.parts, self.reasons.join("; "))),
+        }
+    }
+}
+
+fn after_byte_order_mark(record: &[u8]) -> usize {
+    if record.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }
+}
+
+/// Whether a record holds several values, one a line. What may stand on either side of a line break inside one JSON
+/// value is known, so the first one tells; a broken line then costs only itself.
+fn holds_lines(record: &[u8]) -> bool {
+    let Some(end) = memchr::memchr(b'\n', record) else { return false };
+    let next = record[end..].trim_ascii_start();
+    let Some(next_byte) = next.first() else { return false };
+    match record[..end].trim_ascii_end().last() {
+        None => holds_lines(next),
+        Some(b'[' | b'{' | b',' | b':') => false,
+        Some(b'}' | b']') => !matches!(next_byte, b',' | b']' | b'}'),
+        Some(_) => matches!(next_byte, b'{' | b'['),
+    }
+}
+
+fn describe_json_error(json: &[u8], error: &simd_json::Error) -> String {
+    if let Err(utf8) = std::str::from_utf8(json) {
+        return format!("not JSON: invalid UTF-8 at byte {}", utf8.valid_up_to());
+    }
+    let text = error.to_string();
+    format!("not JSON: {text}")
+}
+
+/// The fields of one event as they came.
+#[derive(Default)]
+struct Fields<'t, 'i> {
+    type_code: &'i str,
+    log_id: &'i str,
+    id: &'i str,
+    underscore_id: &'i str,
+    date: Option<Value<'t, 'i>>,
+    tenant_name: &'i str,
+    hostname: &'i str,
+    organization_id: &'i str,
+    organization_name: &'i str,
+    connection: &'i str,
+    strategy: &'i str,
+    client_id: &'i str,
+    client_name: &'i str,
+    user_id: &'i str,
+    ip: &'i str,
+    user_agent: &'i str,
+    audience: Option<Value<'t, 'i>>,
+    scope: Option<Value<'t, 'i>>,
+}
+
+fn push_event<'i>(
+    event: Value<'_, 'i>,
+    outer_id: &str,
+    tenant: Option<&str>,
+    read: ReadTime,
+    out: &mut Decoded,
+) -> Result<(), String> {
+    let mut fields = Fields::default();
+    for (key, value) in event.fields() {
+        // A value of another type than the schema's (null above all) is an absent one.
+        let text = || value.as_str().unwrap_or_default();
+        match key {
+            "type" => fields.type_code = text(),
+            "log_id" => fields.log_id = text(),
+            "_id" => fields.underscore_id = text(),
+            "id" => fields.id = text(),
+            "date" => fields.date = Some(value),
+            "tenant_name" => fields.tenant_name = text(),
+            "hostname" => fields.hostname = text(),
+            "organization_id" => fields.organization_id = text(),
+            "organization_name" => fields.organization_name = text(),
+            "connection" => fields.connection = text(),
+            "strategy" => fields.strategy = text(),
+            "client_id" => fields.client_id = text(),
+            "client_name" => fields.client_name = text(),
+            "user_id" => fields.user_id = text(),
+            "ip" => fields.ip = text(),
+            "user_agent" => fields.user_agent = text(),
+            "audience" => fields.audience = Some(value),
+            "scope" => fields.scope = Some(value),
+            _ => {}
+        }
+    }
+    let log_id = [fields.log_id, outer_id, fields.underscore_id, fields.id]
+        .into_iter()
+        .find(|id| !id.is_empty())
+        .unwrap_or_default();
+    let ingested = EventTime::from_log_id(log_id);
+    let at = event_time(fields.date, ingested, read)?;
+    let arrived = read.arrived.or(ingested).unwrap_or(at);
+
+    let start = out.text.len();
+    let mut ends = [0_u32; FIELDS];
+    let mut field = 0;
+    let mut close = |text: &String| {
+        ends[field] = (text.len() - start) as u32;
+        field += 1;
+    };
+    let text = &mut out.text;
+    for value in [
+        fields.type_code,
+        log_id,
+        tenant.unwrap_or_else(|| tenant_of(fields.tenant_name, fields.hostname)),
+        fields.organization_id,
+        fields.organization_name,
+        fields.connection,
+        fields.strategy,
+        fields.client_id,
+        fields.client_name,
+        fields.user_id,
+        fields.ip,
+        fields.user_agent,
+    ] {
+        text.push_str(value);
+        close(text);
+    }
+    push_set(text, fields.audience, false);
+    close(text);
+    push_set(text, fields.scope, true);
+    close(text);
+
+    let identity = if log_id.is_empty() {
+        let mut hash = Xxh3::new();
+        hash.update(&at.ms().to_le_bytes());
+        ends.iter().for_each(|end| hash.update(&end.to_le_bytes()));
+        hash.update(&text.as_bytes()[start..]);
+        hash.digest()
+    } else {
+        xxh3_64(log_id.as_bytes())
+    };
+    out.rows.push(Row {
+        kind: catalogue::lookup(fields.type_code),
+        at,
+        lateness_ms: arrived.since_ms(at).max(0),
+        identity,
+        start,
+        ends,
+    });
+    Ok(())
+}
+
+/// The event's time: its `date`, unless that is missing or absurd (far from the time in `log_id` *and* from when it was
+/// read); then the time in `log_id`.
+fn event_time(date: Option<Value<'_, '_>>, ingested: Option<EventTime>, read: ReadTime) -> Result<EventTime, String> {
+    let now = read.arrived.unwrap_or(read.now);
+    let ingested = ingested.filter(|time| time.is_plausible(now));
+    let dated = date.filter(|value| !value.is_null()).map(|value| (value, read_date(value)));
+    if let Some((_, Some(at))) = dated {
+        let absurd = match ingested {
+            Some(ingested) => at.is_far_from(ingested) && at.is_far_from(now),
+            None => !at.is_plausible(now),
+        };
+        if !absurd {
+            return Ok(at);
+        }
+    }
+    ingested.ok_or_else(|| match dated {
+        None => "no `date`, and no time in `log_id`".to_owned(),
+        Some((value, None)) => match value.as_str() {
+            Some(text) => format!("`date` is {text:?}, expected ISO 8601 such as \"2026-11-23T12:00:00.000Z\""),
+            None => format!("`date` is {}, expected an ISO 8601 string", value.describe()),
+        },
+        Some((_, Some(at))) => format!("`date` {at} cannot be true, and `log_id` holds no time"),
+    })
+}
+
+/// A string; or, since the Management API's definition allows an object, what databases make of dates: `{"$date": …}`,
+/// and a number of milliseconds.
+fn read_date(value: Value<'_, '_>) -> Option<EventTime> {
+    if let Some(text) = value.as_str() {
+        return EventTime::parse(text.trim());
+    }
+    if let Some(number) = value.as_i64() {
+        return Some(EventTime::from_ms(number));
+    }
+    value.fields().find(|(key, _)| matches!(*key, "$date" | "date" | "$numberLong")).and_then(|(_, inner)| {
+        let number = inner.as_str().and_then(|text| text.parse().ok()).map(EventTime::from_ms);
+        number.or_else(|| read_date(inner))
+    })
+}
+
+/// The tenant an event names: `tenant_name`, else the first label of an Auth0 host name (a custom domain names none).
+fn tenant_of<'i>(tenant_name: &'i str, hostname: &'i str) -> &'i str {
+    if !tenant_name.is_empty() {
+        return tenant_name;
+    }
+    match hostname.strip_suffix(".auth0.com").and_then(|host| host.split('.').next()) {
+        Some(label) if !label.is_empty() => label,
+        _ => UNKNOWN_TENANT,
+    }
+}
+
+/// Appends a string or an array of strings as a set: sorted, without repetition, joined by one space. Scopes are also
+/// split at white space; an audience is one URI.
+fn push_set(text: &mut String, value: Option<Value<'_, '_>>, split: bool) {
+    let Some(value) = value else { return };
+    if let Some(single) = value.as_str() {
+        let single = single.trim();
+        if !split || is_sorted_set(single) {
+            text.push_str(single);
+            return;
+        }
+    }
+    let mut items: Vec<&str> = Vec::new();
+    for item in value.as_str().into_iter().chain(value.elements().filter_map(Value::as_str)) {
+        if split {
+            items.extend(item.split_whitespace());
+        } else if !item.trim().is_empty() {
+            items.push(item.trim());
+        }
+    }
+    items.sort_unstable();
+    items.dedup();
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            text.push(' ');
+        }
+        text.push_str(item);
+    }
+}
+
+/// Whether `scope` is already written as [`push_set`] would write it.
+fn is_sorted_set(scope: &str) -> bool {
+    let mut last = "";
+    scope.is_empty()
+        || scope.split(' ').all(|item| {
+            let ok = item > last && !item.contains(char::is_whitespace);
+            last = item;
+            ok
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(record: &[u8]) -> (Decoded, Vec<Reject>) {
+        let read = ReadTime { arrived: None, now: EventTime::from_ms(1_795_435_200_000) };
+        let (mut decoded, mut rejects) = (Decoded::default(), Vec::new());
+        Decoder::new(None).decode(record, read, &mut decoded, &mut |reject| rejects.push(reject));
+        (decoded, rejects)
+    }
+
+    fn only(record: &str) -> (Decoded, String) {
+        let (decoded, rejects) = decode(record.as_bytes());
+        let reasons = rejects.into_iter().map(|reject| reject.reason).collect::<Vec<_>>().join("|");
+        (decoded, reasons)
+    }
+
+    const ID: &str = "90020241024190617517000000000000001223372036854775807123";
+
+    #[test]
+    fn a_broken_line_costs_only_itself() {
+        let good = format!(r#"{{"type":"s","log_id":"{ID}"}}"#);
+        for body in [
+            format!("{good}\ngarbage\n{good}\n"),
+            format!("garbage\n{good}\n{good}"),
+            format!("\n\n{good}\r\n{{\"type\":\"s\", \"log_id\r\n{good}\n"),
+            format!("{{\"type\":\"s\",\"log_id\":\"1\n{good}\n{good}\n"),
+            format!("{good}\n}}{{\"type\":\"s\"}}\n{good}\n"),
+            format!("{{\"type\":\"s\",\n{good}\n{good}\n"),
+        ] {
+            let (decoded, rejects) = decode(body.as_bytes());
+            assert_eq!((decoded.len(), rejects.len()), (2, 1), "{body}: {rejects:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_value_over_several_lines_is_one_dead_letter() {
+        let body = b"{\n  \"type\": \"s\",\n  \"log_id\": \n}\n";
+        let (decoded, rejects) = decode(body);
+        assert_eq!((decoded.len(), rejects.len()), (0, 1), "{rejects:?}");
+        assert_eq!(rejects[0].bytes, 0..body.len());
+    }
+
+    #[test]
+    fn a_pretty_printed_value_is_one_value() {
+        let body = format!(
+            "[\n  {{\n    \"type\": \"s\",\n    \"log_id\": \"{ID}\"\n  }},\n  {{\"type\":\"s\",\"log_id\":\"{ID}\"}}\n]\n"
+        );
+        let (decoded, rejects) = decode(body.as_bytes());
+        assert_eq!((decoded.len(), rejects.len()), (2, 0), "{rejects:?}");
+    }
+
+    #[test]
+    fn scope_and_audience_are_sets_however_written() {
+        let of = |fields: &str| {
+            let (decoded, reasons) = only(&format!(r#"{{"type":"seccft","log_id":"{ID}"{fields}}}"#));
+            assert_eq!(reasons, "");
+            let event = decoded.events().next().map(|event| (event.scope.to_owned(), event.audience.to_owned()));
+            event.expect("one event")
+        };
+        assert_eq!(of("").0, "");
+        assert_eq!(of(r#","scope":null,"audience":null"#), (String::new(), String::new()));
+        for scope in [r#""b a  b""#, r#"["b","a"]"#, r#"["a b"]"#, r#""a b""#] {
+            assert_eq!(of(&format!(r#","scope":{scope}"#)).0, "a b");
+        }
+        assert_eq!(of(r#","audience":["https://b/","https://a/"]"#).1, "https://a/ https://b/");
+        assert_eq!(of(r#","audience":"https://a/""#).1, "https://a/");
+    }
+
+    #[test]
+    fn an_absurd_date_yields_to_the_time_in_log_id() {
+        let at = |date: &str, id: &str| {
+            let (decoded, reasons) = only(&format!(r#"{{"type":"s","date":{date},"log_id":"{id}"}}"#));
+            decoded.events().next().map(|event| event.at.to_string()).ok_or(reasons)
+        };
+        let ingest = "2024-10-24T19:06:17.517Z";
+        assert_eq!(at(r#""2024-10-24T19:06:10.000Z""#, ID).as_deref(), Ok("2024-10-24T19:06:10.000Z"));
+        assert_eq!(at(r#""1970-01-01T00:00:00.000Z""#, ID).as_deref(), Ok(ingest));
+        assert_eq!(at("null", ID).as_deref(), Ok(ingest));
+        assert_eq!(at(r#"{"$date":"2024-10-24T19:00:00Z"}"#, ID).as_deref(), Ok("2024-10-24T19:00:00.000Z"));
+        assert_eq!(at(r#""2018-08-24T11:48:16.111Z""#, "123456789").as_deref(), Ok("2018-08-24T11:48:16.111Z"));
+        assert!(at(r#""2099-01-01T00:00:00Z""#, "1").is_err_and(|reason| reason.contains("cannot be true")));
+        assert!(at(r#""soon""#, "1").is_err_and(|reason| reason.contains("soon") && reason.contains("ISO 8601")));
+    }
+
+    #[test]
+    fn the_tenant_comes_from_the_event_unless_set() {
+        let tenant = |fields: &str, set: Option<&str>| {
+            let read = ReadTime { arrived: None, now: EventTime::from_ms(1_795_435_200_000) };
+            let mut decoded = Decoded::default();
+            let record = format!(r#"{{"type":"s","log_id":"{ID}"{fields}}}"#);
+            Decoder::new(set.map(str::to_owned)).decode(record.as_bytes(), read, &mut decoded, &mut |_| {});
+            decoded.events().next().map(|event| event.tenant.to_owned()).unwrap_or_default()
+        };
+        assert_eq!(tenant(r#","hostname":"acme.eu.auth0.com""#, None), "acme");
+        assert_eq!(tenant(r#","hostname":"login.acme.com""#, None), "unknown");
+        assert_eq!(tenant(r#","tenant_name":"acme","hostname":"other.auth0.com""#, None), "acme");
+        assert_eq!(tenant(r#","tenant_name":"acme""#, Some("mine")), "mine");
+    }
+
+    #[test]
+    fn reasons_name_what_is_wrong() {
+        assert!(only("not json").1.starts_with("not JSON"));
+        assert!(only("42").1.contains("found a number"));
+        assert!(only("{}").1.contains("no `type`"));
+        let (_, rejects) = decode(b"{\"type\":\"\xff\"}");
+        assert!(rejects[0].reason.contains("invalid UTF-8 at byte 9"), "{rejects:?}");
+        let mixed = format!(r#"[{{"type":"s","log_id":"{ID}"}},{{"log_id":"2"}},7]"#);
+        let (decoded, reason) = only(&mixed);
+        assert_eq!(decoded.len(), 1);
+        assert!(reason.starts_with("2 of 3 parts: part 2: "), "{reason}");
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_wins() {
+        let (decoded, _) = only(&format!(r#"{{"type":"f","type":"s","log_id":"{ID}"}}"#));
+        assert_eq!(decoded.events().next().map(|event| event.kind.code), Some("s"));
+    }
+}

@@ -1,0 +1,242 @@
+//! Event time: milliseconds since the epoch, UTC, and the tumbling windows over it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// When something happened, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventTime(i64);
+
+const MS_PER_DAY: i64 = 86_400_000;
+
+impl EventTime {
+    pub const fn from_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    pub const fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds from `earlier` to `self`; negative if `earlier` is later.
+    pub const fn since_ms(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The UTC day, for `date=YYYY-MM-DD` folders.
+    pub fn date(self) -> String {
+        let (year, month, day) = civil_from_days(self.0.div_euclid(MS_PER_DAY));
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    /// Reads ISO 8601 in the forms that occur: `T` or a space between date and time, any number of fractional digits
+    /// (kept to the millisecond), `Z`, an offset, or nothing (UTC).
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() < 19 || bytes[4] != b'-' || bytes[7] != b'-' || bytes[13] != b':' || bytes[16] != b':' {
+            return None;
+        }
+        if !matches!(bytes[10], b'T' | b't' | b' ') {
+            return None;
+        }
+        let base = civil_ms(
+            digits(&bytes[0..4])?,
+            digits(&bytes[5..7])?,
+            digits(&bytes[8..10])?,
+            digits(&bytes[11..13])?,
+            digits(&bytes[14..16])?,
+            digits(&bytes[17..19])?,
+        )?;
+        let mut rest = &bytes[19..];
+        let mut ms = 0;
+        if let [b'.' | b',', fraction @ ..] = rest {
+            let length = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+            if length == 0 {
+                return None;
+            }
+            ms = digits(&fraction[..length.min(3)])? * 10_i64.pow(3 - length.min(3) as u32);
+            rest = &fraction[length..];
+        }
+        let offset_minutes = match rest {
+            [] | b"Z" | b"z" => 0,
+            [sign @ (b'+' | b'-'), h1, h2, m @ ..] => {
+                let minutes = match m {
+                    [] => 0,
+                    [b':', m1, m2] | [m1, m2] => digits(&[*m1, *m2])?,
+                    _ => return None,
+                };
+                let total = digits(&[*h1, *h2])? * 60 + minutes;
+                if *sign == b'+' { total } else { -total }
+            }
+            _ => return None,
+        };
+        Some(Self(base + ms - offset_minutes * 60_000))
+    }
+
+    /// The ingest time inside a `log_id` of the layout seen since about 2019: three digits, `YYYYMMDDhhmmssSSS`, a
+    /// tail of digits. Empirical, not documented by Auth0, so every other layout gives `None`.
+    pub fn from_log_id(log_id: &str) -> Option<Self> {
+        let bytes = log_id.as_bytes();
+        if bytes.len() < 40 || !bytes[..20].iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let base = civil_ms(
+            digits(&bytes[3..7])?,
+            digits(&bytes[7..9])?,
+            digits(&bytes[9..11])?,
+            digits(&bytes[11..13])?,
+            digits(&bytes[13..15])?,
+            digits(&bytes[15..17])?,
+        )?;
+        Some(Self(base + digits(&bytes[17..20])?))
+    }
+
+    /// Whether an Auth0 event can have this time, read at `now`: not before Auth0 existed, at most two days ahead
+    /// (clocks differ, and time zones are sometimes written as if they were UTC).
+    pub fn is_plausible(self, now: EventTime) -> bool {
+        const AUTH0_FOUNDED_2013: i64 = 1_356_998_400_000;
+        self.0 >= AUTH0_FOUNDED_2013 && self.0 <= now.0.saturating_add(2 * MS_PER_DAY)
+    }
+
+    /// Whether two times are further apart than Auth0 keeps logs (30 days), so that one of them must be wrong.
+    pub fn is_far_from(self, other: EventTime) -> bool {
+        self.0.abs_diff(other.0) > 35 * MS_PER_DAY as u64
+    }
+}
+
+impl fmt::Display for EventTime {
+    /// `2026-11-23T12:00:00.000Z`, as Auth0 writes dates.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_day = self.0.rem_euclid(MS_PER_DAY);
+        let (hours, minutes) = (in_day / 3_600_000, in_day / 60_000 % 60);
+        let (seconds, ms) = (in_day / 1000 % 60, in_day % 1000);
+        write!(f, "{}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z", self.date())
+    }
+}
+
+/// The length of a tumbling window: whole seconds, a divisor of a day, so that windows align to UTC days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WindowLength(u32);
+
+impl WindowLength {
+    pub const HOUR: Self = Self(3600);
+    pub const FIVE_MINUTES: Self = Self(300);
+
+    /// `None` unless `length` is whole seconds and divides a day evenly.
+    pub fn new(length: Duration) -> Option<Self> {
+        let seconds = u32::try_from(length.as_secs()).ok()?;
+        let divides = length.subsec_nanos() == 0 && seconds > 0 && 86_400 % seconds == 0;
+        divides.then_some(Self(seconds))
+    }
+
+    pub fn seconds(self) -> u32 {
+        self.0
+    }
+
+    /// The start of the window `at` falls in.
+    pub fn start(self, at: EventTime) -> EventTime {
+        let length_ms = i64::from(self.0) * 1000;
+        EventTime(at.0.div_euclid(length_ms) * length_ms)
+    }
+}
+
+fn digits(bytes: &[u8]) -> Option<i64> {
+    bytes.iter().try_fold(0_i64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
+}
+
+fn civil_ms(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> Option<i64> {
+    const DAYS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let month_days = DAYS[(month - 1) as usize] + i64::from(month == 2 && leap);
+    if !(1..=month_days).contains(&day) {
+        return None;
+    }
+    Some(days_from_civil(year, month, day) * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1000)
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
+/// algorithms").
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_in_every_form_that_occurs() {
+        let expected = EventTime::from_ms(1_729_796_777_460);
+        for text in [
+            "2024-10-24T19:06:17.460Z",
+            "2024-10-24 19:06:17.460000000",
+            "2024-10-24T19:06:17.46",
+            "2024-10-24T21:06:17.460+02:00",
+            "2024-10-24T14:06:17.460-0500",
+        ] {
+            assert_eq!(EventTime::parse(text), Some(expected), "{text}");
+        }
+        assert_eq!(expected.to_string(), "2024-10-24T19:06:17.460Z");
+        for text in [
+            "",
+            "2024-10-24",
+            "2024-13-01T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2024-10-24T25:00:00Z",
+            "yesterday, at noon!",
+        ] {
+            assert_eq!(EventTime::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_agree_with_jiff_over_two_centuries() {
+        for day in (-25_000..50_000).step_by(13) {
+            let at = EventTime::from_ms(day * MS_PER_DAY + 12_345_678);
+            let jiff = jiff::Timestamp::from_millisecond(at.ms()).expect("in range");
+            assert_eq!(at.to_string(), format!("{jiff:.3}"));
+            assert_eq!(EventTime::parse(&at.to_string()), Some(at));
+        }
+    }
+
+    #[test]
+    fn log_id_carries_its_ingest_time() {
+        let log_id = "90020241024190617517000000000000001223372036854775807123";
+        assert_eq!(
+            EventTime::from_log_id(log_id).map(|at| at.to_string()).as_deref(),
+            Some("2024-10-24T19:06:17.517Z")
+        );
+        assert_eq!(EventTime::from_log_id("123456789"), None);
+        assert_eq!(
+            EventTime::from_log_id("9002024102419061751700000000000000é223372036854775807"),
+            EventTime::from_log_id(log_id)
+        );
+    }
+
+    #[test]
+    fn windows_align_to_utc() {
+        let at = EventTime::parse("2026-11-23T14:03:59.999Z").expect("a date");
+        assert_eq!(WindowLength::FIVE_MINUTES.start(at).to_string(), "2026-11-23T14:00:00.000Z");
+        assert_eq!(WindowLength::HOUR.start(EventTime::from_ms(-1)).to_string(), "1969-12-31T23:00:00.000Z");
+        assert_eq!(WindowLength::new(Duration::from_secs(7)), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! The one HTTP server: the webhook's route, `/metrics`, `/healthz`, `/readyz`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
+
+use crate::source::spool::Spool;
+
+/// Whether the process can do its work, and if not, why. Written by the write loops, each under its own name, read by
+/// `/readyz`.
+#[derive(Clone, Default)]
+pub struct Readiness {
+    problems: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
+
+impl Readiness {
+    pub fn set(&self, part: &'static str, problem: Option<String>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => drop(problems.insert(part, problem)),
+            None => drop(problems.remove(part)),
+        }
+    }
+
+    fn problem(&self) -> Option<String> {
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        (!problems.is_empty()).then(|| problems.values().map(String::as_str).collect::<Vec<_>>().join("; "))
+    }
+}
+
+#[derive(Clone)]
+struct Live {
+    readiness: Readiness,
+    spool: Option<Spool>,
+    metrics: PrometheusHandle,
+}
+
+/// The metrics of this process. Several servers in one process (tests) share them.
+pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+    let handle = PrometheusBuilder::new().set_buckets(&buckets)?.install_recorder()?;
+    describe();
+    *installed = Some(handle.clone());
+    Ok(handle)
+}
+
+/// Folds what the histograms took in, so that they stay small even if nobody ever asks for them.
+pub async fn keep_metrics_small(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("ghostlight_webhook_requests_total", "Webhook requests by answered status");
+    describe_counter!("ghostlight_webhook_bytes_total", Unit::Bytes, "Webhook bodies stored, decompressed");
+    describe_counter!("ghostlight_records_total", "Records committed, by outcome (read, rejected)");
+    describe_counter!("ghostlight_events_total", "Events committed, by outcome (counted, duplicate, ignored)");
+    describe_counter!("ghostlight_commits_total", "Ledger entries written");
+    describe_counter!("ghostlight_commit_errors_total", "Batches dropped and folded again");
+    describe_counter!("ghostlight_fenced_total", "Batches dropped because another process committed their range");
+    describe_histogram!("ghostlight_commit_seconds", Unit::Seconds, "From the end of a batch to its publication");
+    describe_gauge!("ghostlight_batch_bytes", Unit::Bytes, "Memory held by the batch being folded");
+    describe_gauge!("ghostlight_committed_position", "End of the partition's ledger");
+    describe_gauge!("ghostlight_kafka_lag_records", "Records of a partition behind its end, by the ledger");
+    describe_gauge!("ghostlight_kafka_partitions", "Partitions of this worker, by state (read, stopped)");
+    describe_counter!("ghostlight_kafka_records_total", "Records taken from Kafka");
+    describe_counter!("ghostlight_kafka_bytes_total", Unit::Bytes, "Values taken from Kafka, decompressed");
+    describe_counter!("ghostlight_kafka_records_below_position_total", "Records left out: the ledger has them already");
+    describe_counter!(
+        "ghostlight_kafka_rebalances_total",
+        "Times partitions changed hands, by kind (assigned, revoked, lost)"
+    );
+    describe_counter!("ghostlight_kafka_errors_total", "Errors of the Kafka clients, by code");
+    describe_counter!(
+        "ghostlight_gateway_records_total",
+        "Events produced to Kafka, by outcome (acknowledged, failed)"
+    );
+    describe_gauge!("ghostlight_spool_end_position", "End of what the spool has synced");
+    describe_gauge!("ghostlight_spool_held_bytes", Unit::Bytes, "Bytes the spool holds on disk");
+    describe_gauge!("ghostlight_frontier_seconds", Unit::Seconds, "Greatest event time committed, UNIX time");
+}
+
+/// How long a connection may send nothing before it is closed: whoever only opens connections must not use them all up.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Connections at once; the next waits in the kernel's queue. Far more than Auth0 or a balancer opens, and few enough for
+/// the usual limit of 1024 open files.
+const CONNECTIONS_MAX: usize = 512;
+
+/// A listener with a bounded number of connections, which end when they fall silent.
+pub struct Listener {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    silence_max: Duration,
+}
+
+impl Listener {
+    pub fn new(listener: TcpListener) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), silence_max: SILENCE_MAX }
+    }
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let place = match Arc::clone(&self.places).acquire_owned().await {
+            Ok(place) => place,
+            Err(closed) => unreachable!("nobody closes the semaphore: {closed}"),
+        };
+        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_read_timeout_pinned(Some(self.silence_max));
+        stream.as_mut().set_write_timeout_pinned(Some(self.silence_max));
+        (Connection { stream, _place: place }, address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection and its place among those allowed.
+pub struct Connection {
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(cx)
+    }
+}
+
+/// Everything but the webhook itself.
+pub fn router(readiness: Readiness, spool: Option<Spool>, metrics: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/metrics", get(render_metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(Live { readiness, spool, metrics })
+}
+
+async fn render_metrics(State(live): State<Live>) -> Response {
+    if let Some(spool) = &live.spool {
+        metrics::gauge!("ghostlight_spool_end_position").set(spool.end() as f64);
+        metrics::gauge!("ghostlight_spool_held_bytes").set(spool.held() as f64);
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], live.metrics.render()).into_response()
+}
+
+async fn ready(State(live): State<Live>) -> Response {
+    let spool_problem = live.spool.as_ref().and_then(|spool| spool.health().err());
+    let problem = spool_problem.or_else(|| live.readiness.problem());
+    match problem {
+        None => "ready\n".into_response(),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {problem}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::serve::Listener as _;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silent_connections_end_and_their_places_are_free_again() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let silence_max = Duration::from_millis(50);
+        let mut listener = Listener { listener, places: Arc::new(Semaphore::new(1)), silence_max };
+        let _one = TcpStream::connect(address).await.expect("connects");
+        let _two = TcpStream::connect(address).await.expect("connects, into the kernel's queue");
+        let (mut first, _) = listener.accept().await;
+        assert!(tokio::time::timeout(silence_max / 5, listener.accept()).await.is_err(), "one place, and it is taken");
+        let ended = first.read(&mut [0; 8]).await.expect_err("nothing ever comes");
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        drop(first);
+        listener.accept().await;
+    }
+}

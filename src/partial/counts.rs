@@ -1,0 +1,113 @@
+//! `event_counts`: how many events of each type, by where they happened.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::symbols::{Symbol, Symbols};
+use super::{EventKeys, FoldSettings};
+use crate::event::{EventTime, LogEvent, catalogue};
+
+/// One row of `event_counts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountsRow<'a> {
+    pub window_start: EventTime,
+    pub window_seconds: u32,
+    pub tenant: &'a str,
+    /// The type code, or `other` for one the catalogue does not have.
+    pub type_code: &'a str,
+    pub client_id: &'a str,
+    pub connection: &'a str,
+    pub strategy: &'a str,
+    pub organization_id: &'a str,
+    pub events: u64,
+}
+
+impl CountsRow<'_> {
+    /// The class of the type code, as datasets name it.
+    pub fn class(&self) -> &'static str {
+        catalogue::lookup(self.type_code).class.name()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    window_start: EventTime,
+    window_seconds: u32,
+    tenant: Symbol,
+    type_code: Symbol,
+    client_id: Symbol,
+    connection: Symbol,
+    strategy: Symbol,
+    organization_id: Symbol,
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
+    rows: HashMap<Key, u64, FixedState>,
+    pub heap_bytes: usize,
+}
+
+impl Counts {
+    pub fn fold(&mut self, event: &LogEvent<'_>, keys: &EventKeys, settings: &FoldSettings, symbols: &mut Symbols) {
+        let key = Key {
+            window_start: settings.counts_window.start(event.at),
+            window_seconds: settings.counts_window.seconds(),
+            tenant: keys.tenant,
+            type_code: symbols.intern(event.kind.code),
+            client_id: keys.client_id,
+            connection: keys.connection,
+            strategy: symbols.intern(event.strategy),
+            organization_id: keys.organization_id,
+        };
+        self.add(key, 1);
+    }
+
+    /// Merges a row of the same grain, wherever it was folded.
+    pub fn absorb(&mut self, row: &CountsRow<'_>, symbols: &mut Symbols) {
+        let key = Key {
+            window_start: row.window_start,
+            window_seconds: row.window_seconds,
+            tenant: symbols.intern(row.tenant),
+            type_code: symbols.intern(row.type_code),
+            client_id: symbols.intern(row.client_id),
+            connection: symbols.intern(row.connection),
+            strategy: symbols.intern(row.strategy),
+            organization_id: symbols.intern(row.organization_id),
+        };
+        self.add(key, row.events);
+    }
+
+    fn add(&mut self, key: Key, events: u64) {
+        *self.rows.entry(key).or_insert_with(|| {
+            self.heap_bytes += size_of::<(Key, u64)>() * 8 / 7;
+            0
+        }) += events;
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn rows<'a>(&self, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
+        let mut rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|(key, events)| CountsRow {
+                window_start: key.window_start,
+                window_seconds: key.window_seconds,
+                tenant: symbols.get(key.tenant),
+                type_code: symbols.get(key.type_code),
+                client_id: symbols.get(key.client_id),
+                connection: symbols.get(key.connection),
+                strategy: symbols.get(key.strategy),
+                organization_id: symbols.get(key.organization_id),
+                events: *events,
+            })
+            .collect();
+        rows.sort_unstable_by_key(|row| {
+            let place = (row.window_start, row.window_seconds);
+            (row.tenant, row.type_code, row.client_id, row.connection, row.strategy, row.organization_id, place)
+        });
+        rows
+    }
+}

@@ -1,0 +1,60 @@
+//! Strings as small numbers, so that the keys of rows are cheap to compare and a string is kept once.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// A string of one [`Symbols`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Symbol(u32);
+
+impl Symbol {
+    /// The empty string, the same in all [`Symbols`].
+    pub const EMPTY: Self = Self(0);
+}
+
+/// The strings of one partial; dropped with it, so that it never outgrows a batch.
+pub struct Symbols {
+    text: String,
+    ends: Vec<usize>,
+    index: HashTable<u32>,
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        Self { text: String::new(), ends: vec![0], index: HashTable::new() }
+    }
+}
+
+impl Symbols {
+    pub fn intern(&mut self, text: &str) -> Symbol {
+        if text.is_empty() {
+            return Symbol::EMPTY;
+        }
+        let state = FixedState::default();
+        let hash = state.hash_one(text);
+        let Self { text: all, ends, index } = self;
+        if let Some(symbol) = index.find(hash, |symbol| slice(all, ends, *symbol) == text) {
+            return Symbol(*symbol);
+        }
+        let symbol = ends.len() as u32;
+        all.push_str(text);
+        ends.push(all.len());
+        index.insert_unique(hash, symbol, |symbol| state.hash_one(slice(all, ends, *symbol)));
+        Symbol(symbol)
+    }
+
+    pub fn get(&self, symbol: Symbol) -> &str {
+        slice(&self.text, &self.ends, symbol.0)
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * 8 + self.index.capacity() * 6
+    }
+}
+
+fn slice<'a>(text: &'a str, ends: &[usize], symbol: u32) -> &'a str {
+    let at = symbol as usize;
+    let begin = if at == 0 { 0 } else { ends[at - 1] };
+    &text[begin..ends[at]]
+}

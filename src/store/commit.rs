@@ -1,0 +1,335 @@
+//! How a batch becomes true: stage, commit, publish; and recovery, which is the same path at start, after a crash, or after a
+//! lost race.
+//!
+//! Only [`PartitionLog`] writes ledger entries. Its tail moves only forward, and only by entries that are on the store.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+use sha2::{Digest, Sha256};
+
+use super::datasets::{self, File};
+use super::ledger::{self, Entry, FileRecord, PartitionId, SNAPSHOT_EVERY, SettingsText, Tail};
+use super::{Created, Store, StoreError};
+use crate::event::EventTime;
+use crate::partial::Batch;
+use crate::partial::dedupe::Dedupe;
+
+/// How many ids a partition keeps at least, once they are older than id files are kept for.
+pub const DEFAULT_HORIZON: usize = 1_000_000;
+
+/// Why a batch was not committed. Either way nothing of it is true, and its range will be folded again.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another process committed this range: it owns the partition now, or did for a moment.
+    #[error("partition {partition} at {start} was committed by another process ({by}): this batch is dropped")]
+    Fenced { partition: PartitionId, start: u64, by: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A partition's place in the ledger, and the only writer of its entries in this process.
+pub struct PartitionLog {
+    store: Store,
+    id: PartitionId,
+    tail: Tail,
+}
+
+impl PartitionLog {
+    /// Finds where the partition stands, and finishes what an interrupted commit left: publishes what is committed,
+    /// sweeps what never can be.
+    pub async fn recover(store: &Store, id: PartitionId) -> Result<Self, StoreError> {
+        Self::recover_from(store, id, 0).await
+    }
+
+    /// [`recover`](Self::recover) for a partition that begins at `begin`, not at 0.
+    pub async fn recover_from(store: &Store, id: PartitionId, begin: u64) -> Result<Self, StoreError> {
+        let tail = Tail { begin, ..ledger::tail(store, &id).await? };
+        let log = Self { store: store.clone(), id, tail };
+        log.finish_stages().await?;
+        Ok(log)
+    }
+
+    pub fn id(&self) -> &PartitionId {
+        &self.id
+    }
+
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// Where the next batch begins.
+    pub fn end(&self) -> u64 {
+        self.tail.end()
+    }
+
+    /// Makes `batch` true, and publishes it. After an error the caller recovers: it alone knows whether the range is
+    /// still its to read.
+    pub async fn commit(
+        &mut self,
+        batch: &Batch,
+        settings: &SettingsText,
+        now: EventTime,
+    ) -> Result<Entry, CommitError> {
+        assert_eq!(batch.start, self.end(), "a batch begins where the ledger ends");
+        assert!(!batch.is_empty(), "an empty range has nothing to commit");
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let files = datasets::encode(batch, &self.id, settings, &nonce, now);
+        let entry = self.entry(batch, settings, now, nonce, &files);
+        for (at, file) in files.into_iter().enumerate() {
+            self.store.put(&stage_path(&entry, at), file.bytes).await?;
+        }
+        self.create_or_yield(&entry).await?;
+        self.publish(&entry).await?;
+        self.tail.entries += 1;
+        self.tail.accounting.add(&entry.accounting);
+        self.tail.last = Some(entry.clone());
+        if self.tail.entries.is_multiple_of(SNAPSHOT_EVERY) {
+            ledger::write_snapshot(&self.store, &self.id, &self.tail).await?;
+        }
+        Ok(entry)
+    }
+
+    fn entry(&self, batch: &Batch, settings: &SettingsText, now: EventTime, nonce: String, files: &[File]) -> Entry {
+        let record = |file: &File| FileRecord {
+            dataset: file.dataset.to_owned(),
+            path: file.path.clone(),
+            rows: file.rows,
+            bytes: file.bytes.len() as u64,
+            sha256: sha256(&file.bytes),
+        };
+        Entry {
+            format: ledger::FORMAT,
+            ghostlight: env!("CARGO_PKG_VERSION").to_owned(),
+            source: self.id.source.clone(),
+            incarnation: self.id.incarnation.clone(),
+            partition: self.id.partition.clone(),
+            start: batch.start,
+            end: batch.end,
+            nonce,
+            committed_at: now,
+            accounting: batch.accounting,
+            frontier: batch.frontier.map(Into::into),
+            resume: batch.resume.clone(),
+            settings: settings.clone(),
+            unknown_types: batch.unknown_types.clone(),
+            gap: batch.gap.clone(),
+            files: files.iter().map(record).collect(),
+        }
+    }
+
+    /// The one write that makes the batch true. Where its answer is lost or says that an entry is there already, the
+    /// nonce tells whether it is ours.
+    async fn create_or_yield(&self, entry: &Entry) -> Result<(), CommitError> {
+        let created = ledger::create_entry(&self.store, entry).await;
+        if matches!(created, Ok(Created::Now)) {
+            return Ok(());
+        }
+        match ledger::entry_at(&self.store, &self.id, entry.start).await? {
+            Some(there) if there.nonce == entry.nonce => Ok(()),
+            Some(there) => {
+                self.drop_stage(entry).await?;
+                Err(CommitError::Fenced {
+                    partition: self.id.clone(),
+                    start: entry.start,
+                    by: format!("nonce {}, ghostlight {}, at {}", there.nonce, there.ghostlight, there.committed_at),
+                })
+            }
+            // Not there as far as anybody can tell, yet the write may still arrive: the stage stays, and whoever finds
+            // the entry publishes it.
+            None => Err(match created {
+                Err(error) => error.into(),
+                Ok(_) => StoreError::damaged(
+                    &Path::from(self.id.folder("_ledger")),
+                    format!("put-if-absent at {} found an entry that reading does not", entry.start),
+                )
+                .into(),
+            }),
+        }
+    }
+
+    /// Moves a committed entry's files to their final paths. Idempotent, also beside another process that does the same.
+    async fn publish(&self, entry: &Entry) -> Result<(), StoreError> {
+        for (at, file) in entry.files.iter().enumerate() {
+            self.publish_file(&stage_path(entry, at), file).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish_file(&self, staged: &Path, file: &FileRecord) -> Result<(), StoreError> {
+        let to = Path::from(file.path.as_str());
+        match self.store.rename(staged, &to).await {
+            Err(error) if !(error.is_not_found() && self.store.exists(&to).await?) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn drop_stage(&self, entry: &Entry) -> Result<(), StoreError> {
+        for at in 0..entry.files.len() {
+            self.store.delete(&stage_path(entry, at)).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes staged files that an entry names; deletes those whose range another entry has. A stage at the tail is
+    /// left alone: its commit may be under way.
+    async fn finish_stages(&self) -> Result<(), StoreError> {
+        let mut entries: HashMap<u64, Option<Entry>> = HashMap::new();
+        for staged in self.store.list(&self.id.folder("_staging")).await? {
+            let Some((start, nonce, at)) = parse_stage_name(&staged.location) else { continue };
+            if start >= self.end() {
+                continue;
+            }
+            if let std::collections::hash_map::Entry::Vacant(vacant) = entries.entry(start) {
+                vacant.insert(ledger::entry_at(&self.store, &self.id, start).await?);
+            }
+            let named = entries
+                .get(&start)
+                .and_then(Option::as_ref)
+                .filter(|entry| entry.nonce == nonce)
+                .and_then(|entry| entry.files.get(at));
+            match named {
+                Some(file) => self.publish_file(&staged.location, file).await?,
+                None => self.store.delete(&staged.location).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the partition counted last, so that a duplicate is one whether or not the process was restarted.
+    pub async fn dedupe(&self, horizon: usize) -> Result<Dedupe, StoreError> {
+        // Names sort by position, whatever a copy or a clock made of the files' times.
+        let files = self.store.list(&self.id.folder("_ids")).await?;
+        seed_dedupe(&self.store, files, horizon).await
+    }
+}
+
+/// Deletes id files older than `keep_ms`. A partition that can go on keeps its last `horizon` ids however old they are
+/// (and at least as many as the default horizon: another process may want more than this one): they say what its next
+/// event may repeat.
+pub async fn retire_ids(store: &Store, horizon: usize, keep_ms: i64, now: EventTime) -> Result<(), StoreError> {
+    let mut newer: HashMap<PartitionId, u64> = HashMap::new();
+    for file in store.list("_ids").await?.into_iter().rev() {
+        let Some(id) = PartitionId::of_path(&file.location) else { continue };
+        let has_ended = id.source == crate::store::STDIN;
+        let newer = newer.entry(id).or_default();
+        let written = EventTime::from_ms(file.last_modified.timestamp_millis());
+        if (has_ended || *newer >= horizon.max(DEFAULT_HORIZON) as u64) && now.since_ms(written) > keep_ms {
+            store.delete(&file.location).await?;
+        }
+        *newer += file.size / 8;
+    }
+    Ok(())
+}
+
+/// What any partition counted last: for sources whose records may have come another way already (a file, a backfill).
+pub async fn dedupe_of_all(store: &Store, horizon: usize) -> Result<Dedupe, StoreError> {
+    let mut files = store.list("_ids").await?;
+    files.sort_by_key(|file| file.last_modified);
+    seed_dedupe(store, files, horizon).await
+}
+
+/// Takes the newest ids of `files`, which are in the order they were counted.
+async fn seed_dedupe(store: &Store, files: Vec<ObjectMeta>, horizon: usize) -> Result<Dedupe, StoreError> {
+    let mut blocks = Vec::new();
+    let mut wanted = horizon;
+    for file in files.into_iter().rev() {
+        if wanted == 0 {
+            break;
+        }
+        let bytes = match store.get_if_there(&file.location).await? {
+            Some(bytes) => bytes,
+            None => continue,
+        };
+        let ids = datasets::decode_ids(&bytes).map_err(|problem| StoreError::damaged(&file.location, problem))?;
+        let keep = ids.len().min(wanted);
+        wanted -= keep;
+        blocks.push(ids[ids.len() - keep..].to_vec());
+    }
+    let mut dedupe = Dedupe::new(horizon);
+    for identity in blocks.iter().rev().flatten() {
+        dedupe.insert(*identity);
+    }
+    Ok(dedupe)
+}
+
+/// Finishes every interrupted commit on the store, whoever left it.
+pub async fn recover_all(store: &Store) -> Result<(), StoreError> {
+    let mut partitions: Vec<_> =
+        store.list("_staging").await?.iter().filter_map(|staged| PartitionId::of_path(&staged.location)).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    for id in partitions {
+        PartitionLog::recover(store, id).await?;
+    }
+    Ok(())
+}
+
+/// Where file `at` of a batch waits until it is published.
+pub(super) fn stage_path(entry: &Entry, at: usize) -> Path {
+    let folder = entry.partition_id().folder("_staging");
+    Path::from(format!("{folder}/{:020}-{}-{at}", entry.start, entry.nonce))
+}
+
+fn parse_stage_name(path: &Path) -> Option<(u64, String, usize)> {
+    let mut parts = path.filename()?.split('-');
+    Some((parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next()?.parse().ok()?))
+}
+
+pub(super) fn sha256(bytes: &Bytes) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    const DAY_MS: i64 = 86_400_000;
+
+    async fn put_ids(store: &Store, id: &PartitionId, start: u64, ids: std::ops::Range<u64>) {
+        let bytes = datasets::encode_ids(&ids.collect::<Vec<_>>());
+        let path = Path::from(format!("{}/{start:020}-{:020}-n.ids", id.folder("_ids"), start + 1));
+        store.put(&path, bytes).await.expect("is written");
+    }
+
+    async fn id_files(store: &Store) -> usize {
+        store.list("_ids").await.expect("can be listed").len()
+    }
+
+    #[tokio::test]
+    async fn a_partition_is_seeded_by_position_whenever_its_files_were_written() {
+        let store = Store::of(Arc::new(InMemory::new()));
+        let id = PartitionId::new("webhook", "w", "0");
+        // The newest ids were copied there first.
+        put_ids(&store, &id, 20, 200..210).await;
+        put_ids(&store, &id, 10, 100..110).await;
+        let log = PartitionLog::recover(&store, id).await.expect("recovers");
+        let mut dedupe = log.dedupe(10).await.expect("can be read");
+        assert!((200..210).all(|id| !dedupe.insert(id)), "the last ten by position are known");
+        assert!(dedupe.insert(105), "and only they");
+    }
+
+    #[tokio::test]
+    async fn old_ids_go_but_for_the_horizon_of_a_partition_that_can_go_on() {
+        let store = Store::of(Arc::new(InMemory::new()));
+        let (spool, stdin) = (PartitionId::new("webhook", "w", "0"), PartitionId::new(crate::store::STDIN, "s", "0"));
+        let half = DEFAULT_HORIZON as u64 / 2;
+        for (start, id) in [(0, &spool), (1, &spool), (2, &spool), (3, &spool), (0, &stdin)] {
+            put_ids(&store, id, start, 0..half).await;
+        }
+        let now = crate::clock::now();
+        retire_ids(&store, 10, 3 * DAY_MS, now).await.expect("works");
+        assert_eq!(id_files(&store).await, 5, "none is old yet");
+        let later = EventTime::from_ms(now.ms() + 4 * DAY_MS);
+        retire_ids(&store, 3 * half as usize, 3 * DAY_MS, later).await.expect("works");
+        assert_eq!(id_files(&store).await, 3, "three halves of a horizon, and nothing of standard input");
+        retire_ids(&store, 10, 3 * DAY_MS, later).await.expect("works");
+        assert_eq!(id_files(&store).await, 2, "never fewer than the default horizon");
+    }
+}

@@ -1,0 +1,368 @@
+//! The ledger: per partition a chain of small JSON entries, each of which makes one range of it true.
+//!
+//! `_ledger/<source>/<incarnation>/<partition>/<start>.json`, written only if absent. An entry begins where the one before
+//! it ends. `_snapshots/…` holds sums every [`SNAPSHOT_EVERY`] entries, so that finding the end takes one listing from
+//! there; a snapshot is derived, and may be lost.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::{Created, Store, StoreError};
+use crate::event::{EventTime, Resume};
+use crate::partial::{Accounting, FoldSettings, Frontier};
+
+/// The format of entries and snapshots that this version writes.
+pub const FORMAT: u32 = 1;
+
+/// How many entries one listing and the reads after it may have to cover.
+pub const SNAPSHOT_EVERY: u64 = 64;
+
+/// An ordered, replayable sequence of records. The incarnation is part of its name, so that one name never means two
+/// contents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId {
+    pub source: String,
+    pub incarnation: String,
+    pub partition: String,
+}
+
+impl PartitionId {
+    pub fn new(source: &str, incarnation: &str, partition: &str) -> Self {
+        Self { source: source.to_owned(), incarnation: incarnation.to_owned(), partition: partition.to_owned() }
+    }
+
+    /// The partition a path under `_ledger/`, `_staging/`, `_snapshots/` or `_ids/` belongs to.
+    pub(crate) fn of_path(path: &Path) -> Option<Self> {
+        let mut parts = path.parts().skip(1);
+        let mut next = || parts.next().map(|part| part.as_ref().to_owned());
+        Some(Self { source: next()?, incarnation: next()?, partition: next()? })
+    }
+
+    pub(crate) fn folder(&self, top: &str) -> String {
+        format!("{top}/{}/{}/{}", self.source, self.incarnation, self.partition)
+    }
+
+    fn entry_path(&self, start: u64) -> Path {
+        Path::from(format!("{}/{start:020}.json", self.folder("_ledger")))
+    }
+
+    fn snapshot_path(&self, start: u64) -> Path {
+        Path::from(format!("{}/{start:020}.json", self.folder("_snapshots")))
+    }
+}
+
+impl std::fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.source, self.incarnation, self.partition)
+    }
+}
+
+/// One commit: a range of a partition, and the files that hold what it folded to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub format: u32,
+    /// The version that wrote it.
+    pub ghostlight: String,
+    pub source: String,
+    pub incarnation: String,
+    pub partition: String,
+    pub start: u64,
+    pub end: u64,
+    /// Tells this attempt from every other at the same range.
+    pub nonce: String,
+    #[serde(with = "text_time")]
+    pub committed_at: EventTime,
+    pub accounting: Accounting,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<FrontierText>,
+    #[serde(default)]
+    pub resume: Resume,
+    pub settings: SettingsText,
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub unknown_types: std::collections::BTreeMap<String, u64>,
+    /// Why the records of this range were never read; an operator allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
+    pub files: Vec<FileRecord>,
+}
+
+/// A file of a commit, at its final path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    pub dataset: String,
+    pub path: String,
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// [`Frontier`] as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontierText {
+    #[serde(with = "text_time")]
+    pub event_time: EventTime,
+    #[serde(with = "text_time")]
+    pub read_at: EventTime,
+}
+
+impl From<Frontier> for FrontierText {
+    fn from(frontier: Frontier) -> Self {
+        Self { event_time: frontier.event_time, read_at: frontier.read_at }
+    }
+}
+
+/// The settings that shaped a batch's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsText {
+    pub users_window_seconds: u32,
+    pub tokens_window_seconds: u32,
+    pub counts_window_seconds: u32,
+    pub users_definition: String,
+    pub hll_lg_k: u8,
+    pub dedupe_horizon: u64,
+    pub ids_keep_seconds: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+}
+
+impl SettingsText {
+    pub fn new(fold: &FoldSettings, dedupe_horizon: usize, ids_keep: std::time::Duration) -> Self {
+        Self {
+            users_window_seconds: fold.users_window.seconds(),
+            tokens_window_seconds: fold.tokens_window.seconds(),
+            counts_window_seconds: fold.counts_window.seconds(),
+            users_definition: fold.definition.name().to_owned(),
+            hll_lg_k: fold.precision.lg_k(),
+            dedupe_horizon: dedupe_horizon as u64,
+            ids_keep_seconds: ids_keep.as_secs(),
+            tenant: None,
+            ignore: Vec::new(),
+        }
+    }
+}
+
+impl Entry {
+    pub fn partition_id(&self) -> PartitionId {
+        PartitionId::new(&self.source, &self.incarnation, &self.partition)
+    }
+
+    /// Checks what must hold in every entry, whoever wrote it: asked before writing and after reading.
+    fn check(&self) -> Result<(), String> {
+        if self.end <= self.start {
+            return Err(format!("the range {}..{} is empty", self.start, self.end));
+        }
+        if !self.accounting.adds_up() {
+            return Err(format!("the accounting does not add up: {:?}", self.accounting));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Snapshot {
+    format: u32,
+    /// The entry it was taken after.
+    start: u64,
+    entries: u64,
+    accounting: Accounting,
+}
+
+/// The end of a partition's chain.
+#[derive(Debug, Clone, Default)]
+pub struct Tail {
+    pub last: Option<Entry>,
+    /// Where a partition without entries begins.
+    pub begin: u64,
+    /// How many entries the partition has, and their sum.
+    pub entries: u64,
+    pub accounting: Accounting,
+}
+
+impl Tail {
+    /// Where the next entry begins.
+    pub fn end(&self) -> u64 {
+        self.last.as_ref().map_or(self.begin, |entry| entry.end)
+    }
+}
+
+/// Finds the end of a partition's chain.
+pub async fn tail(store: &Store, id: &PartitionId) -> Result<Tail, StoreError> {
+    let mut tail = Tail::default();
+    let mut from = None;
+    if let Some(snapshot) = last_snapshot(store, id).await? {
+        let entry = read_entry(store, &id.entry_path(snapshot.start)).await?;
+        from = Some(id.entry_path(snapshot.start));
+        tail = Tail { last: Some(entry), entries: snapshot.entries, accounting: snapshot.accounting, begin: 0 };
+    }
+    for found in store.list_after(&id.folder("_ledger"), from.as_ref()).await? {
+        let entry = read_entry(store, &found.location).await?;
+        if tail.last.is_some() && entry.start != tail.end() {
+            let problem = format!("it begins at {}, the entry before it ends at {}", entry.start, tail.end());
+            return Err(StoreError::damaged(&found.location, problem));
+        }
+        tail.entries += 1;
+        tail.accounting.add(&entry.accounting);
+        tail.last = Some(entry);
+    }
+    Ok(tail)
+}
+
+async fn last_snapshot(store: &Store, id: &PartitionId) -> Result<Option<Snapshot>, StoreError> {
+    let Some(newest) = store.list(&id.folder("_snapshots")).await?.pop() else { return Ok(None) };
+    // A snapshot only saves time: one that cannot be read is as good as none.
+    let bytes = store.get_if_there(&newest.location).await?;
+    let snapshot = bytes.and_then(|bytes| serde_json::from_slice::<Snapshot>(&bytes).ok());
+    Ok(snapshot.filter(|snapshot| snapshot.format == FORMAT))
+}
+
+/// Writes a snapshot after the entry that `tail` ends with, and forgets older ones.
+pub async fn write_snapshot(store: &Store, id: &PartitionId, tail: &Tail) -> Result<(), StoreError> {
+    let Some(last) = &tail.last else { return Ok(()) };
+    let snapshot = Snapshot { format: FORMAT, start: last.start, entries: tail.entries, accounting: tail.accounting };
+    let path = id.snapshot_path(last.start);
+    store.put(&path, to_json(&snapshot)).await?;
+    for old in store.list(&id.folder("_snapshots")).await? {
+        if old.location < path {
+            store.delete(&old.location).await?;
+        }
+    }
+    Ok(())
+}
+
+pub async fn read_entry(store: &Store, path: &Path) -> Result<Entry, StoreError> {
+    let bytes = store.get(path).await?;
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    if let Ok(Head { format }) = serde_json::from_slice(&bytes)
+        && format > FORMAT
+    {
+        return Err(StoreError::Newer { path: path.to_string(), found: format, known: FORMAT });
+    }
+    let entry: Entry = serde_json::from_slice(&bytes).map_err(|error| StoreError::damaged(path, error))?;
+    entry.check().map_err(|problem| StoreError::damaged(path, problem))?;
+    if entry.partition_id().entry_path(entry.start) != *path {
+        return Err(StoreError::damaged(
+            path,
+            format!("it is the entry of {} at {}", entry.partition_id(), entry.start),
+        ));
+    }
+    Ok(entry)
+}
+
+/// The entry that begins at `start`, if there is one.
+pub async fn entry_at(store: &Store, id: &PartitionId, start: u64) -> Result<Option<Entry>, StoreError> {
+    match read_entry(store, &id.entry_path(start)).await {
+        Ok(entry) => Ok(Some(entry)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The entry that ends at `end`, if one does.
+pub async fn entry_ending_at(store: &Store, id: &PartitionId, end: u64) -> Result<Option<Entry>, StoreError> {
+    let before = id.entry_path(end);
+    let entries = store.list(&id.folder("_ledger")).await?;
+    let at = entries.partition_point(|found| found.location < before);
+    let Some(found) = at.checked_sub(1).and_then(|at| entries.get(at)) else { return Ok(None) };
+    let entry = read_entry(store, &found.location).await?;
+    Ok((entry.end == end).then_some(entry))
+}
+
+/// Writes `entry` only if none begins where it does.
+pub(super) async fn create_entry(store: &Store, entry: &Entry) -> Result<Created, StoreError> {
+    let path = entry.partition_id().entry_path(entry.start);
+    entry.check().map_err(|problem| StoreError::damaged(&path, problem))?;
+    store.create(&path, to_json(entry)).await
+}
+
+/// Every partition that has a ledger.
+pub async fn partitions(store: &Store) -> Result<Vec<PartitionId>, StoreError> {
+    let mut found = Vec::new();
+    for source in store.folders("_ledger").await? {
+        for incarnation in store.folders(&format!("_ledger/{source}")).await? {
+            for partition in store.folders(&format!("_ledger/{source}/{incarnation}")).await? {
+                found.push(PartitionId::new(&source, &incarnation, &partition));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The incarnations a source has been seen in.
+pub async fn incarnations(store: &Store, source: &str) -> Result<Vec<String>, StoreError> {
+    store.folders(&format!("_ledger/{source}")).await
+}
+
+/// Where the partitions of an incarnation begin, decided once, by whoever comes first: a stream that was not read from
+/// its beginning. A partition that is not named begins at 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starts {
+    pub format: u32,
+    /// The setting that decided.
+    pub policy: String,
+    pub partitions: std::collections::BTreeMap<String, u64>,
+}
+
+impl Starts {
+    pub fn of(&self, partition: &str) -> u64 {
+        self.partitions.get(partition).copied().unwrap_or(0)
+    }
+
+    fn path(source: &str, incarnation: &str) -> Path {
+        Path::from(format!("_starts/{source}/{incarnation}.json"))
+    }
+
+    pub async fn read(store: &Store, source: &str, incarnation: &str) -> Result<Option<Self>, StoreError> {
+        let path = Self::path(source, incarnation);
+        let Some(bytes) = store.get_if_there(&path).await? else { return Ok(None) };
+        let starts: Self =
+            serde_json::from_slice(&bytes).map_err(|error| StoreError::damaged(&path, error.to_string()))?;
+        match starts.format {
+            FORMAT => Ok(Some(starts)),
+            found => Err(StoreError::damaged(&path, format!("it has format {found}, this version reads {FORMAT}"))),
+        }
+    }
+
+    /// Writes these unless others are there already, and gives those that hold.
+    pub async fn decide(self, store: &Store, source: &str, incarnation: &str) -> Result<Self, StoreError> {
+        let path = Self::path(source, incarnation);
+        match store.create(&path, to_json(&self)).await {
+            Ok(Created::Now) => Ok(self),
+            // Also after a lost answer: what is there holds.
+            other => match Self::read(store, source, incarnation).await? {
+                Some(starts) => Ok(starts),
+                None => match other {
+                    Err(error) => Err(error),
+                    Ok(_) => Err(StoreError::damaged(&path, "put-if-absent found it, reading does not".to_owned())),
+                },
+            },
+        }
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Bytes {
+    match serde_json::to_vec_pretty(value) {
+        Ok(json) => json.into(),
+        Err(error) => unreachable!("entries and snapshots have no maps with other than text keys: {error}"),
+    }
+}
+
+mod text_time {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::event::EventTime;
+
+    pub fn serialize<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(time)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        EventTime::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is not an ISO 8601 time")))
+    }
+}

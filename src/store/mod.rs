@@ -1,0 +1,248 @@
+//! The object store and what lies on it: the ledger that says what is true, the commit that makes it so, the datasets.
+//!
+//! `docs` for the protocol and every crash point: ARCHITECTURE.md, "Why a commit is safe".
+
+pub mod commit;
+pub mod datasets;
+pub mod ledger;
+pub mod verify;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+/// The source name of inputs that can be read once only; their partitions never go on.
+pub const STDIN: &str = "stdin";
+
+/// Where output goes: a folder, or `s3://bucket/prefix`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    Folder(PathBuf),
+    S3 { bucket: String, prefix: String },
+}
+
+impl Location {
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let wrong = |expected: &str| StoreError::Location { text: text.to_owned(), expected: expected.to_owned() };
+        if let Some(rest) = text.strip_prefix("s3://") {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            if bucket.is_empty() {
+                return Err(wrong("a bucket, such as s3://my-bucket/ghostlight"));
+            }
+            return Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() });
+        }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(wrong(&format!("a folder or an s3:// URL; {scheme}:// is not supported")));
+        }
+        if text.is_empty() {
+            return Err(wrong("a folder, such as ./ghostlight-data/out, or an s3:// URL"));
+        }
+        Ok(Self::Folder(PathBuf::from(text)))
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// An operation of the store that failed, and on what.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("output location {text:?}: expected {expected}")]
+    Location { text: String, expected: String },
+    #[error("opening the output folder {}: {source}", folder.display())]
+    OpenFolder { folder: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("opening {location}: {source}")]
+    OpenBucket { location: String, source: object_store::Error },
+    #[error("{action} {path}: {source}")]
+    Operation { action: &'static str, path: String, source: object_store::Error },
+    #[error(
+        "the store at {location} does not honour put-if-absent: writing {path} a second time succeeded. ghostlight's \
+         exactly-once rests on it; use a local disk or an S3 service with conditional writes (`If-None-Match`)"
+    )]
+    NoPutIfAbsent { location: String, path: String },
+    #[error("{path} is not what ghostlight wrote there: {problem}")]
+    Damaged { path: String, problem: String },
+    #[error(
+        "{path} was written by a newer ghostlight (format {found}, this one reads up to {known}); run that version, or a \
+         newer one"
+    )]
+    Newer { path: String, found: u32, known: u32 },
+}
+
+impl StoreError {
+    pub(crate) fn damaged(path: &Path, problem: impl std::fmt::Display) -> Self {
+        Self::Damaged { path: path.to_string(), problem: problem.to_string() }
+    }
+}
+
+/// The object store, with errors that say what was done to what.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    location: String,
+}
+
+impl Store {
+    /// Opens a location for writing, making the folder if needed.
+    pub fn open(location: &Location) -> Result<Self, StoreError> {
+        if let Location::Folder(folder) = location {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| StoreError::OpenFolder { folder: folder.clone(), source: error.into() })?;
+        }
+        Self::open_existing(location)
+    }
+
+    /// Opens a location that must exist.
+    pub fn open_existing(location: &Location) -> Result<Self, StoreError> {
+        let inner: Arc<dyn ObjectStore> = match location {
+            Location::Folder(folder) => Arc::new(
+                LocalFileSystem::new_with_prefix(folder)
+                    .map_err(|error| StoreError::OpenFolder { folder: folder.clone(), source: error.into() })?
+                    .with_fsync(true),
+            ),
+            Location::S3 { bucket, prefix } => {
+                let failed = |source| StoreError::OpenBucket { location: location.to_string(), source };
+                let bucket = AmazonS3Builder::from_env().with_bucket_name(bucket).build().map_err(failed)?;
+                Arc::new(PrefixStore::new(bucket, prefix.as_str()))
+            }
+        };
+        Ok(Self { inner, location: location.to_string() })
+    }
+
+    /// Any other object store; for tests.
+    pub fn of(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, location: "the given store".to_owned() }
+    }
+
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Refuses a store on which two writers could both believe they committed.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let path = Path::from(format!("_probe/{}", uuid::Uuid::new_v4()));
+        self.create(&path, Bytes::from_static(b"probe")).await?;
+        let second = self.create(&path, Bytes::from_static(b"probe")).await?;
+        self.delete(&path).await?;
+        match second {
+            Created::Exists => Ok(()),
+            Created::Now => Err(StoreError::NoPutIfAbsent { location: self.location.clone(), path: path.to_string() }),
+        }
+    }
+
+    /// The bytes of an object, for readers of datasets.
+    pub async fn read(&self, path: &Path) -> Result<Bytes, StoreError> {
+        self.get(path).await
+    }
+
+    pub(crate) async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
+        self.inner.put(path, bytes.into()).await.map_err(operation("writing", path))?;
+        Ok(())
+    }
+
+    /// Writes only if nothing is there.
+    pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Result<Created, StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.inner.put_opts(path, bytes.into(), options).await {
+            Ok(_) => Ok(Created::Now),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(Created::Exists)
+            }
+            Err(source) => Err(operation("creating", path)(source)),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &Path) -> Result<Bytes, StoreError> {
+        let result = self.inner.get(path).await.map_err(operation("reading", path))?;
+        result.bytes().await.map_err(operation("reading", path))
+    }
+
+    /// `None` where nothing is there.
+    pub(crate) async fn get_if_there(&self, path: &Path) -> Result<Option<Bytes>, StoreError> {
+        match self.get(path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn exists(&self, path: &Path) -> Result<bool, StoreError> {
+        match self.inner.head(path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(operation("looking for", path)(source)),
+        }
+    }
+
+    /// Moves an object; on a bucket that is a copy and a delete.
+    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        self.inner.rename(from, to).await.map_err(operation("publishing", from))
+    }
+
+    /// Deletes what may already be gone.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        match self.inner.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(operation("deleting", path)(source)),
+        }
+    }
+
+    /// Everything under `prefix`, sorted by path.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StoreError> {
+        self.list_after(prefix, None).await
+    }
+
+    /// Everything under `prefix` whose path sorts after `offset`, sorted by path.
+    pub(crate) async fn list_after(&self, prefix: &str, offset: Option<&Path>) -> Result<Vec<ObjectMeta>, StoreError> {
+        let prefix = Path::from(prefix);
+        let prefix_or_all = (!prefix.as_ref().is_empty()).then_some(&prefix);
+        let listing = match offset {
+            Some(offset) => self.inner.list_with_offset(prefix_or_all, offset),
+            None => self.inner.list(prefix_or_all),
+        };
+        let mut found: Vec<_> = listing.try_collect().await.map_err(operation("listing", &prefix))?;
+        found.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
+    }
+
+    /// The names of the folders directly under `prefix`, sorted.
+    pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let prefix = Path::from(prefix);
+        let listing = self.inner.list_with_delimiter(Some(&prefix)).await.map_err(operation("listing", &prefix))?;
+        let mut names: Vec<_> =
+            listing.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+impl StoreError {
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Operation { source: object_store::Error::NotFound { .. }, .. })
+    }
+}
+
+/// What a put-if-absent did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    Now,
+    Exists,
+}
+
+fn operation(action: &'static str, path: &Path) -> impl FnOnce(object_store::Error) -> StoreError {
+    let path = path.to_string();
+    move |source| StoreError::Operation { action, path, source }
+}

@@ -1,0 +1,10 @@
+//! ghostlight and what others made: the engines that read its Parquet, Apache's own sketches, an S3 server, Kafka.
+//!
+//! Run by `./tests/run`, which makes ready what these need.
+
+mod deploy;
+mod kafka;
+mod readers;
+mod s3;
+#[path = "../support/mod.rs"]
+mod support;

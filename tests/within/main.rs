@@ -1,0 +1,14 @@
+//! The quick suite: needs nothing from outside. One binary, so that there is one link.
+
+mod bad_input;
+mod faulty_store;
+mod files;
+mod kill;
+mod laws;
+mod replay;
+mod samples;
+mod schemas;
+#[path = "../support/mod.rs"]
+mod support;
+mod truth;
+mod webhook;
