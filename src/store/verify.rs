@@ -1,7 +1,7 @@
 //! Proves a directory: no gap, no overlap, no foreign, missing or altered file, and accounting that adds up, from what lies
 //! on the store alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow::array::{BinaryArray, Float64Array};
 use bytes::Bytes;
@@ -33,12 +33,14 @@ impl Report {
     }
 }
 
-/// Checks everything.
+/// Checks everything, also while workers write.
+///
+/// The ledger is listed after the rest: what lay at its final path then has its entry by now.
 pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     let mut report = Report::default();
-    let objects: BTreeMap<String, u64> =
-        store.list("").await?.into_iter().map(|object| (object.location.to_string(), object.size)).collect();
-    let chains = read_chains(store, &objects, &mut report).await?;
+    let objects: BTreeSet<String> =
+        store.list("").await?.into_iter().map(|object| object.location.to_string()).collect();
+    let chains = read_chains(store, &mut report).await?;
     let mut named: HashSet<String> = HashSet::new();
     for (id, chain) in &chains {
         let starts = Starts::read(store, &id.source, &id.incarnation).await?.unwrap_or_default();
@@ -47,7 +49,7 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
             let is_last = at + 1 == chain.len();
             report.accounting.add(&entry.accounting);
             named.extend(entry.files.iter().map(|file| file.path.clone()));
-            check_entry(store, entry, is_last, &objects, &mut report).await?;
+            check_entry(store, entry, is_last, &mut report).await?;
         }
     }
     report.partitions = chains.len();
@@ -62,15 +64,11 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     Ok(report)
 }
 
-async fn read_chains(
-    store: &Store,
-    objects: &BTreeMap<String, u64>,
-    report: &mut Report,
-) -> Result<BTreeMap<PartitionId, Vec<Entry>>, StoreError> {
+async fn read_chains(store: &Store, report: &mut Report) -> Result<BTreeMap<PartitionId, Vec<Entry>>, StoreError> {
     let mut chains: BTreeMap<PartitionId, Vec<Entry>> = BTreeMap::new();
     // Paths sort by partition and, zero-padded, by start.
-    for path in objects.keys().filter(|path| path.starts_with("_ledger/")) {
-        match ledger::read_entry(store, &Path::from(path.as_str())).await {
+    for found in store.list("_ledger").await? {
+        match ledger::read_entry(store, &found.location).await {
             Ok(entry) => chains.entry(entry.partition_id()).or_default().push(entry),
             Err(StoreError::Damaged { path, problem }) => report.problem(path, problem),
             Err(StoreError::Newer { path, found, .. }) => {
@@ -101,19 +99,13 @@ fn check_chain(id: &PartitionId, chain: &[Entry], begin: u64, report: &mut Repor
     }
 }
 
-async fn check_entry(
-    store: &Store,
-    entry: &Entry,
-    is_last: bool,
-    objects: &BTreeMap<String, u64>,
-    report: &mut Report,
-) -> Result<(), StoreError> {
+async fn check_entry(store: &Store, entry: &Entry, is_last: bool, report: &mut Report) -> Result<(), StoreError> {
     let mut partial = Partial::default();
     let (mut dead_letters, mut ids) = (0, None);
     let mut complete = true;
     for (at, file) in entry.files.iter().enumerate() {
         report.files += 1;
-        let Some(bytes) = find_file(store, entry, at, file, is_last, objects, report).await? else {
+        let Some(bytes) = find_file(store, entry, at, file, is_last, report).await? else {
             complete = false;
             continue;
         };
@@ -145,18 +137,23 @@ async fn find_file(
     at: usize,
     file: &FileRecord,
     is_last: bool,
-    objects: &BTreeMap<String, u64>,
     report: &mut Report,
 ) -> Result<Option<Bytes>, StoreError> {
-    if objects.contains_key(&file.path) {
-        return store.get_if_there(&Path::from(file.path.as_str())).await;
+    let published = Path::from(file.path.as_str());
+    if let Some(bytes) = store.get_if_there(&published).await? {
+        return Ok(Some(bytes));
     }
-    let staged = super::commit::stage_path(entry, at);
-    if is_last && objects.contains_key(staged.as_ref()) {
-        report
-            .notes
-            .push(format!("{}: committed, not yet published; the next run of its partition publishes it", file.path));
-        return store.get_if_there(&staged).await;
+    if is_last {
+        if let Some(bytes) = store.get_if_there(&super::commit::stage_path(entry, at)).await? {
+            report
+                .notes
+                .push(format!("{published}: committed, not yet published; the next run of its partition publishes it"));
+            return Ok(Some(bytes));
+        }
+        // Published between the two looks.
+        if let Some(bytes) = store.get_if_there(&published).await? {
+            return Ok(Some(bytes));
+        }
     }
     // Ids are retired by age, under the settings of whoever does it; what a partition goes on with is kept.
     if file.dataset == IDS && (!is_last || entry.source == super::STDIN) {
@@ -213,9 +210,9 @@ fn check_sums(entry: &Entry, partial: &Partial, dead_letters: u64, ids: Option<u
     }
 }
 
-fn check_foreign(objects: &BTreeMap<String, u64>, named: &HashSet<String>, report: &mut Report) {
+fn check_foreign(objects: &BTreeSet<String>, named: &HashSet<String>, report: &mut Report) {
     let mut staged = 0;
-    for path in objects.keys() {
+    for path in objects {
         let top = path.split('/').next().unwrap_or_default();
         if named.contains(path) || ["_ledger", "_snapshots", "_starts", "_probe"].contains(&top) {
             continue;
@@ -239,7 +236,7 @@ const IDS_AT_ONCE: u64 = 4_000_000;
 async fn ids_in_several_partitions(
     store: &Store,
     chains: &BTreeMap<PartitionId, Vec<Entry>>,
-    objects: &BTreeMap<String, u64>,
+    objects: &BTreeSet<String>,
 ) -> Result<u64, StoreError> {
     if chains.len() < 2 {
         return Ok(0);
@@ -248,7 +245,7 @@ async fn ids_in_several_partitions(
         .values()
         .enumerate()
         .flat_map(|(at, chain)| chain.iter().flat_map(move |entry| entry.files.iter().map(move |file| (at, file))))
-        .filter(|(_, file)| file.dataset == IDS && objects.contains_key(&file.path))
+        .filter(|(_, file)| file.dataset == IDS && objects.contains(&file.path))
         .collect();
     let passes = files.iter().map(|(_, file)| file.rows).sum::<u64>().div_ceil(IDS_AT_ONCE).max(1);
     let mut shared = 0;

@@ -14,12 +14,24 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
+use rustix::fs::{CWD, RenameFlags};
 
 use crate::support::kafka::{Broker, PASSWORD, USER};
 use crate::support::{
     Dice, Server, committed_but_for_lateness, config, dead_letters, ingest, open, run, runtime, verified,
     write_simulation,
 };
+
+/// After this long something hangs. Long, since a test that waits says nothing of speed, and this machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+fn wait_while(is_so: impl Fn() -> bool, log: impl Fn() -> String) {
+    let began = monotonic();
+    while is_so() {
+        assert!(began.elapsed() < PATIENCE, "{}", log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
 
 fn admin(broker: &Broker) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", broker.address()).create().expect("an admin client")
@@ -54,7 +66,7 @@ fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, partit
 }
 
 fn flush(producer: &ThreadedProducer<DefaultProducerContext>) {
-    producer.flush(Duration::from_secs(60)).expect("everything is acknowledged");
+    producer.flush(PATIENCE).expect("everything is acknowledged");
 }
 
 /// Produces a simulation, each event to the partition of its place modulo, copies with the original: as a gateway that
@@ -118,25 +130,17 @@ fn committed_ends(folder: &Path) -> BTreeMap<String, u64> {
 }
 
 /// Waits until the ledger covers all records of a topic.
-fn wait_until_committed(broker: &Broker, folder: &Path, topic: &str, partitions: i32, patience: Duration) {
+fn wait_until_committed(broker: &Broker, folder: &Path, topic: &str, partitions: i32) {
     let client: rdkafka::consumer::BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", broker.address()).create().expect("a client");
     let high: u64 = (0..partitions)
         .map(|partition| {
-            let ask =
-                || rdkafka::consumer::Consumer::fetch_watermarks(&client, topic, partition, Duration::from_secs(10));
+            let ask = || rdkafka::consumer::Consumer::fetch_watermarks(&client, topic, partition, PATIENCE);
             ask().expect("the broker answers").1 as u64
         })
         .sum();
-    let began = monotonic();
-    loop {
-        let done: u64 = committed_ends(folder).values().sum();
-        if done >= high {
-            return;
-        }
-        assert!(began.elapsed() < patience, "{done} of {high} records committed after {patience:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let done = || committed_ends(folder).values().sum::<u64>();
+    wait_while(|| done() < high, || format!("{} of {high} records committed", done()));
 }
 
 fn simulation(seed: u64, events: u64) -> Simulation {
@@ -150,7 +154,7 @@ fn a_topic_is_counted_exactly_and_offsets_show_no_lag() {
     create_topic(&broker, "logs", 4, &[]);
     let truth = produce(&broker, "logs", 4, &simulation(1, 20_000), &[]);
     let worker = start(folder.path(), "w", &worker(&broker, "logs", "g", "[flush]\ninterval = \"1s\"\n"));
-    wait_until_committed(&broker, folder.path(), "logs", 4, Duration::from_secs(60));
+    wait_until_committed(&broker, folder.path(), "logs", 4);
     let ready = worker.get("/readyz");
     assert_eq!(ready.0, 200, "{}", ready.1);
     let metrics = worker.get("/metrics").1;
@@ -186,7 +190,7 @@ impl Load {
             config
                 .set("bootstrap.servers", &address)
                 .set("enable.idempotence", "true")
-                .set("message.timeout.ms", "120000");
+                .set("message.timeout.ms", "180000");
             let producer: ThreadedProducer<DefaultProducerContext> = config.create().expect("a producer");
             let mut records = simulation.records();
             let (mut record, mut number) = (Vec::new(), 0_u64);
@@ -199,7 +203,7 @@ impl Load {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            producer.flush(Duration::from_secs(120)).expect("everything is acknowledged");
+            producer.flush(PATIENCE).expect("everything is acknowledged");
         });
         Self { stop, thread }
     }
@@ -286,7 +290,7 @@ fn chaos_of_workers_and_broker_changes_nothing() {
     for n in 0..3 {
         workers.entry(n).or_insert_with(|| start_one(n));
     }
-    wait_until_committed(&broker, folder.path(), "logs", 12, Duration::from_secs(120));
+    wait_until_committed(&broker, folder.path(), "logs", 12);
     workers.into_values().for_each(|worker| drop(worker.stop()));
     let store = open(&folder.path().join("out"));
     let report = verified(&store);
@@ -322,7 +326,7 @@ fn two_hours_of_traffic_stay_below_the_ceiling() {
     // As in deploy/compose/worker.toml.
     let more = "threads = 2\n[dedupe]\nhorizon = 100000\n[flush]\nmemory = \"16MiB\"\n";
     let worker = start(folder.path(), "w", &worker(&broker, "logs", "g", more));
-    wait_until_committed(&broker, folder.path(), "logs", 12, Duration::from_secs(600));
+    wait_until_committed(&broker, folder.path(), "logs", 12);
     let status = std::fs::read_to_string(format!("/proc/{}/status", worker.child.id())).expect("Linux");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak").trim();
     let mib = peak.trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024;
@@ -361,7 +365,7 @@ fn any_number_of_workers_and_any_flush_interval_merge_to_equal_tables() {
         let group = format!("g{workers}");
         let settings = worker(&broker, "logs", &group, &format!("[flush]\ninterval = {interval:?}\n{more}"));
         let running: Vec<_> = (0..workers).map(|n| start(&run, &format!("w{n}"), &settings)).collect();
-        wait_until_committed(&broker, &run, "logs", 10, Duration::from_secs(90));
+        wait_until_committed(&broker, &run, "logs", 10);
         running.into_iter().for_each(|worker| drop(worker.stop()));
         let store = open(&run.join("out"));
         verified(&store);
@@ -395,7 +399,7 @@ fn poison_tombstones_headers_and_copies_in_other_partitions_are_told() {
     send(&producer, "logs", 1, b"", &event("3"));
     flush(&producer);
     let worker = start(folder.path(), "w", &worker(&broker, "logs", "g", "[flush]\ninterval = \"300ms\"\n"));
-    wait_until_committed(&broker, folder.path(), "logs", 3, Duration::from_secs(30));
+    wait_until_committed(&broker, folder.path(), "logs", 3);
     worker.stop();
     let store = open(&folder.path().join("out"));
     let report = verified(&store);
@@ -414,7 +418,7 @@ fn transactions_that_end_in_aborted_records_hold_nothing_up() {
     let folder = tempfile::tempdir().expect("a folder");
     create_topic(&broker, "logs", 1, &[("cleanup.policy", "compact")]);
     let producer = producer(&broker, &[("transactional.id", "t")]);
-    let wait = Duration::from_secs(30);
+    let wait = PATIENCE;
     producer.init_transactions(wait).expect("works");
     for (number, commit) in [(1, true), (2, false), (3, true), (4, false)] {
         producer.begin_transaction().expect("begins");
@@ -425,7 +429,7 @@ fn transactions_that_end_in_aborted_records_hold_nothing_up() {
     }
     let worker = start(folder.path(), "w", &worker(&broker, "logs", "g", "[flush]\ninterval = \"300ms\"\n"));
     // Four records and four markers: the ledger comes to the very end.
-    wait_until_committed(&broker, folder.path(), "logs", 1, Duration::from_secs(40));
+    wait_until_committed(&broker, folder.path(), "logs", 1);
     assert_eq!(committed_ends(folder.path()).values().sum::<u64>(), 8);
     worker.stop();
     let report = verified(&open(&folder.path().join("out")));
@@ -457,7 +461,7 @@ fn says(folder: &Path, name: &str, settings: &str, expected: &[&str]) {
     let worker = start(folder, name, settings);
     let began = monotonic();
     let mut answer = (0, String::new());
-    while began.elapsed() < Duration::from_secs(20) {
+    while began.elapsed() < PATIENCE {
         answer = worker.get("/readyz");
         if answer.0 == 503
             && expected.iter().all(|part| answer.1.contains(part))
@@ -509,7 +513,7 @@ fn secure_connections_work_and_what_is_refused_is_said_clearly() {
         let run = folder.path().join(format!("run-{name}"));
         std::fs::create_dir(&run).expect("a folder");
         let worker = start(&run, name, &settings(address, "logs", name, &security));
-        wait_until_committed(&broker, &run, "logs", 2, Duration::from_secs(30));
+        wait_until_committed(&broker, &run, "logs", 2);
         let log = worker.stop();
         assert!(!log.contains(PASSWORD), "{name}: the password is never logged");
         assert_eq!(verified(&open(&run.join("out"))).accounting.counted, 10, "{name}");
@@ -567,7 +571,7 @@ fn oauth_tokens_are_fetched_by_client_credentials() {
         folder.path().join("secret").display().to_string(),
     );
     let worker = start(folder.path(), "w", &settings);
-    wait_until_committed(&broker, folder.path(), "logs", 1, Duration::from_secs(30));
+    wait_until_committed(&broker, folder.path(), "logs", 1);
     let log = worker.stop();
     assert!(!log.contains("s:3 cret"), "the secret is never logged");
     let asked = asked.lock().expect("whole").clone();
@@ -596,7 +600,7 @@ fn send_events(broker: &Broker, topic: &str, partition: i32, events: std::ops::R
 fn run_worker(broker: &Broker, folder: &Path, topic: &str, partitions: i32, more: &str) -> String {
     let settings = worker(broker, topic, "g", &format!("{more}[flush]\ninterval = \"200ms\"\n"));
     let worker = start(folder, "w", &settings);
-    wait_until_committed(broker, folder, topic, partitions, Duration::from_secs(40));
+    wait_until_committed(broker, folder, topic, partitions);
     worker.stop()
 }
 
@@ -626,11 +630,7 @@ fn a_new_topic_starts_where_the_setting_says_and_a_new_partition_at_its_beginnin
             worker(&broker, &topic, &topic, &format!("start = {start_at:?}\n[flush]\ninterval = \"200ms\"\n"));
         let first = start(folder.path(), "w", &settings);
         let starts = folder.path().join(format!("out/_starts/kafka.{topic}"));
-        let began = monotonic();
-        while !starts.exists() || !first.log().contains("reading") {
-            assert!(began.elapsed() < Duration::from_secs(30), "{}", first.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_while(|| !starts.exists() || !first.log().contains("reading"), || first.log());
         first.stop();
         // Added while nobody looks, with events in it already.
         let more = NewPartitions::new(&topic, 2);
@@ -641,7 +641,7 @@ fn a_new_topic_starts_where_the_setting_says_and_a_new_partition_at_its_beginnin
         send_events(&broker, &topic, 0, 0..5);
         send_events(&broker, &topic, 1, 0..10);
         let again = start(folder.path(), "w", &settings);
-        wait_until_committed(&broker, folder.path(), &topic, 2, Duration::from_secs(40));
+        wait_until_committed(&broker, folder.path(), &topic, 2);
         again.stop();
         assert_eq!(
             counted(folder.path()),
@@ -668,11 +668,10 @@ fn a_gap_stops_its_partition_alone_and_is_recorded_only_where_allowed() {
 
     let settings = worker(&broker, "logs", "g", "[flush]\ninterval = \"200ms\"\n");
     let stopped = start(folder.path(), "w", &settings);
-    let began = monotonic();
-    while committed_ends(folder.path()).values().sum::<u64>() < 40 || stopped.get("/readyz").0 != 503 {
-        assert!(began.elapsed() < Duration::from_secs(30), "{}", stopped.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_while(
+        || committed_ends(folder.path()).values().sum::<u64>() < 40 || stopped.get("/readyz").0 != 503,
+        || stopped.log(),
+    );
     let (_, why) = stopped.get("/readyz");
     assert!(why.contains("logs[0]: records 10 to 25 were removed") && why.contains("on_gap"), "{why}");
     stopped.stop();
@@ -692,19 +691,14 @@ fn a_topic_made_anew_is_refused_until_it_is_allowed() {
     send_events(&broker, "logs", 0, 0..10);
     run_worker(&broker, folder.path(), "logs", 1, "");
     runtime().block_on(admin(&broker).delete_topics(&["logs"], &AdminOptions::new())).expect("is deleted");
-    std::thread::sleep(Duration::from_secs(1));
-    create_topic(&broker, "logs", 1, &[]);
+    create_topic_again(&broker, "logs");
     send_events(&broker, "logs", 0, 100..120);
     let settings = worker(&broker, "logs", "g", "[flush]\ninterval = \"200ms\"\n");
     says(folder.path(), "refused", &settings, &["the topic logs is not the one read before", "on_gap"]);
     assert_eq!(counted(folder.path()), 10);
     let allowed = worker(&broker, "logs", "g", "on_gap = \"record\"\n[flush]\ninterval = \"200ms\"\n");
     let allowed = start(folder.path(), "allowed", &allowed);
-    let began = monotonic();
-    while committed_ends(folder.path()).len() < 1 || counted(folder.path()) < 30 {
-        assert!(began.elapsed() < Duration::from_secs(30), "{}", allowed.log());
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait_while(|| committed_ends(folder.path()).len() < 1 || counted(folder.path()) < 30, || allowed.log());
     allowed.stop();
     assert_eq!(counted(folder.path()), 30);
 }
@@ -717,31 +711,21 @@ fn a_topic_made_anew_while_it_is_read_is_noticed() {
     send_events(&broker, "logs", 0, 0..10);
     let settings = worker(&broker, "logs", "g", "on_gap = \"record\"\n[flush]\ninterval = \"200ms\"\n");
     let worker = start(folder.path(), "w", &settings);
-    wait_until_committed(&broker, folder.path(), "logs", 1, Duration::from_secs(40));
+    wait_until_committed(&broker, folder.path(), "logs", 1);
     runtime().block_on(admin(&broker).delete_topics(&["logs"], &AdminOptions::new())).expect("is deleted");
     create_topic_again(&broker, "logs");
     // More than there were, so that the old offset is one of the new topic's too.
     send_events(&broker, "logs", 0, 100..130);
-    let began = monotonic();
-    while counted(folder.path()) < 40 {
-        assert!(began.elapsed() < Duration::from_secs(60), "{}", worker.log());
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait_while(|| counted(folder.path()) < 40, || worker.log());
     worker.stop();
     assert_eq!(counted(folder.path()), 40);
 }
 
 /// Deleting takes the broker a moment.
 fn create_topic_again(broker: &Broker, name: &str) {
-    for _ in 0..100 {
-        let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
-        let made = runtime().block_on(admin(broker).create_topics([&topic], &AdminOptions::new()));
-        if made.is_ok_and(|made| made.iter().all(Result::is_ok)) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("the topic is not made again");
+    let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+    let make = || runtime().block_on(admin(broker).create_topics([&topic], &AdminOptions::new()));
+    wait_while(|| !make().is_ok_and(|made| made.iter().all(Result::is_ok)), || format!("{name} is not made again"));
 }
 
 #[test]
@@ -754,19 +738,18 @@ fn a_store_that_fails_for_a_while_holds_up_and_loses_nothing() {
     let settings = worker(&broker, "logs", "g", "[flush]\ninterval = \"300ms\"\n");
     let worker = start(folder.path(), "w", &settings);
     let (out, away) = (folder.path().join("out"), folder.path().join("away"));
+    // Nothing can be listed, read or written below a file. In one step, so that nobody makes a folder in between.
+    std::fs::write(&away, "").expect("is written");
+    let exchange = || rustix::fs::renameat_with(CWD, &out, CWD, &away, RenameFlags::EXCHANGE).expect("are exchanged");
     for _ in 0..3 {
         std::thread::sleep(Duration::from_secs(2));
-        // Nothing can be listed, read or written below a file.
-        std::fs::rename(&out, &away).expect("is moved");
-        std::fs::write(&out, "").expect("is written");
-        std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(worker.get("/readyz").0, 503, "{}", worker.log());
-        std::fs::remove_file(&out).expect("is removed");
-        std::fs::rename(&away, &out).expect("is moved back");
+        exchange();
+        wait_while(|| worker.get("/readyz").0 != 503, || worker.log());
+        exchange();
     }
     load.finish();
-    wait_until_committed(&broker, folder.path(), "logs", 6, Duration::from_secs(90));
-    assert_eq!(worker.get("/readyz").0, 200, "{}", worker.log());
+    wait_until_committed(&broker, folder.path(), "logs", 6);
+    wait_while(|| worker.get("/readyz").0 != 200, || worker.log());
     worker.stop();
     let store = open(&out);
     verified(&store);
@@ -794,13 +777,10 @@ fn the_gateway_acknowledges_what_kafka_has_and_nothing_else() {
     let (status, why) = gateway.post(&body(100..110), &[]);
     assert!(status == 503 && why.contains("again"), "{status} {why}");
     broker.start_again();
-    let began = monotonic();
-    while gateway.post(&body(100..110), &[]).0 != 200 {
-        assert!(began.elapsed() < Duration::from_secs(60), "{}", gateway.log());
-    }
+    wait_while(|| gateway.post(&body(100..110), &[]).0 != 200, || gateway.log());
     gateway.stop();
     let worker = start(folder.path(), "w", &worker(&broker, "logs", "g", "[flush]\ninterval = \"200ms\"\n"));
-    wait_until_committed(&broker, folder.path(), "logs", 3, Duration::from_secs(40));
+    wait_until_committed(&broker, folder.path(), "logs", 3);
     worker.stop();
     let accounting = verified(&open(&folder.path().join("out"))).accounting;
     assert_eq!((accounting.counted, accounting.rejected), (70, 1), "{accounting:?}");

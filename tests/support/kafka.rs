@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ghostlight::clock::monotonic;
@@ -145,10 +146,17 @@ fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
-/// Ports that were free a moment ago, all different.
+/// Ports that nothing listens on, each given out once by this process; another process begins elsewhere.
+///
+/// They lie below those that Linux gives to outgoing connections (32768 and up): while a broker is down, a client that
+/// tries to reach it could otherwise be given the broker's own port, connect to itself, and keep the broker out.
 fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
+    const FIRST: u16 = 20_000;
+    const EACH: u16 = 400;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let begin = FIRST + (std::process::id() % 30) as u16 * EACH;
+    let ports = std::iter::from_fn(|| Some(begin + GIVEN.fetch_add(1, Ordering::Relaxed) % EACH));
+    ports.take(usize::from(EACH)).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect()
 }
 
 const LOG4J: &str = r#"<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d{HH:mm:ss.SSS} %p %m%n"/>

@@ -351,3 +351,21 @@ fn a_long_stretch_of_white_space_is_stepped_over() {
     let summary = ingest(&open(&scene.out()), &config("[flush]\nbytes = \"1MiB\"\n"), &[&file]).expect("ingests");
     assert_eq!(summary.accounting.counted, 1);
 }
+
+#[test]
+fn verifying_beside_a_process_that_writes_finds_nothing_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("events.ndjson");
+    write_simulation(&small(5, 20_000), &file);
+    let store = open(&folder.path().join("out"));
+    let writer = {
+        let store = store.clone();
+        std::thread::spawn(move || ingest(&store, &config(SMALL_BATCHES), &[&file]).expect("ingests"))
+    };
+    let mut entries = std::collections::BTreeSet::new();
+    while !writer.is_finished() {
+        entries.insert(verified(&store).entries);
+    }
+    writer.join().expect("no panic");
+    assert!(entries.len() > 3, "it was looked at while it was written: {entries:?}");
+}
