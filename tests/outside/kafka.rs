@@ -698,7 +698,7 @@ fn a_topic_made_anew_is_refused_until_it_is_allowed() {
     assert_eq!(counted(folder.path()), 10);
     let allowed = worker(&broker, "logs", "g", "on_gap = \"record\"\n[flush]\ninterval = \"200ms\"\n");
     let allowed = start(folder.path(), "allowed", &allowed);
-    wait_while(|| committed_ends(folder.path()).len() < 1 || counted(folder.path()) < 30, || allowed.log());
+    wait_while(|| committed_ends(folder.path()).is_empty() || counted(folder.path()) < 30, || allowed.log());
     allowed.stop();
     assert_eq!(counted(folder.path()), 30);
 }

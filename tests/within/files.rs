@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ghostlight::simulate::{Envelope, Simulation};
 
 use crate::support::{
-    committed, config, dead_letters, ghostlight, ingest, open, output, small, verified, write_simulation,
+    SMALL_BATCHES, committed, config, dead_letters, ghostlight, ingest, open, output, small, verified, write_simulation,
 };
 
 struct Scene {
