@@ -3,6 +3,7 @@
 mod bad_input;
 mod faulty_store;
 mod files;
+mod ghosts;
 mod kill;
 mod laws;
 mod replay;
