@@ -363,7 +363,26 @@ pub(crate) mod text_time {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        EventTime::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is not an ISO 8601 time")))
+        parse(&String::deserialize(deserializer)?)
+    }
+
+    fn parse<E: Error>(text: &str) -> Result<EventTime, E> {
+        EventTime::parse(text).ok_or_else(|| E::custom(format!("{text:?} is not an ISO 8601 time")))
+    }
+
+    /// The same for a time that may not be known.
+    pub(crate) mod option {
+        use super::*;
+
+        pub fn serialize<S: Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EventTime>, D::Error> {
+            Option::<String>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
+        }
     }
 }

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 
+use crate::event::EventTime;
 use crate::partial::{Accounting, Partial};
-use crate::store::ledger::{self, Entry, FrontierText, PartitionId};
+use crate::store::ledger::{self, Entry, PartitionId};
+use crate::store::progress::{self, Patience, Progress, Reach};
 use crate::store::{Store, StoreError, datasets};
 
 /// Entries whose files are read at the same time.
@@ -24,29 +26,24 @@ pub struct Follower {
 }
 
 /// How far one partition was followed.
-#[derive(Debug, Clone, Default)]
 pub struct Followed {
     /// The path of the last entry taken.
     last: Option<Path>,
-    /// Up to where its records are known.
-    pub end: u64,
+    pub progress: Progress,
     pub accounting: Accounting,
-    /// The greatest event time so far, and when it was read.
-    pub frontier: Option<FrontierText>,
     /// Whose events it had.
     pub tenants: BTreeSet<String>,
 }
 
 impl Followed {
+    fn new(id: PartitionId) -> Self {
+        Self { last: None, progress: Progress::new(id), accounting: Accounting::default(), tenants: BTreeSet::new() }
+    }
+
     fn take(&mut self, path: Path, entry: &Entry, rows: &Partial) {
         self.last = Some(path);
-        self.end = entry.end;
+        self.progress.follow(entry);
         self.accounting.add(&entry.accounting);
-        if let Some(frontier) = entry.frontier
-            && self.frontier.is_none_or(|before| before.event_time < frontier.event_time)
-        {
-            self.frontier = Some(frontier);
-        }
         for tenant in rows.tenants() {
             if !self.tenants.contains(tenant) {
                 self.tenants.insert(tenant.to_owned());
@@ -64,8 +61,24 @@ impl Follower {
         &self.store
     }
 
-    pub fn partitions(&self) -> impl Iterator<Item = (&PartitionId, &Followed)> {
-        self.partitions.iter()
+    pub fn partitions(&self) -> impl Iterator<Item = &Followed> {
+        self.partitions.values()
+    }
+
+    /// Takes in what workers noted of being caught up, as known at `now`.
+    pub async fn hear(&mut self, now: EventTime) -> Result<(), StoreError> {
+        for (id, note) in progress::read_all(&self.store).await? {
+            // Also of a partition without an entry: it has nothing yet, and that is known.
+            self.partitions.entry(id.clone()).or_insert_with(|| Followed::new(id)).progress.hear(&note, now);
+        }
+        Ok(())
+    }
+
+    /// How far each tenant is known at `now`.
+    pub fn reach(&self, patience: Patience, now: EventTime) -> BTreeMap<String, Reach> {
+        let partitions =
+            self.partitions.values().map(|followed| (&followed.progress, followed.tenants.iter().map(String::as_str)));
+        progress::reach_of_tenants(partitions, patience, now)
     }
 
     /// Hands every entry that became visible since the last call to `take`, those of one partition in their order, and
@@ -73,7 +86,7 @@ impl Follower {
     pub async fn poll(&mut self, mut take: impl FnMut(&Entry, Partial)) -> Result<u64, StoreError> {
         let mut taken = 0;
         for id in ledger::partitions(&self.store).await? {
-            let followed = self.partitions.entry(id.clone()).or_default();
+            let followed = self.partitions.entry(id.clone()).or_insert_with(|| Followed::new(id.clone()));
             let folder = id.folder("_ledger");
             let paths = self.store.list_after(&folder, followed.last.as_ref()).await?;
             for paths in paths.chunks(AT_ONCE) {

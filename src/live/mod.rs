@@ -1,4 +1,6 @@
-//! The one HTTP server: the webhook's route, `/metrics`, `/healthz`, `/readyz`.
+//! The one HTTP server: the webhook's route, the live page and its JSON, `/metrics`, `/healthz`, `/readyz`.
+
+pub mod model;
 
 use std::collections::BTreeMap;
 use std::io;
