@@ -352,7 +352,7 @@ fn to_json<T: Serialize>(value: &T) -> Bytes {
     }
 }
 
-mod text_time {
+pub(crate) mod text_time {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     use crate::event::EventTime;
