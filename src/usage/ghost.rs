@@ -635,7 +635,7 @@ const LIBRARIES: [(&str, &str); 14] = [
     ("curl", "write the token with its expiry to a file that the next run reads first"),
 ];
 
-fn fix(user_agent: &str, verdict: Verdict) -> String {
+pub fn fix(user_agent: &str, verdict: Verdict) -> String {
     let agent = user_agent.to_ascii_lowercase();
     let library = LIBRARIES.iter().find(|(name, _)| agent.contains(name)).map(|(_, fix)| *fix);
     let general = "keep the token until it expires (expires_in less a minute), in a cache all its processes share";

@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod follow;
 pub mod ghost;
+pub mod recent;
 pub mod tokens;
 pub mod users;
 
