@@ -1,6 +1,7 @@
 //! The one HTTP server: the webhook's route, the live page and its JSON, `/metrics`, `/healthz`, `/readyz`.
 
 pub mod model;
+pub mod overview;
 
 use std::collections::BTreeMap;
 use std::io;
