@@ -214,7 +214,7 @@ fn check_foreign(objects: &BTreeSet<String>, named: &HashSet<String>, report: &m
     let mut staged = 0;
     for path in objects {
         let top = path.split('/').next().unwrap_or_default();
-        if named.contains(path) || ["_ledger", "_snapshots", "_starts", "_probe"].contains(&top) {
+        if named.contains(path) || ["_ledger", "_snapshots", "_starts", "_alerts", "_probe"].contains(&top) {
             continue;
         }
         if top == "_staging" {
