@@ -4,7 +4,11 @@
 //! [`journal`] writes each transition down only if nobody has yet, and [`outbox`] sends what is written down. Nothing here
 //! knows how a channel is spoken to, nor how a rule decides.
 
+pub mod episode;
+pub mod journal;
+pub mod outbox;
 pub mod rules;
+pub mod silence;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,9 @@
 //! The rules: what usage says of a tenant at the end of one window, as conditions. Pure: the same usage gives the same
 //! conditions, whoever asks, and as often as they ask.
 
+use std::time::Duration;
+
+use super::episode::Timing;
 use super::{Condition, Level, Severity};
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
@@ -16,6 +19,16 @@ pub const RATE_LIMIT: &str = "rate-limit";
 
 /// Windows that alerts are decided on, whatever those of the rows: the grain of the finest rows by default.
 pub const WINDOW_MS: i64 = 300_000;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Every rule, and how long its conditions must last.
+pub const TIMINGS: [(&str, Timing); 3] = [
+    // Its condition looks at two windows already.
+    (GHOST_USAGE, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(12)) }),
+    (GHOST_USAGE_SLOW, Timing { for_windows: 12, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
+    (RATE_LIMIT, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
+];
 
 /// What rules are judged by.
 #[derive(Debug, Clone, Default)]

@@ -345,7 +345,7 @@ impl Starts {
     }
 }
 
-pub(super) fn to_json<T: Serialize>(value: &T) -> Bytes {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Bytes {
     match serde_json::to_vec_pretty(value) {
         Ok(json) => json.into(),
         Err(error) => unreachable!("entries and snapshots have no maps with other than text keys: {error}"),

@@ -144,6 +144,16 @@ impl Activity {
         self.connections.iter().map(|(name, connection)| (name.as_str(), connection))
     }
 
+    /// The end of the last slot with events.
+    pub fn end(&self) -> Option<EventTime> {
+        let end = |series: &Series| {
+            let (day, slots) = series.days.iter().next_back()?;
+            let last = slots.iter().rposition(|events| *events > 0)?;
+            Some(EventTime::from_ms(day.start().ms() + (last as i64 + 1) * SLOT_SECONDS * 1000))
+        };
+        self.classes.values().filter_map(end).max()
+    }
+
     /// All events of a slot.
     pub fn at(&self, slot: EventTime) -> u64 {
         self.classes.values().map(|series| series.at(slot)).sum()
