@@ -4,6 +4,7 @@
 //! nobody asks for (`details`) is stepped over, not visited.
 
 use simd_json::{Node, StaticNode};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::catalogue;
 
@@ -28,6 +29,31 @@ impl<'t, 'i> Value<'t, 'i> {
             Some(Node::Static(StaticNode::I64(number))) => Some(*number),
             Some(Node::Static(StaticNode::U64(number))) => i64::try_from(*number).ok(),
             _ => None,
+        }
+    }
+
+    /// A whole number, as text.
+    pub fn as_whole_number(self) -> Option<String> {
+        match self.0.first() {
+            Some(Node::Static(StaticNode::I64(number))) => Some(number.to_string()),
+            Some(Node::Static(StaticNode::U64(number))) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Everything in the value, in its order.
+    pub fn hash(self, hash: &mut Xxh3) {
+        for node in &self.0[..span(self.0).min(self.0.len())] {
+            match node {
+                Node::String(text) => {
+                    hash.update(&[0]);
+                    hash.update(&(text.len() as u64).to_le_bytes());
+                    hash.update(text.as_bytes());
+                }
+                Node::Object { len, .. } => hash.update(&[&[1][..], &(*len as u64).to_le_bytes()].concat()),
+                Node::Array { len, .. } => hash.update(&[&[2][..], &(*len as u64).to_le_bytes()].concat()),
+                Node::Static(value) => hash.update(format!("3{value}").as_bytes()),
+            }
         }
     }
 
@@ -139,27 +165,49 @@ fn descend<'t, 'i>(
     if depth > 0 && code().is_some_and(catalogue::is_known) {
         return visit(Content::Event(value), outer_id);
     }
-    let mut wrapped: Option<Value<'t, 'i>> = None;
+    // By wrapper, so that of a key that occurs twice the last one wins.
+    let mut wrapped: [Option<Value<'t, 'i>>; WRAPPERS.len()] = [None; WRAPPERS.len()];
     let mut has_type = false;
     let mut log_id = outer_id;
     for (key, field) in value.fields() {
         match key {
             "type" => has_type = field.as_str().is_some_and(|code| !code.is_empty()),
             "log_id" => log_id = field.as_str().unwrap_or(log_id),
-            "data" | "logs" | "records" | "detail" | "event" | "json" | "message" if holds_event(field, depth) => {
-                wrapped = Some(field);
+            _ => {
+                if let Some(at) = wrapper(key).filter(|_| holds_event(field, depth)) {
+                    wrapped[at] = Some(field);
+                }
             }
-            _ => {}
         }
     }
-    match wrapped {
-        Some(inner) => match inner.as_str() {
+    let found = wrapped.iter().flatten().count();
+    for inner in wrapped.into_iter().flatten() {
+        match inner.as_str() {
             Some(text) => visit(Content::Nested(text), log_id),
+            // Beside a wrapper that holds the event, this is what a collector says of it.
+            None if found > 1 && is_other_event(inner) => {}
             None => descend(inner, log_id, depth + 1, visit, refuse),
-        },
-        None if has_type => visit(Content::Event(value), outer_id),
-        None => refuse("not an Auth0 log event: no `type`, and no envelope around one".to_owned()),
+        }
     }
+    match (found, has_type) {
+        (0, true) => visit(Content::Event(value), outer_id),
+        (0, false) => refuse("not an Auth0 log event: no `type`, and no envelope around one".to_owned()),
+        _ => {}
+    }
+}
+
+/// The keys under which envelopes and bridges keep what they wrap.
+const WRAPPERS: [&str; 7] = ["data", "logs", "records", "detail", "event", "json", "message"];
+
+fn wrapper(key: &str) -> Option<usize> {
+    WRAPPERS.iter().position(|wrapper| *wrapper == key)
+}
+
+/// An object with a `type` that is no code of Auth0's, and no envelope itself: such as the `event` of Elastic's schema.
+fn is_other_event(value: Value<'_, '_>) -> bool {
+    let wraps = |(key, field): (&str, Value<'_, '_>)| wrapper(key).is_some() && holds_event(field, 1);
+    let code = value.fields().find(|(key, _)| *key == "type").and_then(|(_, code)| code.as_str());
+    value.is_object() && !code.is_some_and(catalogue::is_known) && !value.fields().any(wraps)
 }
 
 /// Whether a wrapper's value can hold an event, told without going deep: an object that has `type`, `log_id` or another
@@ -167,11 +215,8 @@ fn descend<'t, 'i>(
 fn holds_event(value: Value<'_, '_>, depth: u32) -> bool {
     match value.0.first() {
         Some(Node::Object { .. }) => value.fields().any(|(key, field)| match key {
-            "type" | "log_id" => field.as_str().is_some(),
-            "data" | "logs" | "records" | "detail" | "event" | "json" | "message" => {
-                depth <= DEPTH_MAX && holds_event(field, depth + 1)
-            }
-            _ => false,
+            "type" | "log_id" => field.as_str().is_some() || field.as_i64().is_some(),
+            _ => wrapper(key).is_some() && depth <= DEPTH_MAX && holds_event(field, depth + 1),
         }),
         Some(Node::Array { len, .. }) => *len == 0 || value.elements().any(|element| element.is_object()),
         Some(Node::String(text)) => text.trim_start().starts_with(['{', '[']),

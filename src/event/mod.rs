@@ -6,6 +6,7 @@ pub mod catalogue;
 mod chunk;
 mod envelope;
 pub mod parse;
+mod repair;
 mod time;
 
 pub use catalogue::{ActiveDefinition, Class, EventType};

@@ -9,6 +9,7 @@ use simd_json::{Buffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::envelope::{Content, Value, unwrap};
+use super::repair;
 use super::{EventTime, EventType, LogEvent, UNKNOWN_TENANT, catalogue};
 
 /// When a record reached us.
@@ -175,7 +176,8 @@ impl Decoder {
         self.input.resize(json.len() + INPUT_PADDING, 0);
         let mut tape = Tape(std::mem::take(&mut self.tape)).reset();
         let mut problems = Problems::default();
-        match fill_tape_padded(&mut self.input, json.len(), &mut self.buffers, &mut tape) {
+        let parsed = fill_tape_padded(&mut self.input, json.len(), &mut self.buffers, &mut tape);
+        match parsed {
             Ok(()) => {
                 let tenant = self.tenant.as_deref();
                 let nested = &mut self.nested;
@@ -198,7 +200,15 @@ impl Decoder {
                     &mut |reason| found.borrow_mut().note(Err(reason)),
                 );
             }
-            Err(error) => problems.note(Err(describe_json_error(json, &error))),
+            Err(error) => {
+                let reason = describe_json_error(json, &error);
+                self.tape = tape.reset().0;
+                // What is readable once is not made readable again.
+                return match repair::readable(json) {
+                    Some(json) => self.decode_json(&json, outer_id, nested_left, read, out),
+                    None => Err(reason),
+                };
+            }
         }
         self.tape = tape.reset().0;
         problems.into_result()
@@ -290,12 +300,16 @@ fn push_event<'i>(
     out: &mut Decoded,
 ) -> Result<(), String> {
     let mut fields = Fields::default();
+    let mut number = None;
     for (key, value) in event.fields() {
         // A value of another type than the schema's (null above all) is an absent one.
         let text = || value.as_str().unwrap_or_default();
         match key {
             "type" => fields.type_code = text(),
-            "log_id" => fields.log_id = text(),
+            "log_id" => {
+                fields.log_id = text();
+                number = value.as_whole_number();
+            }
             "_id" => fields.underscore_id = text(),
             "id" => fields.id = text(),
             "date" => fields.date = Some(value),
@@ -318,6 +332,7 @@ fn push_event<'i>(
     let log_id = [fields.log_id, outer_id, fields.underscore_id, fields.id]
         .into_iter()
         .find(|id| !id.is_empty())
+        .or(number.as_deref())
         .unwrap_or_default();
     let ingested = EventTime::from_log_id(log_id);
     let at = event_time(fields.date, ingested, read)?;
@@ -354,10 +369,9 @@ fn push_event<'i>(
     close(text);
 
     let identity = if log_id.is_empty() {
+        // All of it: two events may differ only in what no column holds.
         let mut hash = Xxh3::new();
-        hash.update(&at.ms().to_le_bytes());
-        ends.iter().for_each(|end| hash.update(&end.to_le_bytes()));
-        hash.update(&text.as_bytes()[start..]);
+        event.hash(&mut hash);
         hash.digest()
     } else {
         xxh3_64(log_id.as_bytes())
@@ -575,6 +589,64 @@ mod tests {
         let (decoded, reason) = only(&mixed);
         assert_eq!(decoded.len(), 1);
         assert!(reason.starts_with("2 of 3 parts: part 2: "), "{reason}");
+    }
+
+    fn identities(record: &str) -> Vec<u64> {
+        let (decoded, reasons) = only(record);
+        assert_eq!(reasons, "", "{record}");
+        decoded.events().map(|event| event.identity).collect()
+    }
+
+    #[test]
+    fn every_wrapper_of_an_envelope_is_opened() {
+        let event = |id: &str| format!(r#"{{"log_id":"{id}","data":{{"type":"s","date":"2026-11-01T00:00:00Z"}}}}"#);
+        let (one, two, three) = (event("1"), event("2"), event("3"));
+        assert_eq!(identities(&format!(r#"{{"logs":[{one},{two}],"records":[{three}]}}"#)).len(), 3);
+        // Of Elastic's schema: what the collector says of the event stands beside it.
+        let text = one.replace('"', "\\\"");
+        let shipped = format!(r#"{{"message":"{text}","event":{{"type":"access","log_id":"x","kind":"event"}}}}"#);
+        assert_eq!(identities(&shipped), identities(&one));
+        assert_eq!(
+            identities(&format!(r#"{{"json":{one},"json":{two}}}"#)),
+            identities(&two),
+            "of equal keys the last"
+        );
+    }
+
+    #[test]
+    fn a_number_is_an_id_and_without_one_everything_tells_events_apart() {
+        let event = |fields: &str| format!(r#"{{"type":"s","date":"2026-11-01T00:00:00Z"{fields}}}"#);
+        let identity = |fields: &str| identities(&event(fields))[0];
+        let long = r#","log_id":90020241024190617517000000000000001223372036854775807123"#;
+        let all = [
+            r#","log_id":1"#,
+            r#","log_id":2"#,
+            long,
+            "",
+            r#","description":"a""#,
+            r#","description":"b""#,
+            r#","details":{"a":[1]}"#,
+            r#","details":{"a":[2]}"#,
+        ];
+        let mut found: Vec<u64> = all.iter().map(|fields| identity(fields)).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), all.len(), "each is an event of its own");
+        assert_eq!(identity(r#","log_id":1"#), identity(r#","log_id":"1""#));
+        assert_eq!(identity(long), identity(&format!(r#","log_id":"{ID}""#)), "also one longer than any number");
+    }
+
+    #[test]
+    fn json_that_is_right_is_read_whatever_its_numbers_and_surrogates() {
+        for odd in [r#"{"n":1e999}"#, r#"{"n":[123456789012345678901234567890]}"#, r#""\ud83d""#, r#""cut \ude00 off""#]
+        {
+            let (decoded, reasons) = only(&format!(r#"{{"type":"s","log_id":"{ID}","details":{odd}}}"#));
+            assert_eq!((decoded.len(), reasons.as_str()), (1, ""), "{odd}");
+        }
+        for wrong in [r#"{"n":1e}"#, r#"{"n":01234567890123456789}"#, r#""\ud83""#] {
+            let (decoded, reasons) = only(&format!(r#"{{"type":"s","log_id":"{ID}","details":{wrong}}}"#));
+            assert!(decoded.is_empty() && reasons.starts_with("not JSON"), "{wrong}: {reasons}");
+        }
     }
 
     #[test]
