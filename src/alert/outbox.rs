@@ -129,8 +129,8 @@ struct Work<'a, C, F> {
 
 /// Whose turn it is to send a page to a channel.
 enum Turn {
-    /// This process's, until then.
-    Ours { until: EventTime },
+    /// This process's, by this lease, if it begins before that time.
+    Ours { lease: u64, until: EventTime },
     /// Another's, or nobody's yet.
     NotOurs,
     /// The channel has it.
@@ -250,7 +250,9 @@ where
         match turn {
             Turn::Past => return Ok(Outcome::Settled),
             // Asked again: the store may have taken its time.
-            Turn::Ours { until } if (self.clock)() < until => {}
+            Turn::Ours { lease, until } if (self.clock)() < until => {
+                channel.used.insert(page.clone(), lease);
+            }
             _ => {
                 round.waiting += 1;
                 return Ok(Outcome::Open);
@@ -274,7 +276,7 @@ where
     /// Finds out whose turn it is, and takes it if it is nobody's.
     async fn turn(
         &self,
-        channel: &mut Channel,
+        channel: &Channel,
         page: &Page,
         entry: &Entry,
         files: &Files,
@@ -293,8 +295,7 @@ where
         // Ours and unused, but too old to send by, is renewed at once.
         let is_unused = holder == self.nonce && channel.used.get(page).is_none_or(|used| *used < number);
         if is_unused && now < until {
-            channel.used.insert(page.clone(), number);
-            return Ok(Turn::Ours { until });
+            return Ok(Turn::Ours { lease: number, until });
         }
         if !is_unused && now < after(taken_at, lease(number)) {
             return Ok(Turn::NotOurs);
@@ -304,12 +305,11 @@ where
         if !create_note(self.store, &claim_path(page, &channel.name, number), &claim).await? {
             return Ok(Turn::NotOurs);
         }
-        channel.used.insert(page.clone(), number);
         // The holder before may have sent it since the listing.
         if self.store.exists(&sent_path(page, &channel.name)).await? {
             return Ok(Turn::Past);
         }
-        Ok(Turn::Ours { until: after(now, SEND_BY) })
+        Ok(Turn::Ours { lease: number, until: after(now, SEND_BY) })
     }
 
     async fn mark_sent(&self, channel: &mut Channel, page: &Page) -> Result<Outcome, StoreError> {
@@ -366,8 +366,9 @@ async fn due(store: &Store) -> Result<Vec<Vec<(Page, Files)>>, StoreError> {
         let mut pages = pages.into_iter().filter(|(_, files)| files.is_there).peekable();
         let mut due = Vec::new();
         while let Some((page, files)) = pages.next() {
-            let is_overtaken =
-                page.repeat.is_some() && pages.peek().is_some_and(|(next, _)| next.sequence == page.sequence);
+            // Number 0 tells what was silenced for the first time, whatever its neighbours.
+            let is_overtaken = page.repeat.is_some_and(|number| number > 0)
+                && pages.peek().is_some_and(|(next, _)| next.sequence == page.sequence);
             if !files.is_old && !is_overtaken {
                 due.push((page, files));
             }
