@@ -165,11 +165,12 @@ impl Outbox {
     /// One round: sends what is this process's to send now. Channels go side by side; one that hangs holds up nobody
     /// else, but the round. One listing, and reads for what is not sent yet.
     ///
-    /// `clock` is the wall clock, asked before each attempt.
-    pub async fn deliver<C, F, E>(&mut self, clock: C, send: F) -> Result<Round, StoreError>
+    /// `clock` is the wall clock, asked before each attempt; `send` gets the channel's name and the alert.
+    pub async fn deliver<C, F, S, E>(&mut self, clock: C, send: F) -> Result<Round, StoreError>
     where
         C: Fn() -> EventTime,
-        F: AsyncFn(&str, &Alert) -> Result<(), E>,
+        F: Fn(String, Alert) -> S,
+        S: Future<Output = Result<(), E>>,
         E: Display,
     {
         let alerts = due(&self.store).await?;
@@ -188,10 +189,11 @@ impl Outbox {
     }
 }
 
-impl<C, F, E> Work<'_, C, F>
+impl<C, F, S, E> Work<'_, C, F>
 where
     C: Fn() -> EventTime,
-    F: AsyncFn(&str, &Alert) -> Result<(), E>,
+    F: Fn(String, Alert) -> S,
+    S: Future<Output = Result<(), E>>,
     E: Display,
 {
     async fn deliver(&self, channel: &mut Channel) -> (Round, Option<StoreError>) {
@@ -258,7 +260,7 @@ where
                 return Ok(Outcome::Open);
             }
         }
-        let problem = match tokio::time::timeout(SEND_MAX, (self.send)(&channel.name, &entry.alert)).await {
+        let problem = match tokio::time::timeout(SEND_MAX, (self.send)(channel.name.clone(), entry.alert)).await {
             Ok(Ok(())) => {
                 round.sent += 1;
                 channel.unmarked.insert(page.clone());

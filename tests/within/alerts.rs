@@ -192,8 +192,8 @@ async fn read(
 }
 
 async fn deliver(outbox: &mut Outbox, clock: &Clock, channels: &Channels) -> Result<Round, StoreError> {
-    let send = async |channel: &str, alert: &Alert| {
-        channels.take(channel, alert);
+    let send = |channel: String, alert| async move {
+        channels.take(&channel, &alert);
         Ok::<(), String>(())
     };
     outbox.deliver(|| clock.now(), send).await
@@ -332,10 +332,19 @@ fn one_reader_writes_and_sends_each_transition_once() {
 fn three_readers_and_ten_restarts_page_once() {
     let history = History::new(1, 1, &["-++++-"]);
     let (store, clock, channels) = (Store::of(Arc::new(InMemory::new())), Clock::new(), Channels::default());
-    block_on(async {
+    crate::support::runtime().block_on(async {
         for _ in 0..10 {
-            let readers = (0..3).map(|_| read(&store, &history, &clock, &channels, 0));
-            futures::future::try_join_all(readers).await.expect("works");
+            // Really at once, on several threads.
+            let readers: Vec<_> = (0..3)
+                .map(|_| {
+                    let (store, history) = (store.clone(), history.clone());
+                    let (clock, channels) = (clock.clone(), channels.clone());
+                    tokio::spawn(async move { read(&store, &history, &clock, &channels, 0).await })
+                })
+                .collect();
+            for reader in readers {
+                reader.await.expect("ends").expect("works");
+            }
         }
         finish(&store, &history, &clock, &channels).await;
         assert_eq!(told(&entries(&store).await), "FR");
@@ -637,6 +646,109 @@ fn what_its_writer_did_not_send_is_taken_over_after_the_lease() {
     });
 }
 
+/// What a writer that died did not send.
+async fn left_behind(store: &Store, history: &History, clock: &Clock) {
+    let journal = journal_of(store, history, clock).await;
+    Outbox::open(&journal, &CHANNELS, clock.now()).await.expect("opens");
+    clock.pass(outbox::LEASE.as_millis() as i64);
+}
+
+#[test]
+fn a_reader_that_takes_over_sends_in_the_same_round_whatever_fails_once() {
+    let history = History::new(1, 1, &["-+-", "-++"]);
+    for fault in [Fault::Before, Fault::After] {
+        for at in 1.. {
+            let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let (store, clock, channels) = (Store::of(inner.clone()), Clock::new(), Channels::default());
+            let faulty = FaultyStore::new(inner, at, fault.clone());
+            block_on(async {
+                left_behind(&store, &history, &clock).await;
+                let journal = Journal::open(&store, history.settings()).await.expect("opens");
+                let journal = match Journal::open(&Store::of(faulty.clone()), history.settings()).await {
+                    Ok(other) => other,
+                    Err(_) => journal,
+                };
+                let Ok(mut outbox) = Outbox::open(&journal, &CHANNELS, clock.now()).await else { return };
+                let first = deliver(&mut outbox, &clock, &channels).await;
+                let second = deliver(&mut outbox, &clock, &channels).await.expect("one operation fails");
+                assert_eq!(second.waiting, 0, "operation {at}: {first:?}");
+                check_sent(&channels.all(), &entries(&store).await, &BTreeSet::new(), &format!("operation {at}"));
+            });
+            if !faulty.was_reached() {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_sent_by_a_lease_that_ran_out_while_the_reader_was_frozen() {
+    let history = History::new(1, 1, &["-++"]);
+    for at in 1.. {
+        let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let (store, clock) = (Store::of(inner.clone()), Clock::new());
+        let later = clock.clone();
+        let frozen = FaultyStore::new(inner, at, Fault::Frozen(Arc::new(move || later.pass(5 * MINUTE))));
+        block_on(async {
+            left_behind(&store, &history, &clock).await;
+            let journal = Journal::open(&Store::of(frozen.clone()), history.settings()).await.expect("opens");
+            let mut outbox = Outbox::open(&journal, &["chat"], clock.now()).await.expect("opens");
+            let send = async |_: String, _: Alert| {
+                let mut claims = objects(&store).await.into_iter().filter(|(path, _)| path.contains(".claim-"));
+                let taken = claims.next_back().expect("a claim").1["at"].clone();
+                let taken = EventTime::parse(taken.as_str().expect("text")).expect("a time");
+                let left_ms = outbox::LEASE.as_millis() as i64 - clock.now().since_ms(taken);
+                assert!(left_ms >= outbox::SEND_MAX.as_millis() as i64, "operation {at}: {left_ms} ms are left");
+                Ok::<(), String>(())
+            };
+            let mut rounds = 0;
+            while outbox.deliver(|| clock.now(), send).await.expect("works").waiting > 0 {
+                clock.pass(MINUTE);
+                rounds += 1;
+                assert!(rounds < 10, "it is sent in the end");
+            }
+        });
+        if !frozen.was_reached() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_its_writer_sent_while_another_reader_was_about_to_is_sent_once() {
+    let history = History::new(1, 1, &["-++"]);
+    for at in 1.. {
+        let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let (store, clock, channels) = (Store::of(inner.clone()), Clock::new(), Channels::default());
+        let writer = Arc::new(Mutex::new(None));
+        let meanwhile = {
+            let (writer, clock, channels) = (writer.clone(), clock.clone(), channels.clone());
+            move || {
+                let outbox: Option<Outbox> = writer.lock().expect("unpoisoned").take();
+                let Some(mut outbox) = outbox else { return };
+                block_on(deliver(&mut outbox, &clock, &channels)).expect("works");
+                clock.pass(5 * MINUTE);
+            }
+        };
+        let frozen = FaultyStore::new(inner, at, Fault::Frozen(Arc::new(meanwhile)));
+        block_on(async {
+            let journal = journal_of(&store, &history, &clock).await;
+            let outbox = Outbox::open(&journal, &CHANNELS, clock.now()).await.expect("opens");
+            *writer.lock().expect("unpoisoned") = Some(outbox);
+            let other = Journal::open(&Store::of(frozen.clone()), history.settings()).await.expect("opens");
+            let mut other = Outbox::open(&other, &CHANNELS, clock.now()).await.expect("opens");
+            for _ in 0..3 {
+                deliver(&mut other, &clock, &channels).await.expect("works");
+                clock.pass(5 * MINUTE);
+            }
+        });
+        assert_eq!(channels.all().len(), CHANNELS.len(), "operation {at}");
+        if !frozen.was_reached() {
+            return;
+        }
+    }
+}
+
 #[test]
 fn a_writer_that_was_busy_renews_its_lease_before_it_sends() {
     let (store, _, clock, history) = firing();
@@ -662,12 +774,13 @@ fn a_channel_that_fails_is_tried_again_with_growing_pauses_and_holds_up_no_other
         let mut tries = Vec::new();
         for _ in 0..24 * 60 {
             let asked = Mutex::new(false);
-            let send = async |channel: &str, alert: &Alert| {
-                if channel == "oncall" && alert.subject == "subject 0" && clock.now().since_ms(begun) < 200 * MINUTE {
+            let send = async |channel: String, alert: Alert| {
+                let is_refused = channel == "oncall" && alert.subject == "subject 0" && alert.status == Status::Firing;
+                if is_refused && clock.now().since_ms(begun) < 200 * MINUTE {
                     *asked.lock().expect("unpoisoned") = true;
                     return Err("503 Service Unavailable");
                 }
-                channels.take(channel, alert);
+                channels.take(&channel, &alert);
                 Ok(())
             };
             outbox.deliver(|| clock.now(), send).await.expect("works");
@@ -694,10 +807,10 @@ fn what_a_channel_never_takes_is_given_up_after_a_day_and_what_follows_is_sent()
             if minute % 60 == 0 && reader.next < history.windows() {
                 reader.step(&history, clock.now()).await;
             }
-            let send = async |channel: &str, alert: &Alert| match alert.status {
+            let send = async |channel: String, alert: Alert| match alert.status {
                 Status::Firing => Err("400 Bad Request"),
                 Status::Resolved => {
-                    channels.take(channel, alert);
+                    channels.take(&channel, &alert);
                     Ok(())
                 }
             };
@@ -726,11 +839,11 @@ fn a_send_that_never_ends_is_a_failed_one() {
     runtime.expect("a runtime").block_on(async {
         let journal = journal_of(&store, &history, &clock).await;
         let mut outbox = Outbox::open(&journal, &CHANNELS, clock.now()).await.expect("opens");
-        let send = async |channel: &str, alert: &Alert| {
+        let send = async |channel: String, alert: Alert| {
             if channel == "oncall" {
                 std::future::pending::<()>().await;
             }
-            channels.take(channel, alert);
+            channels.take(&channel, &alert);
             Ok::<(), String>(())
         };
         let round = outbox.deliver(|| clock.now(), send).await.expect("works");
@@ -902,7 +1015,7 @@ fn channels_may_be_called_what_paths_can_hold() {
         let mut outbox = Outbox::open(&journal, &names, clock.now()).await.expect("opens");
         // On a task of its own, as a program does it.
         let delivered = tokio::spawn(async move {
-            let send = async |_: &str, _: &Alert| Ok::<(), String>(());
+            let send = async |_: String, _: Alert| Ok::<(), String>(());
             let first = outbox.deliver(ghostlight::clock::now, send).await.expect("works");
             (first, outbox.deliver(ghostlight::clock::now, send).await.expect("works"))
         });
