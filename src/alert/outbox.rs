@@ -3,7 +3,9 @@
 //! Beside an entry lie, for each channel, `<entry>.<channel>.claim-<n>.json` (a reader takes it on itself to send) and
 //! `<entry>.<channel>.sent.json` (the channel has it, or it was given up). A lease says whose turn it is: at first that of
 //! whoever wrote the entry; then that of whoever writes the next claim, only if absent, once the lease before is over. A
-//! lease is good for one attempt; each is longer than the last, so that they are the pauses between attempts too.
+//! lease is good for one attempt; each is longer than the last, so that they are the pauses between attempts too. A process
+//! that was restarted is another reader: what it wrote and had not sent waits until its lease is over.
+//! `_alerts/_channels/<channel>.json` says since when there is a channel.
 //!
 //! **At least once**: an entry is sent until it has its marker, by any reader. A channel gets an alert's pages in order; the
 //! resolution waits for the page. It gets one twice only
@@ -12,8 +14,8 @@
 //! - if a send fails, or takes longer than [`SEND_MAX`], though the channel took it;
 //! - if the clocks of two readers differ by more than [`SLACK`].
 //!
-//! **Left out**: what is silenced; pages older than the channel; repeats that another has followed; and what could
-//! not be sent for [`GIVE_UP`], which is said in the log and in the marker.
+//! **Left out**: what is silenced; pages older than the channel; repeats that another has followed; and what could not be
+//! sent for [`GIVE_UP`], which is said in the log and in the marker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
