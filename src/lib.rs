@@ -27,3 +27,4 @@ pub mod simulate;
 pub mod source;
 pub mod store;
 pub mod usage;
+pub mod watch;

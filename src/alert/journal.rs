@@ -205,6 +205,8 @@ pub struct Journal {
     tenants: BTreeMap<String, Tenant>,
     /// What has been read of each alert: its last transition, and how often that was repeated.
     read: HashMap<String, (u64, usize)>,
+    /// The last transition of each alert that is known.
+    standing: BTreeMap<String, Alert>,
 }
 
 struct Tenant {
@@ -219,8 +221,14 @@ impl Journal {
     /// Reads where every alert stands.
     pub async fn open(store: &Store, settings: EpisodeSettings) -> Result<Self, StoreError> {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let mut journal =
-            Self { store: store.clone(), settings, nonce, tenants: BTreeMap::new(), read: HashMap::new() };
+        let mut journal = Self {
+            store: store.clone(),
+            settings,
+            nonce,
+            tenants: BTreeMap::new(),
+            read: HashMap::new(),
+            standing: BTreeMap::new(),
+        };
         journal.sync().await?;
         Ok(journal)
     }
@@ -236,6 +244,11 @@ impl Journal {
     /// The alerts that fire now, as they fired, as far as this process knows.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
         self.tenants.values().flat_map(|tenant| tenant.tracker.firing())
+    }
+
+    /// The last transition of every alert, as far as this process knows: what fires, and what has ended.
+    pub fn standing(&self) -> impl Iterator<Item = &Alert> {
+        self.standing.values()
     }
 
     /// The tenants that were observed or have had alerts.
@@ -260,6 +273,9 @@ impl Journal {
         let reads = changed.map(async |(alert, shape, pages)| Ok((alert, shape, read_standing(store, &pages).await?)));
         let read: Vec<_> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
         for (alert, shape, entries) in read {
+            if let Some(first) = entries.first() {
+                self.standing.insert(first.alert.id.clone(), first.alert.clone());
+            }
             for entry in &entries {
                 self.tenant(&entry.alert.tenant).tracker.adopt(&entry.transition());
             }
@@ -271,18 +287,23 @@ impl Journal {
     /// Windows of `tenant` that end after this are wanted; `None`: every window there is. Some of them were seen before
     /// the restart: they tell what had begun and decided nothing yet.
     pub async fn wanted_after(&self, tenant: &str) -> Result<Option<EventTime>, StoreError> {
-        if let Some(observed) = self.tenants.get(tenant).and_then(|tenant| tenant.tracker.observed()) {
-            return Ok(Some(observed));
+        let before = |window_end: EventTime, windows: u32| {
+            EventTime::from_ms(window_end.ms() - i64::from(windows) * i64::from(self.settings.window.seconds()) * 1000)
+        };
+        if let Some(known) = self.tenants.get(tenant)
+            && let Some(observed) = known.tracker.observed()
+        {
+            // A window whose transitions could not be written is wanted again, so that they are.
+            let again = u32::from(!known.unwritten.is_empty());
+            return Ok(Some(before(observed, again)));
         }
-        let again_ms =
-            i64::from(self.settings.windows_to_see_again()) * i64::from(self.settings.window.seconds()) * 1000;
         let evaluated = read_evaluated(&self.store, tenant).await?;
-        Ok(evaluated.map(|window_end| EventTime::from_ms(window_end.ms() - again_ms)))
+        Ok(evaluated.map(|window_end| before(window_end, self.settings.windows_to_see_again())))
     }
 
     /// Decides one window of `tenant`, from what every rule says of it, and writes down what changed; gives what is this
-    /// process's. Windows come in order. After an error the same window, or a later one, may be given: what could not be
-    /// written is written first.
+    /// process's. Windows come in order. After an error the same window is wanted again: what could not be written is
+    /// written first.
     pub async fn observe(
         &mut self,
         tenant: &str,
@@ -296,6 +317,9 @@ impl Journal {
         let mut written = tenant.write(&store, &nonce, now).await?;
         tenant.unwritten.extend(tenant.tracker.observe(window_end, conditions));
         written.extend(tenant.write(&store, &nonce, now).await?);
+        for entry in written.iter().filter(|entry| entry.repeat.is_none()) {
+            self.standing.insert(entry.alert.id.clone(), entry.alert.clone());
+        }
         Ok(written)
     }
 

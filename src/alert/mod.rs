@@ -7,6 +7,7 @@
 pub mod episode;
 pub mod journal;
 pub mod outbox;
+pub mod rules;
 pub mod silence;
 
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,7 @@ impl PartitionId {
         Self { source: source.to_owned(), incarnation: incarnation.to_owned(), partition: partition.to_owned() }
     }
 
-    /// The partition a path under `_ledger/`, `_staging/`, `_snapshots/` or `_ids/` belongs to.
+    /// The partition a path under `_ledger/`, `_staging/`, `_snapshots/`, `_ids/` or (before `.json`) `_progress/` belongs to.
     pub(crate) fn of_path(path: &Path) -> Option<Self> {
         let mut parts = path.parts().skip(1);
         let mut next = || parts.next().map(|part| part.as_ref().to_owned());
@@ -352,6 +352,7 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Bytes {
     }
 }
 
+/// Times as entries have them: ISO 8601, UTC, milliseconds.
 pub(crate) mod text_time {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -362,7 +363,26 @@ pub(crate) mod text_time {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        EventTime::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is not an ISO 8601 time")))
+        parse(&String::deserialize(deserializer)?)
+    }
+
+    fn parse<E: Error>(text: &str) -> Result<EventTime, E> {
+        EventTime::parse(text).ok_or_else(|| E::custom(format!("{text:?} is not an ISO 8601 time")))
+    }
+
+    /// The same for a time that may not be known.
+    pub(crate) mod option {
+        use super::*;
+
+        pub fn serialize<S: Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EventTime>, D::Error> {
+            Option::<String>::deserialize(deserializer)?.map(|text| parse(&text)).transpose()
+        }
     }
 }

@@ -757,6 +757,35 @@ fn what_its_writer_is_sending_when_its_lease_ends_is_not_sent_again() {
 }
 
 #[test]
+fn a_window_whose_entry_could_not_be_written_is_wanted_again_and_not_noted_before() {
+    let history = History::new(1, 1, &["-+"]);
+    let mut failures = 0;
+    for at in 1.. {
+        let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let (store, now) = (Store::of(inner.clone()), Clock::new().now());
+        let faulty = FaultyStore::new(inner, at, Fault::Before);
+        block_on(async {
+            let mut journal = Journal::open(&Store::of(faulty.clone()), history.settings()).await.expect("lists");
+            journal.observe(TENANT, end(0), &history.conditions(0), now).await.expect("nothing to write");
+            if journal.observe(TENANT, end(1), &history.conditions(1), now).await.is_err() {
+                failures += 1;
+                journal.note_evaluated().await.expect("works");
+                assert!(!objects(&store).await.contains_key("_alerts/_evaluated/acme.json"), "operation {at}");
+                assert_eq!(journal.wanted_after(TENANT).await.expect("is known"), Some(end(0)));
+                let ours = journal.observe(TENANT, end(1), &history.conditions(1), now).await.expect("works");
+                assert_eq!(ours.len(), 1);
+            }
+            assert_eq!(journal.wanted_after(TENANT).await.expect("is known"), Some(end(1)));
+            assert_eq!(told(&entries(&store).await), "F");
+        });
+        if !faulty.was_reached() {
+            break;
+        }
+    }
+    assert_eq!(failures, 1, "there is one write");
+}
+
+#[test]
 fn a_reader_knows_its_own_entries_also_where_an_answer_was_lost() {
     let history = History::new(1, 1, &["-++--+"]).repeated_every(1);
     for at in 1.. {
