@@ -287,18 +287,23 @@ impl Journal {
     /// Windows of `tenant` that end after this are wanted; `None`: every window there is. Some of them were seen before
     /// the restart: they tell what had begun and decided nothing yet.
     pub async fn wanted_after(&self, tenant: &str) -> Result<Option<EventTime>, StoreError> {
-        if let Some(observed) = self.tenants.get(tenant).and_then(|tenant| tenant.tracker.observed()) {
-            return Ok(Some(observed));
+        let before = |window_end: EventTime, windows: u32| {
+            EventTime::from_ms(window_end.ms() - i64::from(windows) * i64::from(self.settings.window.seconds()) * 1000)
+        };
+        if let Some(known) = self.tenants.get(tenant)
+            && let Some(observed) = known.tracker.observed()
+        {
+            // A window whose transitions could not be written is wanted again, so that they are.
+            let again = u32::from(!known.unwritten.is_empty());
+            return Ok(Some(before(observed, again)));
         }
-        let again_ms =
-            i64::from(self.settings.windows_to_see_again()) * i64::from(self.settings.window.seconds()) * 1000;
         let evaluated = read_evaluated(&self.store, tenant).await?;
-        Ok(evaluated.map(|window_end| EventTime::from_ms(window_end.ms() - again_ms)))
+        Ok(evaluated.map(|window_end| before(window_end, self.settings.windows_to_see_again())))
     }
 
     /// Decides one window of `tenant`, from what every rule says of it, and writes down what changed; gives what is this
-    /// process's. Windows come in order. After an error the same window, or a later one, may be given: what could not be
-    /// written is written first.
+    /// process's. Windows come in order. After an error the same window is wanted again: what could not be written is
+    /// written first.
     pub async fn observe(
         &mut self,
         tenant: &str,

@@ -3,7 +3,9 @@
 //! Beside an entry lie, for each channel, `<entry>.<channel>.claim-<n>.json` (a reader takes it on itself to send) and
 //! `<entry>.<channel>.sent.json` (the channel has it, or it was given up). A lease says whose turn it is: at first that of
 //! whoever wrote the entry; then that of whoever writes the next claim, only if absent, once the lease before is over. A
-//! lease is good for one attempt; each is longer than the last, so that they are the pauses between attempts too.
+//! lease is good for one attempt; each is longer than the last, so that they are the pauses between attempts too. A process
+//! that was restarted is another reader: what it wrote and had not sent waits until its lease is over.
+//! `_alerts/_channels/<channel>.json` says since when there is a channel.
 //!
 //! **At least once**: an entry is sent until it has its marker, by any reader. A channel gets an alert's pages in order; the
 //! resolution waits for the page. It gets one twice only
@@ -12,8 +14,8 @@
 //! - if a send fails, or takes longer than [`SEND_MAX`], though the channel took it;
 //! - if the clocks of two readers differ by more than [`SLACK`].
 //!
-//! **Left out**: what is silenced; pages older than the channel; repeats that another has followed; and what could
-//! not be sent for [`GIVE_UP`], which is said in the log and in the marker.
+//! **Left out**: what is silenced; pages older than the channel; repeats that another has followed; and what could not be
+//! sent for [`GIVE_UP`], which is said in the log and in the marker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -129,8 +131,8 @@ struct Work<'a, C, F> {
 
 /// Whose turn it is to send a page to a channel.
 enum Turn {
-    /// This process's, until then.
-    Ours { until: EventTime },
+    /// This process's, by this lease, if it begins before that time.
+    Ours { lease: u64, until: EventTime },
     /// Another's, or nobody's yet.
     NotOurs,
     /// The channel has it.
@@ -165,11 +167,12 @@ impl Outbox {
     /// One round: sends what is this process's to send now. Channels go side by side; one that hangs holds up nobody
     /// else, but the round. One listing, and reads for what is not sent yet.
     ///
-    /// `clock` is the wall clock, asked before each attempt.
-    pub async fn deliver<C, F, E>(&mut self, clock: C, send: F) -> Result<Round, StoreError>
+    /// `clock` is the wall clock, asked before each attempt; `send` gets the channel's name and the alert.
+    pub async fn deliver<C, F, S, E>(&mut self, clock: C, send: F) -> Result<Round, StoreError>
     where
         C: Fn() -> EventTime,
-        F: AsyncFn(&str, &Alert) -> Result<(), E>,
+        F: Fn(String, Alert) -> S,
+        S: Future<Output = Result<(), E>>,
         E: Display,
     {
         let alerts = due(&self.store).await?;
@@ -188,10 +191,11 @@ impl Outbox {
     }
 }
 
-impl<C, F, E> Work<'_, C, F>
+impl<C, F, S, E> Work<'_, C, F>
 where
     C: Fn() -> EventTime,
-    F: AsyncFn(&str, &Alert) -> Result<(), E>,
+    F: Fn(String, Alert) -> S,
+    S: Future<Output = Result<(), E>>,
     E: Display,
 {
     async fn deliver(&self, channel: &mut Channel) -> (Round, Option<StoreError>) {
@@ -250,13 +254,15 @@ where
         match turn {
             Turn::Past => return Ok(Outcome::Settled),
             // Asked again: the store may have taken its time.
-            Turn::Ours { until } if (self.clock)() < until => {}
+            Turn::Ours { lease, until } if (self.clock)() < until => {
+                channel.used.insert(page.clone(), lease);
+            }
             _ => {
                 round.waiting += 1;
                 return Ok(Outcome::Open);
             }
         }
-        let problem = match tokio::time::timeout(SEND_MAX, (self.send)(&channel.name, &entry.alert)).await {
+        let problem = match tokio::time::timeout(SEND_MAX, (self.send)(channel.name.clone(), entry.alert)).await {
             Ok(Ok(())) => {
                 round.sent += 1;
                 channel.unmarked.insert(page.clone());
@@ -274,7 +280,7 @@ where
     /// Finds out whose turn it is, and takes it if it is nobody's.
     async fn turn(
         &self,
-        channel: &mut Channel,
+        channel: &Channel,
         page: &Page,
         entry: &Entry,
         files: &Files,
@@ -293,8 +299,7 @@ where
         // Ours and unused, but too old to send by, is renewed at once.
         let is_unused = holder == self.nonce && channel.used.get(page).is_none_or(|used| *used < number);
         if is_unused && now < until {
-            channel.used.insert(page.clone(), number);
-            return Ok(Turn::Ours { until });
+            return Ok(Turn::Ours { lease: number, until });
         }
         if !is_unused && now < after(taken_at, lease(number)) {
             return Ok(Turn::NotOurs);
@@ -304,12 +309,11 @@ where
         if !create_note(self.store, &claim_path(page, &channel.name, number), &claim).await? {
             return Ok(Turn::NotOurs);
         }
-        channel.used.insert(page.clone(), number);
         // The holder before may have sent it since the listing.
         if self.store.exists(&sent_path(page, &channel.name)).await? {
             return Ok(Turn::Past);
         }
-        Ok(Turn::Ours { until: after(now, SEND_BY) })
+        Ok(Turn::Ours { lease: number, until: after(now, SEND_BY) })
     }
 
     async fn mark_sent(&self, channel: &mut Channel, page: &Page) -> Result<Outcome, StoreError> {
@@ -366,8 +370,9 @@ async fn due(store: &Store) -> Result<Vec<Vec<(Page, Files)>>, StoreError> {
         let mut pages = pages.into_iter().filter(|(_, files)| files.is_there).peekable();
         let mut due = Vec::new();
         while let Some((page, files)) = pages.next() {
-            let is_overtaken =
-                page.repeat.is_some() && pages.peek().is_some_and(|(next, _)| next.sequence == page.sequence);
+            // Number 0 tells what was silenced for the first time, whatever its neighbours.
+            let is_overtaken = page.repeat.is_some_and(|number| number > 0)
+                && pages.peek().is_some_and(|(next, _)| next.sequence == page.sequence);
             if !files.is_old && !is_overtaken {
                 due.push((page, files));
             }

@@ -1,5 +1,6 @@
 //! The quick suite: needs nothing from outside. One binary, so that there is one link.
 
+mod alerts;
 mod bad_input;
 mod faulty_store;
 mod files;

@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn schema(name: &str) -> Value {
+pub fn schema(name: &str) -> Value {
     let path = format!("schemas/{name}.schema.json");
     serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -283,7 +283,7 @@ fn a_progress_note_is_as_described() {
     }
 }
 
-fn keys_of(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+pub fn keys_of(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| {
             into.insert(format!("{path}{key}"));
@@ -294,7 +294,7 @@ fn keys_of(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-fn described_keys(root: &Value, schema: &Value, path: &str, into: &mut BTreeSet<String>) {
+pub fn described_keys(root: &Value, schema: &Value, path: &str, into: &mut BTreeSet<String>) {
     let schema = resolve(root, schema);
     if let Some(items) = schema.get("items") {
         described_keys(root, items, path, into);
@@ -339,7 +339,7 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 /// What in `value` is not as `schema` says, by the part of JSON Schema that `schemas/` uses.
-fn problems(schema: &Value, value: &Value) -> Vec<String> {
+pub fn problems(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(schema, schema, value, "", &mut found);
     found
@@ -434,6 +434,12 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     let hexadecimal =
         |length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     match pattern {
+        "^[a-z0-9-]+:[0-9a-f]{16}$" => {
+            let name = |text: &str| text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            text.split_once(':').is_some_and(|(rule, hash)| {
+                !rule.is_empty() && name(rule) && hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        }
         "^[0-9a-f]{32}$" => hexadecimal(32),
         "^[0-9a-f]{64}$" => hexadecimal(64),
         "^/" => text.starts_with('/'),
