@@ -1,6 +1,8 @@
 //! The one HTTP server: the webhook's route, the live page and its JSON, `/metrics`, `/healthz`, `/readyz`.
 
+mod access;
 pub mod model;
+pub mod page;
 
 use std::collections::BTreeMap;
 use std::io;
