@@ -392,7 +392,8 @@ impl Config {
     /// What only several settings together can get wrong.
     fn check_together(self) -> Result<Self, ConfigError> {
         let path = &self.webhook.path;
-        let taken = ["/metrics", "/healthz", "/readyz", "/"].contains(&path.as_str());
+        let taken = ["/metrics", "/healthz", "/readyz", "/", "/login"].contains(&path.as_str())
+            || ["/api/", "/assets/"].iter().any(|folder| path.starts_with(folder));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !path.starts_with('/') || taken || path.contains("//") || !path.chars().all(is_plain) {
             return Err(ConfigError::Value {
@@ -755,6 +756,7 @@ mod tests {
             ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),
             ("out = \"ftp://x\"", "out", "./ghostlight-data/out"),
             ("[webhook]\npath = \"/metrics\"", "webhook.path", "path = \"/v1/logs\""),
+            ("[webhook]\npath = \"/api/v1/logs\"", "webhook.path", "path = \"/v1/logs\""),
             ("[webhook]\npath = \"/{tenant}\"", "webhook.path", "path = \"/v1/logs\""),
             ("[webhook]\npath = \"logs\"", "webhook.path", "path = \"/v1/logs\""),
             ("[webhook]\nbody_max = \"100GB\"", "webhook.body_max", "body_max = \"8MiB\""),

@@ -10,7 +10,7 @@ use ghostlight::live::model::{
     Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Ingest, Model, Month,
     PartitionState, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
 };
-use ghostlight::live::{Listener, page};
+use ghostlight::live::{self, Listener, Readiness, page};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,7 +47,9 @@ impl PageServer {
 
     fn serve(&mut self, listener: TcpListener) {
         let (stop, mut stopping) = watch::channel(false);
-        let router = page::router(self.overview.subscribe(), self.token.clone(), stopping.clone());
+        let page = page::router(self.overview.subscribe(), self.token.clone(), stopping.clone());
+        let metrics = live::install_metrics().expect("a recorder");
+        let router = live::router(Readiness::default(), None, metrics).merge(page);
         let until = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
         let server = axum::serve(Listener::new(listener), router).with_graceful_shutdown(until);
         self.running = Some((stop, tokio::spawn(async move { server.await.expect("serves") })));
@@ -80,7 +82,7 @@ fn before(ms: i64) -> EventTime {
 }
 
 fn users(estimate: f64) -> Users {
-    Users { estimate, lower: (estimate * 0.953).floor(), upper: (estimate * 1.049).ceil() }
+    Users { estimate: estimate.round(), lower: (estimate * 0.953).floor(), upper: (estimate * 1.049).ceil() }
 }
 
 /// A tenant with something of everything.
@@ -229,7 +231,7 @@ fn active_users() -> Vec<UserDay> {
                 5 | 6 => 2_100.0 + f64::from(day) * 9.0,
                 _ => 5_900.0 + f64::from(day * 37 % 11) * 90.0,
             } * if day == 22 { 0.55 } else { 1.0 };
-            week = if weekday == 0 { today } else { week + today * 0.42 };
+            week = if weekday == 0 || day == 0 { today } else { week + today * 0.11 };
             month += today * if day == 0 { 1.0 } else { 0.15 };
             UserDay {
                 date: format!("2026-11-{:02}", day + 1),

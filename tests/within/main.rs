@@ -5,6 +5,7 @@ mod faulty_store;
 mod files;
 mod kill;
 mod laws;
+mod page;
 mod replay;
 mod samples;
 mod schemas;

@@ -8,14 +8,17 @@
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const number = (value) => whole.format(value);
+const large = new Intl.NumberFormat("en", { notation: "compact", minimumFractionDigits: 0, maximumFractionDigits: 2 });
+const number = (value) => (Math.abs(value) < 1e10 ? whole : large).format(value);
 const count = (value, one, many = one + "s") => `${number(value)} ${Math.round(value) === 1 ? one : many}`;
 
 function percent(ratio) {
   const value = ratio * 100;
-  if (value > 0 && value < 0.1) return "< 0.1 %";
-  if (value > 99.9 && value < 100) return "> 99.9 %";
-  return `${value < 10 ? Math.round(value * 10) / 10 : number(value)} %`;
+  // The spaces do not break.
+  if (value > 0 && value < 0.1) return "< 0.1 %";
+  if (value > 99.9 && value < 100) return "> 99.9 %";
+  if (value > 9_999) return "> 9,999 %";
+  return `${value < 10 ? Math.round(value * 10) / 10 : number(value)} %`;
 }
 
 function duration(seconds) {
@@ -99,7 +102,7 @@ function show(target, ...children) {
 
 // ---------------------------------------------------------------- what is shown of long lists
 
-const LIMITS = { ghosts: 10, partitions: 12, resolved: 5 };
+const LIMITS = { ghosts: 10, partitions: 8, resolved: 3 };
 const expanded = new Set();
 
 function limited(list, name) {
@@ -135,7 +138,7 @@ function gauge(what, used, wasted, quota, projected) {
     h("i", { class: "limit", css: { left: part(quota) } }));
 }
 
-function card(title, { used, unit, detail, wasted = 0, quota, setting, projected, runsOut }) {
+function card(title, { used, unit, detail, parts, wasted = 0, quota, setting, projected, runsOut }) {
   const over = quota !== null && used > quota;
   let verdict = null;
   if (over) verdict = h("p", { class: "verdict bad" }, runsOut ? `Over the quota since ${runsOut}` : "Over the quota");
@@ -146,41 +149,40 @@ function card(title, { used, unit, detail, wasted = 0, quota, setting, projected
   return h("div", { class: "card", "data-key": title },
     h("h3", null, title),
     h("p", { class: "big" }, number(used), " ", h("small", null, unit)),
-    detail,
+    h("p", { class: "muted" }, detail),
     quota !== null && gauge(title, used, wasted, quota, projected),
     quota !== null
       ? h("p", null, h("strong", null, quota > 0 ? percent(used / quota) : "–"), ` of the quota of ${number(quota)}`)
       : h("p", { class: "muted" }, "No quota set: add ", h("code", null, setting), " to the settings to see how far this goes."),
+    verdict,
     projected && h("p", null, "By the month’s end ", h("strong", null, number(projected.value)),
       h("span", { class: "muted" }, ` (${number(projected.lower)} to ${number(projected.upper)}, 80 % interval)`)),
-    verdict);
+    parts);
 }
 
 function month(overview) {
   const { month } = overview;
   const { active_users: users, m2m_tokens: tokens, organizations, enterprise_connections: connections } = month;
-  const bounds = h("p", { class: "muted" }, `between ${number(users.users.lower)} and ${number(users.users.upper)}`);
-  const parts = [
+  const parts = tokens.issued > 0 && [
     h("p", null, h("span", { class: "key" }), `${number(tokens.needed)} needed`),
     h("p", null, h("span", { class: "key wasted" }), `${number(tokens.avoidable)} avoidable`,
-      tokens.issued > 0 && ` (${percent(tokens.avoidable / tokens.issued)})`),
-    tokens.unbillable > 0 && h("p", { class: "muted" }, `and ${number(tokens.unbillable)} for Auth0’s own APIs, not billed`),
+      ` (${percent(tokens.avoidable / tokens.issued)})`),
   ];
   show(byId("month"),
     heading("month", month.name ? `${monthName(month.name)} so far` : "This month so far",
       `${percent(month.elapsed)} of the month has passed.`),
     h("div", { class: "cards" },
       card("Active users", {
-        used: users.users.estimate, unit: "users", detail: bounds, quota: users.quota, setting: "quota.mau",
+        used: users.users.estimate, unit: "users", detail: `between ${number(users.users.lower)} and ${number(users.users.upper)}`, quota: users.quota, setting: "quota.mau",
         projected: users.projected, runsOut: users.runs_out_on,
       }),
       card("M2M tokens", {
-        used: tokens.issued, unit: "billable tokens", detail: parts, wasted: tokens.avoidable, quota: tokens.quota,
+        used: tokens.issued, unit: "billable tokens", detail: `and ${number(tokens.unbillable)} not billed, for Auth0’s APIs`, parts, wasted: tokens.avoidable, quota: tokens.quota,
         setting: "quota.m2m_tokens", projected: tokens.projected, runsOut: tokens.runs_out_on,
       }),
-      card("Organizations", { used: organizations.active, unit: "active", quota: organizations.quota, setting: "quota.organizations" }),
+      card("Organizations", { used: organizations.active, unit: "active", detail: "with a login this month", quota: organizations.quota, setting: "quota.organizations" }),
       card("Enterprise connections", {
-        used: connections.active, unit: "used", quota: connections.quota, setting: "quota.enterprise_connections",
+        used: connections.active, unit: "used", detail: "for a login this month", quota: connections.quota, setting: "quota.enterprise_connections",
       })));
 }
 
@@ -248,12 +250,30 @@ const still = { drag: { x: false, y: false }, points: { size: 7 } };
 const DAY = 86400;
 const two = (value) => String(value).padStart(2, "0");
 
+// What a legend shows: the point under the pointer, or else the latest.
+const pointed = (plot, at) => Math.min(at ?? Infinity, plot.data[0].length - 1);
+const legend = (plot, _, series, at) => number(plot.data[series][pointed(plot, at)]);
+
+/** Breaks a line where its count starts over, at every new week or month; shows what is then alone, and the latest, as points. */
+function breaks(isNew) {
+  const starts = (plot, n) => n === 0 || n === plot.data[0].length || isNew(utc(plot.data[0][n]));
+  return {
+    gaps: (plot, series, first, last, gaps) => {
+      const place = (n) => Math.round(plot.valToPos(plot.data[0][n], "x", true));
+      for (let n = first + 1; n <= last; n++) if (starts(plot, n)) gaps.push([place(n - 1), place(n)]);
+      return gaps.sort((a, b) => a[0] - b[0]);
+    },
+    points: {
+      show: true, size: 6,
+      filter: (plot) => [...plot.data[0].keys()].filter((n) => n === plot.data[0].length - 1 || (starts(plot, n) && starts(plot, n + 1))),
+    },
+  };
+}
+
 function usersOptions() {
-  const line = (label, name) => ({
-    label, stroke: color(name), width: 2,
-    value: (plot, value, series, at) => value === null || at === null || at === undefined ? "–" : number(value),
-  });
-  const bound = { stroke: "transparent", width: 0, points: { show: false }, class: "no-legend" };
+  const shape = { day: breaks(() => false), week: breaks((date) => date.getDay() === 1), month: breaks((date) => date.getDate() === 1) };
+  const line = (label, name) => ({ label, stroke: color(name), width: 2, value: legend, ...shape[name] });
+  const bound = (name) => ({ stroke: "transparent", width: 0, class: "no-legend", gaps: shape[name].gaps, points: { show: false } });
   const band = (name) => color(name) + "2e";
   return {
     cursor: still,
@@ -262,9 +282,9 @@ function usersOptions() {
       .map((axis, at) => at === 0 ? { ...axis, incrs: [1, 2, 3, 7, 14, 28, 56].map((days) => days * DAY) } : axis),
     tzDate: utc,
     series: [
-      { label: "Day", value: (_, stamp) => stamp ? new Date(stamp * 1000).toISOString().slice(0, 10) : "latest" },
+      { label: "Day", value: (plot, _, series, at) => new Date(plot.data[0][pointed(plot, at)] * 1000).toISOString().slice(0, 10) },
       line("Month so far (MAU)", "month"), line("Week so far (WAU)", "week"), line("Day (DAU)", "day"),
-      ...Array.from({ length: 6 }, () => ({ ...bound })),
+      ...["month", "month", "week", "week", "day", "day"].map(bound),
     ],
     bands: [
       { series: [5, 4], fill: band("month") }, { series: [7, 6], fill: band("week") }, { series: [9, 8], fill: band("day") },
@@ -316,8 +336,9 @@ const WINDOW = 300;
 
 function tokensOptions() {
   const stepped = uPlot.paths.stepped({ align: 1 });
-  const value = (_, value) => value === null || value === undefined ? "–" : number(value);
-  const area = (label, name, extra) => ({ label, stroke: color(name), width: 1.5, paths: stepped, points: { show: false }, value, ...extra });
+  const area = (label, name, extra) => ({ label, stroke: color(name), width: 1.5, paths: stepped, points: { show: false }, value: legend, ...extra });
+  // The last point only ends the last window.
+  const window = (plot, at) => new Date(plot.data[0][Math.min(pointed(plot, at), plot.data[0].length - 2)] * 1000).toISOString();
   return {
     cursor: still,
     scales: { x: { time: true, range: (_, low, high) => [high - DAY, high] }, y: upTo },
@@ -325,10 +346,10 @@ function tokensOptions() {
       .map((axis, at) => at === 0 ? { ...axis, incrs: [1, 2, 3, 4, 6, 12].map((hours) => hours * 3600) } : axis),
     tzDate: utc,
     series: [
-      { label: "From", value: (_, stamp) => stamp ? `${seconds(new Date(stamp * 1000).toISOString()).slice(0, 16)} UTC` : "latest" },
+      { label: "From", value: (plot, _, series, at) => `${minutes(window(plot, at))} UTC` },
       area("Issued", "avoidable"),
       area("Needed", "needed", { fill: color("needed") + "66" }),
-      { label: "Avoidable", stroke: "transparent", width: 0, paths: () => null, points: { show: false }, value },
+      { label: "Avoidable", stroke: "transparent", width: 0, paths: () => null, points: { show: false }, value: legend },
     ],
     bands: [{ series: [1, 2], fill: color("avoidable") + "66" }],
   };
@@ -397,7 +418,7 @@ function ghostRow(ghost) {
       cell("Avoidable, tokens", "num avoid", number(ghost.avoidable)),
       cell("Issued, tokens", "num", number(ghost.issued)),
       cell("Avoidable of issued", "num", percent(ghost.waste_ratio)),
-      cell("Avoidable by month’s end, tokens", "num", ghost.projected_avoidable === null ? "–" : number(ghost.projected_avoidable)),
+      cell("By month’s end, tokens", "num", ghost.projected_avoidable === null ? "–" : number(ghost.projected_avoidable)),
       cell("Of quota", "num", ghost.quota_share !== null ? percent(ghost.quota_share) : ghost.billable ? "–" : "not billed"))),
     h("div", { class: "more" },
       h("div", null,
@@ -413,6 +434,7 @@ function ghostRow(ghost) {
           ["Token lifetime", `${duration(ghost.lifetime_seconds)}, from ${ghost.lifetime_from}`],
           ghost.since && ["Cached until", time(ghost.since)],
           ["User agents", ghost.user_agents.length > 0 ? ghost.user_agents.map((agent) => h("div", null, mono(agent))) : "none sent"],
+          ghost.client_name && ["Client name", ghost.client_name],
           ["Client", mono(ghost.client_id)],
           ["Audience", mono(ghost.audience)],
           ["Organization", orNone(ghost.organization_id)],
@@ -435,7 +457,7 @@ function ghosts(overview) {
       " were looked at; each asked for about as many tokens as it needed."]
     : [h("strong", null, "Nothing to look at yet. "), "No client was issued an M2M token", ...since, ". Ghosts are found in events of type ",
       h("code", null, "seccft"), "."];
-  const head = ["Client and audience", "Verdict", "Avoidable, tokens", "Issued, tokens", "Avoidable of issued", "Avoidable by month’s end, tokens", "Of quota"];
+  const head = ["Client and audience", "Verdict", "Avoidable, tokens", "Issued, tokens", "Avoidable of issued", "By month’s end, tokens", "Of quota"];
   show(byId("ghosts"),
     heading("ghosts", ghosts.length > 0 ? `Ghosts: ${count(ghosts.length, "client")}, ${count(total, "avoidable token")} this month` : "Ghosts",
       "Clients that ask for M2M tokens they could have cached, most avoidable first."),
@@ -459,7 +481,7 @@ function alertRow(alert) {
   return h("details", { "data-key": `${alert.id}:${alert.sequence}`, class: "alert" },
     h("summary", null, h("span", { class: "alert-grid" },
       h("span", null, h("span", { class: `chip ${severityClass(alert)}` }, isFiring ? alert.severity : "resolved")),
-      h("span", null, h("span", { class: "name" }, alert.title), h("span", { class: "line2" }, alert.subject)),
+      h("span", null, h("span", { class: "name clamp" }, alert.title), h("span", { class: "muted clamp" }, alert.subject)),
       h("span", { class: "when" }, isFiring ? "since " : "ended ", time(isFiring ? alert.since : alert.at)))),
     h("div", { class: "more" },
       h("div", null,
@@ -500,7 +522,7 @@ function typeTable(types, title, empty) {
   if (types.length === 0) return h("div", null, h("h3", null, title), h("p", { class: "empty" }, empty));
   const head = [["Event type", false], ["Last hour, events", true], ["Last 24 h, events", true]];
   return h("div", null, h("h3", null, title), h("table", null,
-    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num" }, name)))),
+    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num tight" }, name)))),
     h("tbody", null, types.map((type) => h("tr", { "data-key": type.type_code },
       h("td", null, mono(type.type_code), h("span", { class: "line2" }, type.meaning), h("span", { class: "line2" }, "last ", time(type.last_at))),
       h("td", { class: "num" }, number(type.events_last_hour)),
@@ -512,7 +534,7 @@ function failuresTable(failures) {
   if (failures.length === 0) return h("div", null, h("h3", null, title), h("p", { class: "empty" }, "No logins through a connection in the last 24 hours."));
   const head = [["Connection", false], ["Failed, logins", true], ["Succeeded, logins", true], ["Failed of all", true]];
   return h("div", null, h("h3", null, title), h("table", null,
-    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num" }, name)))),
+    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num tight" }, name)))),
     h("tbody", null, failures.map((one) => h("tr", { "data-key": one.connection },
       h("td", null, one.connection || h("span", { class: "muted" }, "no connection named")),
       h("td", { class: "num" }, number(one.failed)), h("td", { class: "num" }, number(one.succeeded)),
@@ -553,7 +575,7 @@ function ingest(ingest) {
         : behind.length === 0 ? "all caught up"
         : `${number(behind.length)} behind` + (lag > 0 ? `, by up to ${duration(lag)}` : "")),
       stat("Records", number(ingest.records), "committed"),
-      stat("Rejected records", number(ingest.rejected), ingest.rejected === 0 ? "everything was understood"
+      stat("Rejected records", number(ingest.rejected), ingest.records === 0 ? "none so far" : ingest.rejected === 0 ? "everything was understood"
         : `${percent(ingest.rejected / ingest.records)} of records, kept in dead_letters`),
       stat("Events", number(ingest.events), "in those records"),
       stat("Duplicate events", number(ingest.duplicates), "known by log_id, not counted"),
@@ -562,10 +584,12 @@ function ingest(ingest) {
       ? h("p", { class: "empty" }, "A partition shows here with its first commit.")
       : [
         h("table", null,
-          h("thead", null, h("tr", null, h("th", { scope: "col" }, "Partition"), h("th", { scope: "col", class: "num" }, "Committed up to, offset"),
+          h("thead", null, h("tr", null, h("th", { scope: "col" }, "Partition"), h("th", { scope: "col", class: "wide-only" }, "Newest event"),
+            h("th", { scope: "col", class: "num" }, "Committed up to, offset"),
             h("th", { scope: "col", class: "num" }, "State"))),
           h("tbody", null, limited(ordered, "partitions").map((partition) => h("tr", { "data-key": partition.partition },
-            h("td", null, mono(partition.partition), h("span", { class: "line2" }, "newest event ", time(partition.frontier, "none yet"))),
+            h("td", null, mono(partition.partition), h("span", { class: "line2 narrow-only" }, "newest event: ", time(partition.frontier, "none yet"))),
+            h("td", { class: "wide-only" }, time(partition.frontier, "none yet")),
             h("td", { class: "num" }, number(partition.position)),
             h("td", { class: "num" }, state(partition)))))),
         moreButton(partitions, "partitions", "partitions"),
@@ -577,7 +601,7 @@ function ingest(ingest) {
 function tenantPicker(tenants, chosen) {
   const target = byId("tenant");
   if (tenants.length <= 1) {
-    show(target, tenants.length === 1 && [h("span", null, "Tenant "), h("strong", null, tenants[0])]);
+    show(target, tenants.length === 1 && [h("span", null, "Tenant "), h("strong", { class: "clamp" }, tenants[0])]);
     return;
   }
   show(target, h("label", { for: "tenant-select" }, "Tenant"),
@@ -645,13 +669,13 @@ let problem = null;
 function render() {
   if (!answer) return;
   const { overview, tenants } = answer;
+  status();
   tenantPicker(tenants, overview?.tenant);
   ingest(answer.ingest);
   if (!overview) return noData();
   show(byId("notices"), problem && h("p", { class: "notice" }, problem));
   glance(overview, answer.ingest);
   [month, users, tokens, ghosts, alerts, activity].forEach((view) => view(overview));
-  status();
 }
 
 let connection = "connecting";
@@ -685,12 +709,14 @@ const RETRY_MAX_MS = 15_000;
 
 let asking = false;
 let askAgain = false;
+let awaited = null;
 let askTimer = 0;
 
-/** Asks for the newest numbers; one question at a time, and one more if something changed meanwhile. */
-async function refresh() {
+/** Asks for the newest numbers; one question at a time, and one more if meanwhile a revision came that the answer is not of. */
+async function refresh(revision = null) {
   if (asking) {
     askAgain = true;
+    awaited = revision;
     return;
   }
   asking = true;
@@ -705,6 +731,7 @@ async function refresh() {
         problem = `No events of the tenant ${asked} came so far; this is the first one that is known.`;
         tenant = null;
         askAgain = true;
+        awaited = null;
         continue;
       }
       if (!response.ok) throw new Error(`${response.status}`);
@@ -715,13 +742,13 @@ async function refresh() {
         answer = fresh;
         render();
       }
-    } while (askAgain);
+    } while (askAgain && (awaited === null || awaited !== answer?.revision));
     if (events.readyState === EventSource.OPEN) connected("live");
     else if (connection === "lost") connected("asking");
   } catch {
     connected("lost");
     clearTimeout(askTimer);
-    askTimer = setTimeout(refresh, RETRY_MAX_MS);
+    askTimer = setTimeout(() => refresh(), RETRY_MAX_MS);
   } finally {
     asking = false;
   }
@@ -738,11 +765,12 @@ function heard() {
 
 function listen() {
   events = new EventSource("/api/v1/events");
-  events.addEventListener("overview", () => {
+  events.addEventListener("overview", (event) => {
+    const revision = Number(event.data);
     retryMs = RETRY_FIRST_MS;
     heard();
     connected("live");
-    refresh();
+    if (asking || revision !== answer?.revision) refresh(revision);
   });
   events.addEventListener("alive", heard);
   events.addEventListener("error", reconnect);
