@@ -520,9 +520,9 @@ function alerts(overview) {
 
 function typeTable(types, title, empty) {
   if (types.length === 0) return h("div", null, h("h3", null, title), h("p", { class: "empty" }, empty));
-  const head = [["Event type", false], ["Last hour, events", true], ["Last 24 h, events", true]];
+  const head = [["Event type", false], ["Last hour, events", true], ["Last 24 h, events", true]];
   return h("div", null, h("h3", null, title), h("table", null,
-    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num tight" }, name)))),
+    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num" }, name)))),
     h("tbody", null, types.map((type) => h("tr", { "data-key": type.type_code },
       h("td", null, mono(type.type_code), h("span", { class: "line2" }, type.meaning), h("span", { class: "line2" }, "last ", time(type.last_at))),
       h("td", { class: "num" }, number(type.events_last_hour)),
