@@ -15,6 +15,7 @@
 //! Start reading at [`run`], the write loop. Dependencies point one way: `event` ← `partial` ← `store`, `source` ← `run`;
 //! `usage` reads rows and knows no source.
 
+pub mod alert;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -26,3 +27,4 @@ pub mod simulate;
 pub mod source;
 pub mod store;
 pub mod usage;
+pub mod watch;

@@ -9,6 +9,7 @@
 
 mod consume;
 mod ingest;
+mod notes;
 mod serve;
 
 pub(crate) use ingest::total_bytes;

@@ -1,7 +1,7 @@
 //! `ghostlight demo`: the main job on the embedded default. Starts what `run` starts, sends a simulated tenant's day to its
 //! own webhook over HTTP, and prints what was found in what it wrote.
 
-use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,11 +10,13 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, Flags, LogSettings};
-use crate::partial::{Dimension, Partial};
+use crate::event::{Day, EventTime};
+use crate::partial::Dimension;
 use crate::run;
 use crate::simulate::Simulation;
 use crate::store::{Location, Store};
-use crate::usage::{self, ghost};
+use crate::usage::follow::Follower;
+use crate::usage::{Usage, ghost};
 
 #[derive(Args)]
 pub(super) struct DemoArgs {
@@ -27,9 +29,6 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "./ghostlight-data/demo")]
     dir: PathBuf,
 }
-
-/// What a finding must avoid at least to be worth a line: fewer is noise over a day.
-const AVOIDABLE_MIN: u64 = 100;
 
 pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     super::start_logging(&LogSettings { level: "warn".to_owned(), json: false });
@@ -60,15 +59,20 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             sum.counted, sum.duplicates, sum.dead_letters
         );
         let store = Store::open_existing(&config.out)?;
-        let partial = usage::fold(&store).await?;
-        if partial.row_count() == 0 && args.events > 0 {
+        let mut usage = Usage::default();
+        Follower::new(store).poll(|_, rows| usage.absorb(&rows)).await?;
+        let day = Day::of(EventTime::from_ms(simulation.start));
+        let days = day..=day.plus(i64::from(simulation.days) - 1);
+        if usage.tenants().next().is_none() && args.events > 0 {
             bail!("nothing was found in what was written");
         }
-        print_users(&partial);
+        print_users(&usage, &days);
         // What a tenant's API settings would say (`token_lifetime`); the events do not.
         let tokens = records.truth().m2m;
-        let lifetimes: BTreeMap<_, _> = tokens.into_iter().map(|row| (row.audience, row.lifetime_s)).collect();
-        print_tokens(&partial, &lifetimes);
+        let lifetimes = tokens.into_iter().map(|row| (row.audience, row.lifetime_s as u32)).collect();
+        let lifetimes = ghost::Lifetimes { by_setting: lifetimes, ..ghost::Lifetimes::default() };
+        usage.settle(&lifetimes);
+        print_tokens(&usage, &days, &lifetimes);
         print_where(&args.dir);
         Ok(ExitCode::SUCCESS)
     })
@@ -92,81 +96,78 @@ fn clear_earlier_demo(dir: &PathBuf) -> anyhow::Result<()> {
     std::fs::write(&marker, "").with_context(|| format!("writing {}", marker.display()))
 }
 
-fn print_users(partial: &Partial) {
-    // Hours merge to the day: that is what the sketches are for.
-    let mut day: Vec<crate::partial::UsersRow<'_>> = Vec::new();
-    for row in partial.users() {
-        match day.last_mut() {
-            Some(last) if (last.tenant, last.dimension, last.key) == (row.tenant, row.dimension, row.key) => {
-                last.users.to_mut().merge(&row.users);
-                last.logins += row.logins;
-                last.signups += row.signups;
-                if row.last_at >= last.last_at {
-                    (last.last_at, last.key_name) = (row.last_at, row.key_name);
-                }
-            }
-            _ => day.push(row),
-        }
-    }
+fn print_users(usage: &Usage, days: &RangeInclusive<Day>) {
     println!("ACTIVE USERS (distinct, with 99.7 % bounds)");
     println!("  {:<44} {:>9} {:>19} {:>8}", "", "users", "between", "logins");
-    for dimension in Dimension::ALL {
-        let mut rows: Vec<_> = day.iter().filter(|row| row.dimension == dimension).collect();
-        rows.sort_by(|a, b| b.users.estimate().estimate.total_cmp(&a.users.estimate().estimate));
-        for row in rows.into_iter().take(5) {
-            let users = row.users.estimate();
-            let name = match (row.dimension, row.key_name) {
-                (Dimension::Tenant, _) => row.tenant,
-                (_, "") => row.key,
-                (_, name) => name,
-            };
-            let label = format!("{} {name}", dimension.name());
-            let between = format!("{:.0} to {:.0}", users.lower.floor(), users.upper.ceil());
-            println!("  {label:<44.44} {:>9.0} {between:>19} {:>8}", users.estimate, row.logins);
+    for (tenant, of_tenant) in usage.tenants() {
+        for dimension in Dimension::ALL {
+            let mut rows: Vec<_> = of_tenant
+                .users
+                .keys(dimension)
+                .map(|(key, found)| (key, found, found.distinct(days.clone())))
+                .collect();
+            rows.sort_by(|a, b| b.2.estimate.total_cmp(&a.2.estimate));
+            for (key, found, users) in rows.into_iter().take(5) {
+                let name = match (dimension, found.name.as_str()) {
+                    (Dimension::Tenant, _) => tenant,
+                    (_, "") => key,
+                    (_, name) => name,
+                };
+                let label = format!("{} {name}", dimension.name());
+                let between = format!("{:.0} to {:.0}", users.lower.floor(), users.upper.ceil());
+                let logins: u64 = found.days.range(days.clone()).map(|(_, day)| day.logins).sum();
+                println!("  {label:<44.44} {:>9.0} {between:>19} {logins:>8}", users.estimate);
+            }
         }
     }
     println!();
 }
 
-fn print_tokens(partial: &Partial, lifetimes: &BTreeMap<String, i64>) {
-    let lifetime = |audience: &str| lifetimes.get(audience).copied().unwrap_or(ghost::DEFAULT_LIFETIME_SECONDS);
-    let uses = ghost::token_use(partial, lifetime);
+fn print_tokens(usage: &Usage, days: &RangeInclusive<Day>, lifetimes: &ghost::Lifetimes) {
+    let period = days.start().start()..days.end().plus(1).start();
+    let thresholds = ghost::Thresholds::default();
+    let uses: Vec<_> = usage
+        .tenants()
+        .flat_map(|(name, tenant)| ghost::token_use(name, &tenant.tokens, &period, lifetimes, &thresholds))
+        .collect();
     println!(
         "M2M TOKENS BY CLIENT (token lifetimes as the simulated tenant's APIs have them; needed: a cache per address)"
     );
     println!(
-        "  {:<26} {:<34} {:>7} {:>7} {:>10} {:>10}",
+        "  {:<22} {:<34} {:>6} {:>6} {:>9} {:>9}  verdict",
         "client", "audience", "issued", "needed", "avoidable", "addresses"
     );
     for token_use in uses.iter().take(14) {
         println!(
-            "  {:<26.26} {:<34.34} {:>7} {:>7} {:>10} {:>10}",
+            "  {:<22.22} {:<34.34} {:>6} {:>6} {:>9} {:>9}  {}",
             token_use.client_name,
             token_use.audience,
             token_use.issued,
             token_use.needed_per_address,
             token_use.avoidable(),
-            token_use.addresses
+            token_use.addresses,
+            token_use.verdict.text()
         );
     }
-    println!("\nGHOSTS (tokens asked for while a valid one was out; {AVOIDABLE_MIN} or more avoidable)");
-    let ghosts: Vec<_> = uses.iter().filter(|token_use| token_use.avoidable() >= AVOIDABLE_MIN).collect();
+    println!("\nGHOSTS (tokens asked for while a valid one was out, and nothing but missing caching explains it)");
+    let ghosts: Vec<_> = uses.iter().filter(|token_use| token_use.verdict.is_ghost()).collect();
     for found in &ghosts {
         println!(
-            "  {} ({}) asked {} times for {}\n    where {} would do: as many as {} processes that cache well. {}\n    \
-             evidence: last log_id {}\n    fix: keep the token until it expires (expires_in), in a cache all its processes share",
+            "  {} ({}) for {}\n    {}, confidence {}: {}. {}\n    evidence: log_id {} to {}\n    fix: {}",
             found.client_name,
             found.client_id,
-            found.issued,
             found.audience,
-            found.needed_per_address,
-            found.equals_processes(),
+            found.verdict.text(),
+            found.confidence.name(),
+            found.explanation,
             if found.billable {
                 "Counts toward the M2M quota."
             } else {
                 "Auth0's own API: does not count toward the quota."
             },
-            found.last_log_id
+            found.first_log_id,
+            found.last_log_id,
+            found.fix()
         );
     }
     if ghosts.is_empty() {

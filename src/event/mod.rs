@@ -11,7 +11,7 @@ mod time;
 pub use catalogue::{ActiveDefinition, Class, EventType};
 pub use chunk::{Chunk, Content, DeadLetter, DecodedChunk, RecordSpan, Resume};
 pub use parse::{Decoded, Decoder, ReadTime, Reject};
-pub use time::{EventTime, WindowLength};
+pub use time::{Day, EventTime, WindowLength};
 
 /// What a log event says as far as the datasets need it. Strings are empty where the event has no value.
 ///

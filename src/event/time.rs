@@ -157,6 +157,61 @@ fn civil_ms(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64
     Some(days_from_civil(year, month, day) * MS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1000)
 }
 
+/// A UTC calendar day, as days since 1970-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i64);
+
+impl Day {
+    pub const fn of(at: EventTime) -> Self {
+        Self(at.0.div_euclid(MS_PER_DAY))
+    }
+
+    pub const fn start(self) -> EventTime {
+        EventTime(self.0 * MS_PER_DAY)
+    }
+
+    /// So many days later, or earlier.
+    pub const fn plus(self, days: i64) -> Self {
+        Self(self.0 + days)
+    }
+
+    /// Days from `earlier` to `self`.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
+    }
+
+    /// The first day of the calendar month.
+    pub fn month_start(self) -> Self {
+        let (_, _, day) = civil_from_days(self.0);
+        self.plus(1 - day)
+    }
+
+    /// The first day of the next calendar month.
+    pub fn next_month(self) -> Self {
+        let (year, month, _) = civil_from_days(self.0);
+        let (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+        Self(days_from_civil(year, month, 1))
+    }
+
+    /// The Monday that begins the ISO 8601 week.
+    pub const fn week_start(self) -> Self {
+        // The first of January 1970 was a Thursday.
+        Self(self.0 - (self.0 + 3).rem_euclid(7))
+    }
+
+    /// The month, as `2026-11`.
+    pub fn month(self) -> String {
+        let (year, month, _) = civil_from_days(self.0);
+        format!("{year:04}-{month:02}")
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.start().date())
+    }
+}
+
 /// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
 /// algorithms").
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
@@ -230,6 +285,19 @@ mod tests {
             EventTime::from_log_id("9002024102419061751700000000000000é223372036854775807"),
             EventTime::from_log_id(log_id)
         );
+    }
+
+    #[test]
+    fn days_know_their_month_and_their_week() {
+        let day = |text: &str| Day::of(EventTime::parse(&format!("{text}T12:00:00Z")).expect("a date"));
+        assert_eq!(day("2026-12-31").month_start(), day("2026-12-01"));
+        assert_eq!(day("2026-12-31").next_month(), day("2027-01-01"));
+        assert_eq!(day("2028-02-29").next_month(), day("2028-03-01"));
+        assert_eq!(day("2026-11-24").week_start(), day("2026-11-23"));
+        assert_eq!(day("2026-11-23").week_start(), day("2026-11-23"));
+        assert_eq!(day("2026-11-22").week_start(), day("2026-11-16"));
+        assert_eq!((day("2026-11-24").month(), day("2026-11-24").to_string()), ("2026-11".into(), "2026-11-24".into()));
+        assert_eq!(day("2026-11-24").since(day("2026-11-01")), 23);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod model;
+pub mod overview;
 pub mod page;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,10 @@ fn describe() {
     describe_counter!("ghostlight_commit_errors_total", "Batches dropped and folded again");
     describe_counter!("ghostlight_fenced_total", "Batches dropped because another process committed their range");
     describe_histogram!("ghostlight_commit_seconds", Unit::Seconds, "From the end of a batch to its publication");
+    describe_counter!(
+        "ghostlight_progress_notes_total",
+        "Notes that a partition is caught up, by outcome (written, failed)"
+    );
     describe_gauge!("ghostlight_batch_bytes", Unit::Bytes, "Memory held by the batch being folded");
     describe_gauge!("ghostlight_committed_position", "End of the partition's ledger");
     describe_gauge!("ghostlight_kafka_lag_records", "Records of a partition behind its end, by the ledger");

@@ -139,19 +139,17 @@ pub struct TokenWindow {
     pub avoidable: u64,
 }
 
-/// A client that asks for machine-to-machine tokens it could have cached: for one audience, organization and scope set.
+/// A client that asks for machine-to-machine tokens of one audience that it could have cached.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ghost {
-    /// The same in every answer for the same client, audience, organization and scope set.
+    /// The same in every answer for the same client and audience.
     pub id: String,
     pub client_id: String,
     /// May be empty.
     pub client_name: String,
     pub audience: String,
-    /// Empty for tokens without one.
-    pub organization_id: String,
-    /// Space-separated; empty for none.
-    pub scope: String,
+    /// Organizations and scope sets, each of which needs tokens of its own.
+    pub keys: u64,
     /// Such as `does not cache`.
     pub verdict: String,
     /// `high`, `medium` or `low`.

@@ -195,7 +195,7 @@ async fn login(
         tracing::warn!("a login to the live page with a wrong token");
         return (
             StatusCode::UNAUTHORIZED,
-            login_page("That is not the token. It is what <code>http.token</code> names."),
+            login_page("That is not the token. It is what <code>live.token</code> names."),
         )
             .into_response();
     }

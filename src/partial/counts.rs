@@ -84,6 +84,10 @@ impl Counts {
         }) += events;
     }
 
+    pub fn tenants<'a>(&self, symbols: &'a Symbols) -> impl Iterator<Item = &'a str> {
+        self.rows.keys().map(|key| symbols.get(key.tenant))
+    }
+
     pub fn len(&self) -> usize {
         self.rows.len()
     }

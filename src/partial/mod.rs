@@ -97,6 +97,11 @@ impl Partial {
         self.counts.rows(&self.symbols)
     }
 
+    /// Whose rows these are, each perhaps several times.
+    pub fn tenants(&self) -> impl Iterator<Item = &str> {
+        self.counts.tenants(&self.symbols)
+    }
+
     pub fn row_count(&self) -> usize {
         self.users.len() + self.tokens.len() + self.counts.len()
     }

@@ -152,6 +152,43 @@ impl UserSketch {
     }
 }
 
+/// A union in the making: cheaper than merging sketches one by one where many come.
+#[derive(Clone, Default)]
+pub struct UserUnion(Option<HllUnion>);
+
+impl UserUnion {
+    pub fn add(&mut self, users: &UserSketch) {
+        if users.0.is_empty() {
+            return;
+        }
+        // The coarsest of all, so that the result does not depend on the order.
+        let precision = users.0.lg_config_k();
+        if self.0.as_ref().is_none_or(|union| precision < union.lg_max_k()) {
+            let before = self.0.take().map(|union| union.to_sketch(HllType::Hll8));
+            self.0 = HllUnion::new(precision).ok();
+            before.iter().for_each(|sketch| self.update(sketch));
+        }
+        self.update(&users.0);
+    }
+
+    fn update(&mut self, sketch: &HllSketch) {
+        if let Some(union) = &mut self.0 {
+            union.update(sketch);
+        }
+    }
+
+    pub fn sketch(&self) -> UserSketch {
+        match &self.0 {
+            Some(union) => UserSketch(union.to_sketch(HllType::Hll8)),
+            None => UserSketch::new(Precision::DEFAULT),
+        }
+    }
+
+    pub fn estimate(&self) -> Estimate {
+        self.sketch().estimate()
+    }
+}
+
 /// The order-independent content of a sketch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Registers {
@@ -218,6 +255,9 @@ mod tests {
             merged.merge(&parts[order[1]]);
             merged.merge(&parts[order[2]]);
             assert_eq!(merged.registers(), whole.registers(), "{order:?}");
+            let mut union = UserUnion::default();
+            order.iter().for_each(|part| union.add(&parts[*part]));
+            assert_eq!(union.sketch().registers(), whole.registers(), "{order:?}");
         }
     }
 

@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::event::{Chunk, DecodedChunk, Decoder};
 use crate::partial::Accounting;
 use crate::partial::dedupe::Dedupe;
-use crate::source::file::{self, FILE, FileError, FileSource, Fingerprint, Input};
+use crate::source::file::{self, FileError, FileSource, Fingerprint, Input};
 use crate::store::commit::{self, CommitError, PartitionLog};
 use crate::store::ledger::{self, Entry, PartitionId};
-use crate::store::{STDIN, Store, StoreError, datasets};
+use crate::store::{FILE, STDIN, Store, StoreError, datasets};
 
 /// What an ingest did.
 #[derive(Debug, Default)]

@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::consume::Consume;
+use super::notes::{CaughtUp, Noted, Notes};
 use super::{PartitionWriter, WriteSettings, error_chain, prepare};
 use crate::clock;
 use crate::config::{Config, WebhookTo};
-use crate::event::Decoder;
+use crate::event::{Decoder, EventTime};
 use crate::live::{self, Readiness};
 use crate::partial::Accounting;
 use crate::source::gateway::Gateway;
@@ -86,6 +87,7 @@ pub async fn serve(
             runtime: Handle::current(),
             store: store.clone(),
             spool: spool.clone(),
+            notes: Notes::new(Handle::current(), store.clone()),
             readiness: readiness.clone(),
             tenant: config.tenant.clone(),
             settings: WriteSettings::new(config),
@@ -216,6 +218,7 @@ struct Drain {
     runtime: Handle,
     store: Store,
     spool: Spool,
+    notes: Notes,
     readiness: Readiness,
     tenant: Option<String>,
     settings: WriteSettings,
@@ -283,7 +286,7 @@ impl Drain {
     /// From recovery to the end of the spool, or the first error.
     fn run_until_error(&mut self) -> Result<(), DrainError> {
         let id = PartitionId::new(WEBHOOK, self.spool.id(), "0");
-        let log = self.runtime.block_on(PartitionLog::recover(&self.store, id))?;
+        let log = self.runtime.block_on(PartitionLog::recover(&self.store, id.clone()))?;
         let dedupe = self.runtime.block_on(log.dedupe(self.horizon))?;
         let mut reader = self.spool.reader(log.end())?;
         self.spool.release(log.end())?;
@@ -291,11 +294,17 @@ impl Drain {
         let mut writer = PartitionWriter::new(self.runtime.clone(), log, dedupe, self.settings.clone());
         let mut decoder = Decoder::new(self.tenant.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
+        let mut noted = Noted::default();
         loop {
+            let looked = clock::now();
             let next = reader.next(CHUNK_BYTES, poll)?;
             let closed = matches!(next, Next::Closed);
-            if let Next::Chunk(chunk) = next {
-                writer.fold(chunk.decode(&mut decoder, clock::now()));
+            match next {
+                Next::Chunk(chunk) => writer.fold(chunk.decode(&mut decoder, clock::now())),
+                Next::Idle if writer.end() == writer.committed() => {
+                    self.note_caught_up(&id, writer.committed(), looked, &mut noted);
+                }
+                Next::Idle | Next::Closed => {}
             }
             if (closed || writer.is_due())
                 && let Some(entry) = writer.flush()?
@@ -306,6 +315,19 @@ impl Drain {
             if closed {
                 return Ok(());
             }
+        }
+    }
+
+    /// `looked`: when nothing more than what is committed was there to read.
+    fn note_caught_up(&self, partition: &PartitionId, position: u64, looked: EventTime, noted: &mut Noted) {
+        let now = clock::monotonic();
+        // A spool that refuses bodies is empty because senders wait, not because nothing happens.
+        if !noted.is_due(position, now) || self.spool.health().is_err() {
+            return;
+        }
+        if let Some(turn) = self.notes.turn() {
+            noted.set(position, now);
+            self.notes.write(turn, vec![CaughtUp { partition: partition.clone(), position, at: looked }]);
         }
     }
 }

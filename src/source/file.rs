@@ -67,9 +67,6 @@ impl Format {
     }
 }
 
-/// The source name of files.
-pub const FILE: &str = "file";
-
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {

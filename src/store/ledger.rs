@@ -32,7 +32,7 @@ impl PartitionId {
         Self { source: source.to_owned(), incarnation: incarnation.to_owned(), partition: partition.to_owned() }
     }
 
-    /// The partition a path under `_ledger/`, `_staging/`, `_snapshots/` or `_ids/` belongs to.
+    /// The partition a path under `_ledger/`, `_staging/`, `_snapshots/`, `_ids/` or (before `.json`) `_progress/` belongs to.
     pub(crate) fn of_path(path: &Path) -> Option<Self> {
         let mut parts = path.parts().skip(1);
         let mut next = || parts.next().map(|part| part.as_ref().to_owned());
@@ -345,14 +345,14 @@ impl Starts {
     }
 }
 
-fn to_json<T: Serialize>(value: &T) -> Bytes {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Bytes {
     match serde_json::to_vec_pretty(value) {
         Ok(json) => json.into(),
         Err(error) => unreachable!("entries and snapshots have no maps with other than text keys: {error}"),
     }
 }
 
-/// Times as ISO 8601 text.
+/// Times as entries have them: ISO 8601, UTC, milliseconds.
 pub(crate) mod text_time {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

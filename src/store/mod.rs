@@ -5,6 +5,7 @@
 pub mod commit;
 pub mod datasets;
 pub mod ledger;
+pub mod progress;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+/// The source name of files.
+pub const FILE: &str = "file";
 /// The source name of inputs that can be read once only; their partitions never go on.
 pub const STDIN: &str = "stdin";
 

@@ -214,7 +214,8 @@ fn check_foreign(objects: &BTreeSet<String>, named: &HashSet<String>, report: &m
     let mut staged = 0;
     for path in objects {
         let top = path.split('/').next().unwrap_or_default();
-        if named.contains(path) || ["_ledger", "_snapshots", "_starts", "_probe"].contains(&top) {
+        const OTHERS: [&str; 6] = ["_ledger", "_snapshots", "_starts", "_progress", "_alerts", "_probe"];
+        if named.contains(path) || OTHERS.contains(&top) {
             continue;
         }
         if top == "_staging" {

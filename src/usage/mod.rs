@@ -1,31 +1,74 @@
-//! The read side's fold: committed rows to usage. Knows no source, and has no memory but what is committed.
+//! The read side's fold: committed rows to what all views share. Knows no source, and has no memory but what is committed.
+//!
+//! [`Usage`] is the fold, the same over the output of one worker and of fifty, in any order. [`follow`] reads what is
+//! committed; everything else here is pure.
 
+pub mod activity;
+pub mod follow;
 pub mod ghost;
+pub mod recent;
+pub mod tokens;
+pub mod users;
 
-use object_store::path::Path;
+use std::collections::BTreeMap;
 
+use crate::event::Day;
 use crate::partial::Partial;
-use crate::store::{Store, StoreError, datasets, ledger};
+use crate::store::{Store, StoreError};
 
-/// Merges every visible row. A partition is followed up to its first entry that has a file not yet at its final path.
-pub async fn fold(store: &Store) -> Result<Partial, StoreError> {
-    let mut partial = Partial::default();
-    for id in ledger::partitions(store).await? {
-        'entries: for found in store.list(&id.folder("_ledger")).await? {
-            let entry = ledger::read_entry(store, &found.location).await?;
-            let mut files = Vec::new();
-            for file in entry.files.iter().filter(|file| datasets::is_aggregate(&file.dataset)) {
-                let path = Path::from(file.path.as_str());
-                match store.get_if_there(&path).await? {
-                    Some(bytes) => files.push((file, bytes)),
-                    None => break 'entries,
-                }
-            }
-            for (file, bytes) in files {
-                datasets::absorb(&file.dataset, bytes, &mut partial)
-                    .map_err(|problem| StoreError::damaged(&Path::from(file.path.as_str()), problem))?;
-            }
+/// What is known of every tenant from the rows absorbed so far.
+#[derive(Default)]
+pub struct Usage {
+    tenants: BTreeMap<String, TenantUsage>,
+}
+
+#[derive(Default)]
+pub struct TenantUsage {
+    pub users: users::Users,
+    pub tokens: tokens::Tokens,
+    pub activity: activity::Activity,
+}
+
+impl Usage {
+    /// Takes in rows, each once. Late ones belong to their own windows like any other.
+    pub fn absorb(&mut self, rows: &Partial) {
+        rows.users().iter().for_each(|row| self.tenant_mut(row.tenant).users.absorb(row));
+        rows.tokens().iter().for_each(|row| self.tenant_mut(row.tenant).tokens.absorb(row));
+        rows.counts().iter().for_each(|row| self.tenant_mut(row.tenant).activity.absorb(row));
+    }
+
+    /// Forgets the days before this one, so that memory stays bounded.
+    pub fn forget_before(&mut self, day: Day) {
+        for tenant in self.tenants.values_mut() {
+            tenant.users.forget_before(day);
+            tenant.tokens.forget_before(day);
+            tenant.activity.forget_before(day);
         }
     }
-    Ok(partial)
+
+    /// Brings the walks over tokens up to date: asked for after absorbing, before anything about tokens is asked.
+    pub fn settle(&mut self, lifetimes: &ghost::Lifetimes) {
+        for (name, tenant) in &mut self.tenants {
+            tenant.tokens.settle(|audience| lifetimes.of(name, audience).counted_seconds());
+        }
+    }
+
+    pub fn tenants(&self) -> impl Iterator<Item = (&str, &TenantUsage)> {
+        self.tenants.iter().map(|(name, tenant)| (name.as_str(), tenant))
+    }
+
+    pub fn tenant(&self, name: &str) -> Option<&TenantUsage> {
+        self.tenants.get(name)
+    }
+
+    fn tenant_mut(&mut self, name: &str) -> &mut TenantUsage {
+        users::entry(&mut self.tenants, name)
+    }
+}
+
+/// Merges every visible row into one partial.
+pub async fn fold(store: &Store) -> Result<Partial, StoreError> {
+    let mut all = Partial::default();
+    follow::Follower::new(store.clone()).poll(|_, rows| all.merge(&rows)).await?;
+    Ok(all)
 }

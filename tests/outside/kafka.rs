@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ghostlight::clock::{monotonic, now};
+use ghostlight::event::EventTime;
 use ghostlight::simulate::{Simulation, Truth};
+use ghostlight::store::progress;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -681,6 +683,55 @@ fn a_gap_stops_its_partition_alone_and_is_recorded_only_where_allowed() {
     let report = verified(&open(&folder.path().join("out")));
     assert_eq!(report.accounting.counted, 45);
     assert!(report.notes.iter().any(|note| note.contains("10 to 25 was never read")), "{:?}", report.notes);
+}
+
+/// What is noted of each partition of a topic: the position, and when.
+fn notes(folder: &Path) -> BTreeMap<String, (u64, EventTime)> {
+    let notes = runtime().block_on(progress::read_all(&open(&folder.join("out")))).expect("can be read");
+    notes.into_iter().map(|(id, note)| (id.partition, (note.position, note.at))).collect()
+}
+
+#[test]
+fn idle_and_caught_up_partitions_are_noted_and_stopped_or_silent_ones_no_more() {
+    let mut broker = Broker::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    create_topic(&broker, "logs", 3, &[]);
+    send_events(&broker, "logs", 0, 0..10);
+    send_events(&broker, "logs", 2, 0..10);
+    let settings = worker(&broker, "logs", "g", "[flush]\ninterval = \"200ms\"\n");
+    // Long, so that a silent broker does not look like partitions lost.
+    let settings = settings.replace("\"6s\"", "\"120s\"");
+    let positions = |folder: &Path| -> Vec<u64> { notes(folder).into_values().map(|(position, _)| position).collect() };
+    let first = start(folder.path(), "w", &settings);
+    wait_while(|| positions(folder.path()) != [10, 0, 10], || format!("{:?}\n{}", notes(folder.path()), first.log()));
+    let listening = now();
+    first.stop();
+
+    // Partition 2 has a gap: nobody knows any more what lies behind it.
+    send_events(&broker, "logs", 0, 10..30);
+    send_events(&broker, "logs", 2, 10..30);
+    let mut removed = TopicPartitionList::new();
+    removed.add_partition_offset("logs", 2, Offset::Offset(25)).expect("an offset");
+    runtime().block_on(admin(&broker).delete_records(&removed, &AdminOptions::new())).expect("are removed");
+    let second = start(folder.path(), "w", &settings);
+    wait_while(|| second.get("/readyz").0 != 503, || second.log());
+    let stopped = now();
+    let is_newer = |partition: &str| notes(folder.path())[partition].1 > stopped;
+    wait_while(|| !is_newer("0") || !is_newer("1"), || format!("{:?}\n{}", notes(folder.path()), second.log()));
+    assert_eq!(positions(folder.path()), [30, 0, 10]);
+    let of_stopped = notes(folder.path())["2"].1;
+    assert!(of_stopped < listening, "{of_stopped} is of after {listening}");
+
+    // A broker that is silent tells nothing new, however often the client repeats what it knew: for longer than the pace
+    // of notes there is none.
+    broker.signal("STOP");
+    let frozen = now();
+    let newest = || notes(folder.path()).into_values().map(|(_, at)| at).max().expect("notes");
+    wait_while(|| now().since_ms(newest()) < 20_000, || format!("{:?}\n{}", notes(folder.path()), second.log()));
+    assert!(newest() <= frozen, "{} is of after {frozen}", newest());
+    broker.signal("CONT");
+    wait_while(|| newest() <= frozen, || format!("{:?}\n{}", notes(folder.path()), second.log()));
+    second.stop();
 }
 
 #[test]

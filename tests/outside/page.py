@@ -252,7 +252,7 @@ def full(browser):
          "1,284,310 billable tokens", "471,910 avoidable", "Runs out on 2026-11-27", "148 active", "31 used", "quota.enterprise_connections"],
         ["Active users by day", "UTC", "2026-11-23", "users"],
         ["M2M token rate", "tokens issued", "needed", "avoidable"],
-        ["Ghosts: 4 clients, 471,893 avoidable tokens this month", "invoice-worker", "does not cache", "high confidence", "261,252", "> 99.9 %", "23 %",
+        ["Ghosts: 4 clients, 471,893 avoidable tokens this month", "invoice-worker", "does not cache", "was caching until 2026-11-23 02:15 UTC", "high confidence", "261,252", "> 99.9 %", "23 %",
          "Verdicts wait"],
         ["Alerts: 2 firing", "Held back: partition", "stopped caching its token", "since 2026-11-23 02:15 UTC", "Resolved", "Show all 7 resolved alerts"],
         ["Rate limits", "api_limit", "1,204", "Attack protection", "limit_wc", "Failed logins by connection", "acme-saml", "41 %"],
@@ -353,7 +353,7 @@ def keyboard(browser):
     second = "#ghosts .ghost[data-key='3f9a11c0de77aa02']"
     browser.run("document.querySelector(arguments[0]).focus()", f"{second} summary")
     browser.press(Keys.ENTER)
-    browser.wait_text(second, "org_8Kx2TnVwqLm4Rb1Z")
+    browser.wait_text(second, "148 organizations and scope sets")
     for part in ["158,308 tokens, 99 % of those issued", "Cached until", "python-requests/2.31.0", "Look at what was released"]:
         expect(part in browser.text(second), f"{part!r} is not in {browser.text(second)!r}")
     browser.screenshot("keyboard-open")

@@ -98,6 +98,12 @@ impl Broker {
         node.process.wait().expect("the broker ends");
     }
 
+    /// Freezes the broker (STOP), or lets it go on (CONT).
+    pub fn signal(&mut self, name: &str) {
+        let id = self.node().process.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs").success());
+    }
+
     /// Starts a killed broker again, with the same ports and data.
     pub fn start_again(&mut self) {
         let node = self.node();

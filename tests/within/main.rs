@@ -3,13 +3,16 @@
 mod bad_input;
 mod faulty_store;
 mod files;
+mod ghosts;
 mod kill;
 mod laws;
 mod page;
+mod progress;
 mod replay;
 mod samples;
 mod schemas;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth;
+mod watch;
 mod webhook;

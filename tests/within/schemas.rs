@@ -12,7 +12,7 @@ use ghostlight::run::WriteSettings;
 use ghostlight::simulate::{Envelope, Simulation};
 use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::ledger::PartitionId;
-use ghostlight::store::{Location, Store, datasets};
+use ghostlight::store::{Location, Store, datasets, progress};
 use serde_json::{Map, Value, json};
 
 /// A day after the simulations begin.
@@ -256,6 +256,28 @@ fn a_ledger_entry_is_as_described() {
     let entry = serde_json::to_value(log.tail().last.as_ref().expect("an entry")).expect("JSON");
     for (key, wrong) in [("start", json!(-1)), ("nonce", json!(7)), ("accounting", json!({ "records": 1 }))] {
         let mut damaged = entry.clone();
+        damaged[key] = wrong;
+        assert_ne!(problems(&described, &damaged), Vec::<String>::new(), "{key}");
+    }
+}
+
+#[test]
+fn a_progress_note_is_as_described() {
+    let described = schema("progress-note");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(&Location::Folder(folder.path().to_owned())).expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let id = PartitionId::new("kafka.logs", "cluster.topic", "3");
+    runtime.block_on(progress::note(&store, &id, 42, NOW)).expect("a note");
+    let path = folder.path().join("_progress/kafka.logs/cluster.topic/3.json");
+    let note: Value = serde_json::from_slice(&std::fs::read(path).expect("the note")).expect("JSON");
+    assert_eq!(problems(&described, &note), Vec::<String>::new(), "{note:#}");
+    let (mut seen, mut all) = (BTreeSet::new(), BTreeSet::new());
+    keys_of(&note, "", &mut seen);
+    described_keys(&described, &described, "", &mut all);
+    assert_eq!(seen, all);
+    for (key, wrong) in [("position", json!(-1)), ("at", json!("yesterday")), ("format", json!(2))] {
+        let mut damaged = note.clone();
         damaged[key] = wrong;
         assert_ne!(problems(&described, &damaged), Vec::<String>::new(), "{key}");
     }

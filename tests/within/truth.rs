@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ghostlight::event::catalogue;
 use ghostlight::partial::{Dimension, Partial};
-use ghostlight::simulate::{Envelope, Simulation, Truth};
+use ghostlight::simulate::{Envelope, LEEWAY_PERCENT, Simulation, Truth};
 use ghostlight::store::Store;
-use ghostlight::usage::{self, ghost};
+use ghostlight::usage::tokens::TokenKey;
+use ghostlight::usage::{self, Usage, ghost};
 use object_store::memory::InMemory;
 
 use crate::support::{config, ingest, runtime, small, verified, write_simulation};
@@ -75,17 +76,28 @@ fn check_tokens(truth: &Truth, partial: &Partial) {
         .collect();
     assert_eq!(failed, expected);
 
-    // The bitmaps lose nothing that the needed tokens depend on.
-    let lifetimes: BTreeMap<_, _> = truth.m2m.iter().map(|row| (row.audience.as_str(), row.lifetime_s)).collect();
-    let uses = ghost::token_use(partial, |audience| lifetimes[audience]);
-    for row in truth.m2m.iter().filter(|row| row.issued > 0) {
-        let of = |found: &&ghost::TokenUse| {
-            (&found.tenant, &found.client_id, &found.audience, &found.organization_id, &found.scope)
-                == (&row.tenant, &row.client_id, &row.audience, &row.organization_id, &row.scope)
-        };
-        let used = uses.iter().find(of).expect("every key is found");
-        assert_eq!(used.needed_shared, row.needed_shared, "{row:?}");
-        assert_eq!(used.needed_per_address, row.needed_per_address, "{row:?}");
+    // The bitmaps lose nothing that the needed tokens depend on, with a leeway and without.
+    let mut usage = Usage::default();
+    usage.absorb(partial);
+    for (leeway_percent, is_strict) in [(0, true), (LEEWAY_PERCENT as u32, false)] {
+        let by_setting = truth.m2m.iter().map(|row| (row.audience.clone(), row.lifetime_s as u32)).collect();
+        let leeway_percent = Some(leeway_percent);
+        usage.settle(&ghost::Lifetimes { by_setting, leeway_percent, ..ghost::Lifetimes::default() });
+        for row in truth.m2m.iter().filter(|row| row.issued > 0) {
+            let tokens = &usage.tenant(&row.tenant).expect("every tenant is found").tokens;
+            let of = |key: &&TokenKey| {
+                [&key.client_id, &key.audience, &key.organization_id, &key.scope]
+                    == [&row.client_id, &row.audience, &row.organization_id, &row.scope]
+            };
+            let (_, used) = tokens.keys().find(|(key, _)| of(key)).expect("every key is found");
+            let all = 0..u32::MAX;
+            let expected = match is_strict {
+                true => (row.issued, row.needed_shared, row.needed_per_address),
+                false => (row.issued, row.needed_shared_leeway, row.needed_per_address_leeway),
+            };
+            let found = (used.issued(&all), used.needed_shared(&all), used.needed_per_address(&all));
+            assert_eq!(found, expected, "{row:?}");
+        }
     }
 }
 

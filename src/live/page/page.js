@@ -405,15 +405,16 @@ function verdictClass(verdict) {
 const facts = (pairs) => h("dl", { class: "facts" },
   pairs.filter(Boolean).map(([name, ...value]) => [h("dt", null, name), h("dd", null, ...value)]));
 const mono = (text) => h("span", { class: "mono" }, text);
-const orNone = (text, none = "none") => text ? mono(text) : h("span", { class: "muted" }, none);
+const orNone = (text) => text ? mono(text) : h("span", { class: "muted" }, "not known");
 
 function ghostRow(ghost) {
   const cell = (label, kind, ...value) => h("span", { class: kind }, h("span", { class: "label" }, label), ...value);
   const named = ghost.client_name || ghost.client_id;
+  const verdict = ghost.since ? `was caching until ${minutes(ghost.since)} UTC` : ghost.verdict;
   return h("details", { "data-key": ghost.id, class: "ghost" },
     h("summary", null, h("span", { class: "ghost-grid" },
       h("span", { class: "who" }, h("span", { class: "name clamp" }, named), h("span", { class: "muted clamp" }, ghost.audience)),
-      h("span", { class: "says" }, h("span", { class: `chip ${verdictClass(ghost.verdict)}` }, ghost.verdict),
+      h("span", { class: "says" }, h("span", { class: `chip ${verdictClass(verdict)}` }, verdict),
         h("span", { class: "line2" }, `${ghost.confidence} confidence`)),
       cell("Avoidable, tokens", "num avoid", number(ghost.avoidable)),
       cell("Issued, tokens", "num", number(ghost.issued)),
@@ -431,17 +432,16 @@ function ghostRow(ghost) {
           ["As much as", `${count(ghost.equals_processes, "process", "processes")} with good caches would ask for`],
           ["Addresses", count(ghost.addresses, "address", "addresses")],
           ["Between tokens", ghost.median_spacing_seconds === null ? "not known" : `${duration(ghost.median_spacing_seconds)} (median)`],
-          ["Token lifetime", `${duration(ghost.lifetime_seconds)}, from ${ghost.lifetime_from}`],
+          ["Token lifetime", `${duration(ghost.lifetime_seconds)}, ${ghost.lifetime_from}`],
           ghost.since && ["Cached until", time(ghost.since)],
           ["User agents", ghost.user_agents.length > 0 ? ghost.user_agents.map((agent) => h("div", null, mono(agent))) : "none sent"],
           ghost.client_name && ["Client name", ghost.client_name],
           ["Client", mono(ghost.client_id)],
           ["Audience", mono(ghost.audience)],
-          ["Organization", orNone(ghost.organization_id)],
-          ["Scopes", orNone(ghost.scope)],
+          ["Kept apart", `${count(ghost.keys, "organization and scope set", "organizations and scope sets")}, each with tokens of its own`],
           ["Billed", ghost.billable ? "yes" : "no: an API of Auth0’s own"],
-          ["First event", orNone(ghost.first_log_id, "not known")],
-          ["Last event", orNone(ghost.last_log_id, "not known")],
+          ["First event", orNone(ghost.first_log_id)],
+          ["Last event", orNone(ghost.last_log_id)],
         ])),
       h("div", null,
         h("h4", null, "Why"), h("p", { class: "prose" }, ghost.explanation),
@@ -520,7 +520,7 @@ function alerts(overview) {
 
 function typeTable(types, title, empty) {
   if (types.length === 0) return h("div", null, h("h3", null, title), h("p", { class: "empty" }, empty));
-  const head = [["Event type", false], ["Last hour, events", true], ["Last 24 h, events", true]];
+  const head = [["Event type", false], ["Events, last 1 h", true], ["Events, last 24 h", true]];
   return h("div", null, h("h3", null, title), h("table", null,
     h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num" }, name)))),
     h("tbody", null, types.map((type) => h("tr", { "data-key": type.type_code },
@@ -534,7 +534,7 @@ function failuresTable(failures) {
   if (failures.length === 0) return h("div", null, h("h3", null, title), h("p", { class: "empty" }, "No logins through a connection in the last 24 hours."));
   const head = [["Connection", false], ["Failed, logins", true], ["Succeeded, logins", true], ["Failed of all", true]];
   return h("div", null, h("h3", null, title), h("table", null,
-    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num tight" }, name)))),
+    h("thead", null, h("tr", null, head.map(([name, isNumber]) => h("th", { scope: "col", class: isNumber && "num" }, name)))),
     h("tbody", null, failures.map((one) => h("tr", { "data-key": one.connection },
       h("td", null, one.connection || h("span", { class: "muted" }, "no connection named")),
       h("td", { class: "num" }, number(one.failed)), h("td", { class: "num" }, number(one.succeeded)),

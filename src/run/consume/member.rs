@@ -8,8 +8,11 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 
+use super::super::notes::CaughtUp;
+use super::fetched::Report;
 use super::{Group, Job};
 use crate::clock;
+use crate::event::EventTime;
 use crate::source::kafka::{Context, Member, TopicPartition};
 
 /// How long partitions that go to another member are committed at most; the ledger keeps a late one out.
@@ -54,11 +57,23 @@ impl Member for Group {
     }
 
     fn reported(&self, statistics: &Statistics) {
+        let made_at = EventTime::from_ms(statistics.time.saturating_mul(1000));
+        let brokers: HashMap<i32, _> = statistics
+            .brokers
+            .values()
+            .filter(|broker| broker.nodeid >= 0)
+            .map(|broker| (broker.nodeid, broker))
+            .collect();
+        let (now, turn) = (clock::monotonic(), self.notes.turn());
+        let mut caught_up = Vec::new();
         let mut state = self.state();
         let was_idle = std::mem::take(&mut state.was_idle);
         for (partition, owned) in &mut state.owned {
             let topic = statistics.topics.get(&partition.topic);
-            let Some(found) = topic.and_then(|topic| topic.partitions.get(&partition.partition)) else { continue };
+            let found = topic.and_then(|topic| topic.partitions.get(&partition.partition));
+            let report = found.and_then(|found| Report::of(made_at, brokers.get(&found.broker)?, found));
+            let known_at = owned.fetched.known_at(report);
+            let Some(found) = found else { continue };
             // Records of open transactions cannot be read yet.
             let end = if found.ls_offset >= 0 { found.ls_offset } else { found.hi_offset };
             let Ok(end) = u64::try_from(end) else { continue };
@@ -68,6 +83,16 @@ impl Member for Group {
                 && found.fetchq_cnt == 0
                 && found.fetch_state == "active";
             owned.step_to(end, is_at_end && was_idle);
+            // Below the high watermark lie records of a transaction that has not ended: they happened already.
+            let is_all = owned.committed == end && found.hi_offset == end as i64;
+            if let Some(at) = known_at.filter(|_| is_all && turn.is_some() && owned.noted.is_due(end, now)) {
+                owned.noted.set(end, now);
+                caught_up.push(CaughtUp { partition: owned.id.clone(), position: end, at });
+            }
+        }
+        drop(state);
+        if let Some(turn) = turn {
+            self.notes.write(turn, caught_up);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! with final offsets. Whatever goes wrong with a partition (another process committed, the store failed, an offset is
 //! gone) has one way out: it is taken off the assignment and placed anew from the ledger.
 
+mod fetched;
 mod fold;
 mod member;
 mod place;
@@ -20,8 +21,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::runtime::Handle;
 
+use self::fetched::Fetched;
 use self::fold::Folder;
 use super::WriteSettings;
+use super::notes::{Noted, Notes};
 use crate::clock;
 use crate::config::{KafkaConnection, KafkaSource};
 use crate::event::{Chunk, Content, EventTime, RecordSpan};
@@ -29,6 +32,7 @@ use crate::partial::Accounting;
 use crate::source::kafka::{self, Context, Health, Member, TopicPartition};
 use crate::store::Store;
 use crate::store::commit::PartitionLog;
+use crate::store::ledger::PartitionId;
 
 /// A chunk goes to its thread at this size, or when nothing more comes.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -76,8 +80,10 @@ impl Consume {
             jobs.push(sender);
             queues.push(queue);
         }
+        let notes = Notes::new(self.runtime.clone(), self.store.clone());
         let group = Arc::new(Group {
             consume: self,
+            notes,
             jobs,
             state: Mutex::new(State::default()),
             room: Room::default(),
@@ -149,6 +155,7 @@ impl Slot {
 /// A partition that is read.
 struct Owned {
     slot: Slot,
+    id: PartitionId,
     /// The offset after the last record taken; the ledger's end at first.
     position: u64,
     /// The chunk being cut.
@@ -158,6 +165,8 @@ struct Owned {
     since: Instant,
     /// A possible end behind the position, as the last report had it, and the position at that time.
     end_seen: Option<(u64, u64)>,
+    fetched: Fetched,
+    noted: Noted,
     thread: usize,
 }
 
@@ -281,6 +290,7 @@ fn list<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPa
 
 struct Group {
     consume: Consume,
+    notes: Notes,
     jobs: Vec<Sender<Job>>,
     /// Never held over a poll, a question to the cluster or the store, or a wait.
     state: Mutex<State>,
@@ -401,7 +411,7 @@ impl Group {
         }
         tracing::warn!("committing does not keep up: fetching pauses");
         // By the number of the slot: a rebalance may bring partitions, or bring one back.
-        let mut paused: HashMap<u64, TopicPartition> = HashMap::new();
+        let mut paused: HashMap<u64, Slot> = HashMap::new();
         let is_over = || stop.load(Ordering::Acquire) || self.is_broken.load(Ordering::Acquire);
         while self.room.is_full() && !is_over() {
             let is_new = |slot: &&Slot| !paused.contains_key(&slot.number);
@@ -411,7 +421,8 @@ impl Group {
                 if let Err(error) = consumer.pause(&list(slots.iter().map(|slot| &slot.partition))) {
                     tracing::debug!(%error, "pausing");
                 }
-                paused.extend(slots.into_iter().map(|slot| (slot.number, slot.partition)));
+                self.set_fetched(&slots, Fetched::paused);
+                paused.extend(slots.into_iter().map(|slot| (slot.number, slot)));
             }
             match consumer.poll(POLL) {
                 Some(Ok(message)) => self.take(&message),
@@ -421,11 +432,24 @@ impl Group {
             self.confirm_if_wanted(consumer);
         }
         // Those too that went meanwhile: in the client a pause outlives the assignment.
-        if let Err(error) = consumer.resume(&list(paused.values())) {
+        if let Err(error) = consumer.resume(&list(paused.values().map(|slot| &slot.partition))) {
             tracing::debug!(%error, "resuming");
         }
+        let since = clock::now();
+        self.set_fetched(paused.values(), || Fetched::since(since));
         tracing::info!("fetching goes on");
         Ok(())
+    }
+
+    /// What the reports told of these partitions so far no longer counts.
+    fn set_fetched<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>, fetched: impl Fn() -> Fetched) {
+        let mut state = self.state();
+        for slot in slots {
+            let owned = state.owned.get_mut(&slot.partition);
+            if let Some(owned) = owned.filter(|owned| owned.slot.number == slot.number) {
+                owned.fetched = fetched();
+            }
+        }
     }
 
     fn confirm_if_wanted(&self, consumer: &BaseConsumer<Context>) {

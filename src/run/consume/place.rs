@@ -11,6 +11,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::error_chain;
+use super::super::notes::Noted;
+use super::fetched::Fetched;
 use super::{Group, Job, Owned, RETRY_FIRST, RETRY_MAX, Slot, State, Waiting};
 use crate::clock;
 use crate::config::{OnGap, StartAt};
@@ -156,10 +158,11 @@ impl Group {
             }
             let is_cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
             let assigned = consumer.assignment().unwrap_or_default();
-            for (partition, owned) in &state.owned {
+            for (partition, owned) in &mut state.owned {
                 let is_new = assigned.find_partition(&partition.topic, partition.partition).is_none();
                 // The eager protocol knows only whole assignments: what is read already goes on where it is.
                 if is_new || !is_cooperative {
+                    owned.fetched = Fetched::since(clock::now());
                     let offset = Offset::Offset(owned.position as i64);
                     if let Err(error) = list.add_partition_offset(&partition.topic, partition.partition, offset) {
                         tracing::error!(%partition, %error, "an offset that cannot be");
@@ -188,7 +191,7 @@ impl Group {
         state.waiting.remove(&partition);
         state.slots += 1;
         let slot = Slot { number: state.slots, partition: partition.clone(), alive: Arc::new(AtomicBool::new(true)) };
-        let position = log.end();
+        let (id, position) = (log.id().clone(), log.end());
         // To the thread with the fewest.
         let load = |thread: &usize| state.owned.values().filter(|owned| owned.thread == *thread).count();
         let thread = (0..self.jobs.len()).min_by_key(load).unwrap_or(0);
@@ -196,7 +199,18 @@ impl Group {
         let chunk = Chunk { start: position, end: position, ..Chunk::default() };
         tracing::info!(%partition, offset = position, "reading");
         let since = clock::monotonic();
-        let owned = Owned { slot, position, chunk, committed: position, since, end_seen: None, thread };
+        let owned = Owned {
+            slot,
+            id,
+            position,
+            chunk,
+            committed: position,
+            since,
+            end_seen: None,
+            fetched: Fetched::since(clock::now()),
+            noted: Noted::default(),
+            thread,
+        };
         state.owned.insert(partition, owned);
     }
 

@@ -1,0 +1,543 @@
+//! Episodes: from what rules say, window by window, to transitions. Pure: the only time is event time, so that the same
+//! windows give the same transitions whoever looks at them, and when.
+//!
+//! A subject fires once a rule said [`Level::On`] of it in so many windows in a row, and resolves once it said
+//! [`Level::Clear`] in so many in a row; [`Level::Between`] ends either row and changes nothing else. So all there is to
+//! remember is each subject's last transition, which is in the journal, and a few last windows, which can be read again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::silence::Silence;
+use super::{Alert, Condition, Level, Status};
+use crate::event::{EventTime, WindowLength};
+
+/// How long a rule's conditions must last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Windows in a row above the threshold until it fires; 0 is as 1.
+    pub for_windows: u32,
+    /// Windows in a row below the lower threshold until it has ended; 0 is as 1.
+    pub clear_windows: u32,
+    /// How long, in event time, until a page is repeated.
+    pub repeat: Option<Duration>,
+}
+
+/// What decides about transitions, beside the conditions.
+#[derive(Debug, Clone)]
+pub struct EpisodeSettings {
+    /// The length of the windows that are observed.
+    pub window: WindowLength,
+    /// Every rule this process knows, also those turned off: their alerts resolve, since nothing mentions them. Alerts of
+    /// other rules are not this process's to decide.
+    pub timings: BTreeMap<&'static str, Timing>,
+    pub silences: Vec<Silence>,
+}
+
+impl EpisodeSettings {
+    /// How many windows a new [`Tracker`] must see again to know what one that never stopped does.
+    pub fn windows_to_see_again(&self) -> u32 {
+        self.timings.values().map(|timing| timing.for_windows.max(timing.clear_windows)).max().unwrap_or_default()
+    }
+}
+
+/// What happened to an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    pub change: Change,
+    pub alert: Alert,
+    /// Why nobody is told.
+    pub silenced: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    Fired,
+    /// It fires still. The number counts the intervals since it fired; 0 is the page of what was silenced until now, where
+    /// no interval begins.
+    Repeated(u64),
+    Resolved,
+}
+
+/// Where every alert of a tenant stands.
+#[derive(Debug)]
+pub struct Tracker {
+    settings: EpisodeSettings,
+    /// By alert id.
+    subjects: BTreeMap<String, Subject>,
+    observed: Option<EventTime>,
+}
+
+#[derive(Debug, Default)]
+struct Subject {
+    /// The number of the next transition.
+    next: u64,
+    /// End of the window that decided the last one. This and earlier windows say nothing new.
+    decided: Option<EventTime>,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Inactive,
+    /// Above the threshold in `windows` windows in a row, the first of which began at `since`.
+    Pending { since: EventTime, windows: u32 },
+    Firing {
+        alert: Box<Alert>,
+        /// Windows in a row below the lower threshold.
+        clear: u32,
+        /// Why nobody has been told of this episode yet.
+        silenced: Option<String>,
+    },
+}
+
+impl Tracker {
+    pub fn new(settings: EpisodeSettings) -> Self {
+        Self { settings, subjects: BTreeMap::new(), observed: None }
+    }
+
+    /// The end of the last window observed.
+    pub fn observed(&self) -> Option<EventTime> {
+        self.observed
+    }
+
+    /// The alerts that fire now, as they fired.
+    pub fn firing(&self) -> impl Iterator<Item = &Alert> {
+        self.subjects.values().filter_map(|subject| match &subject.state {
+            State::Firing { alert, .. } => Some(&**alert),
+            _ => None,
+        })
+    }
+
+    /// How many transitions of an alert are known.
+    pub fn transitions(&self, id: &str) -> u64 {
+        self.subjects.get(id).map_or(0, |subject| subject.next)
+    }
+
+    /// What one window, all of it, says of every subject of the tenant; windows come in order. One that was observed
+    /// already changes nothing. One that does not follow the last begins every row anew, since nobody knows what was between.
+    pub fn observe(&mut self, window_end: EventTime, conditions: &[Condition]) -> Vec<Transition> {
+        if self.observed.is_some_and(|observed| window_end <= observed) {
+            return Vec::new();
+        }
+        let window = Window::ending(window_end, self.settings.window);
+        let follows = self.observed.is_none_or(|observed| observed == window.begin);
+        self.observed = Some(window_end);
+        let said = strongest(conditions);
+        for (id, condition) in &said {
+            assert!(self.settings.timings.contains_key(condition.rule), "rule {} has a timing", condition.rule);
+            if condition.level == Level::On && !self.subjects.contains_key(id) {
+                self.subjects.insert(id.clone(), Subject::default());
+            }
+        }
+        let mut transitions = Vec::new();
+        for (id, subject) in &mut self.subjects {
+            let Some(timing) = self.settings.timings.get(rule_of(id)) else { continue };
+            if subject.decided.is_some_and(|decided| window_end <= decided) {
+                continue;
+            }
+            if !follows {
+                subject.begin_row_anew();
+            }
+            let condition = said.get(id).copied();
+            transitions.extend(subject.observe(id, window, condition, timing, &self.settings.silences));
+        }
+        self.subjects.retain(|_, subject| subject.next > 0 || !matches!(subject.state, State::Inactive));
+        transitions
+    }
+
+    /// Takes over what the journal says of an alert, unless what is known is newer.
+    pub fn adopt(&mut self, transition: &Transition) {
+        let Transition { change, alert, silenced } = transition;
+        let subject = self.subjects.entry(alert.id.clone()).or_default();
+        match change {
+            Change::Repeated(_) => {
+                if let State::Firing { alert: firing, silenced: untold, .. } = &mut subject.state
+                    && firing.sequence == alert.sequence
+                    && silenced.is_none()
+                {
+                    *untold = None;
+                }
+            }
+            Change::Fired | Change::Resolved if alert.sequence + 1 < subject.next => {}
+            // The same decision: what was seen since then stays.
+            Change::Fired | Change::Resolved
+                if alert.sequence + 1 == subject.next && subject.decided == Some(alert.at) =>
+            {
+                if let State::Firing { silenced: untold, .. } = &mut subject.state {
+                    untold.clone_from(silenced);
+                }
+            }
+            Change::Fired => {
+                let state = State::Firing { alert: Box::new(alert.clone()), clear: 0, silenced: silenced.clone() };
+                subject.decide(alert, state);
+            }
+            Change::Resolved => subject.decide(alert, State::Inactive),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    begin: EventTime,
+    end: EventTime,
+}
+
+impl Window {
+    fn ending(end: EventTime, length: WindowLength) -> Self {
+        Self { begin: EventTime::from_ms(end.ms() - i64::from(length.seconds()) * 1000), end }
+    }
+}
+
+impl Subject {
+    fn observe(
+        &mut self,
+        id: &str,
+        window: Window,
+        condition: Option<&Condition>,
+        timing: &Timing,
+        silences: &[Silence],
+    ) -> Option<Transition> {
+        let level = condition.map_or(Level::Clear, |condition| condition.level);
+        let silence_of =
+            |alert: &Alert| silences.iter().find(|silence| silence.covers(alert)).map(|silence| silence.reason.clone());
+        let transition = match &mut self.state {
+            State::Inactive | State::Pending { .. } => {
+                let condition = condition.filter(|_| level == Level::On);
+                let Some(condition) = condition else {
+                    self.state = State::Inactive;
+                    return None;
+                };
+                let (since, windows) = match self.state {
+                    State::Pending { since, windows } => (since, windows + 1),
+                    _ => (window.begin, 1),
+                };
+                if windows < timing.for_windows {
+                    self.state = State::Pending { since, windows };
+                    return None;
+                }
+                let alert = fired(id, self.next, condition, since, window.end);
+                Transition { change: Change::Fired, silenced: silence_of(&alert), alert }
+            }
+            State::Firing { alert, clear, silenced: untold } if level == Level::Clear => {
+                *clear += 1;
+                if *clear < timing.clear_windows {
+                    return None;
+                }
+                // The end of what nobody was told of is nobody's news; the end of a page is, also under a silence.
+                let silenced = untold.clone();
+                let alert = resolved(alert, condition, window.end);
+                Transition { change: Change::Resolved, alert, silenced }
+            }
+            State::Firing { alert, clear, silenced: untold } => {
+                *clear = 0;
+                let repeated = fired(id, alert.sequence, condition?, alert.since, window.end);
+                let silenced = silence_of(&repeated);
+                let number = match intervals_begun(timing.repeat, alert.at, window) {
+                    Some(number) => number,
+                    None if untold.is_some() && silenced.is_none() => 0,
+                    None => return None,
+                };
+                if silenced.is_none() {
+                    *untold = None;
+                }
+                return Some(Transition { change: Change::Repeated(number), alert: repeated, silenced });
+            }
+        };
+        let state = match transition.change {
+            Change::Resolved => State::Inactive,
+            _ => State::Firing {
+                alert: Box::new(transition.alert.clone()),
+                clear: 0,
+                silenced: transition.silenced.clone(),
+            },
+        };
+        self.decide(&transition.alert, state);
+        Some(transition)
+    }
+
+    fn decide(&mut self, alert: &Alert, state: State) {
+        self.next = alert.sequence + 1;
+        self.decided = Some(alert.at);
+        self.state = state;
+    }
+
+    fn begin_row_anew(&mut self) {
+        match &mut self.state {
+            State::Pending { .. } => self.state = State::Inactive,
+            State::Firing { clear, .. } => *clear = 0,
+            State::Inactive => {}
+        }
+    }
+}
+
+/// Which interval since `fired` begins in `window`, if one does: asked of each window by itself, so that no restart can
+/// move it.
+fn intervals_begun(interval: Option<Duration>, fired: EventTime, window: Window) -> Option<u64> {
+    let interval_ms = i64::try_from(interval?.as_millis()).ok().filter(|ms| *ms > 0)?;
+    let number = window.end.since_ms(fired).div_euclid(interval_ms);
+    (number > window.begin.since_ms(fired).div_euclid(interval_ms))
+        .then_some(number as u64)
+        .filter(|number| *number > 0)
+}
+
+fn fired(id: &str, sequence: u64, condition: &Condition, since: EventTime, at: EventTime) -> Alert {
+    Alert {
+        id: id.to_owned(),
+        sequence,
+        status: Status::Firing,
+        rule: condition.rule.to_owned(),
+        severity: condition.severity,
+        tenant: condition.tenant.clone(),
+        subject: condition.subject.clone(),
+        title: condition.title.clone(),
+        summary: condition.summary.clone(),
+        evidence: condition.evidence.clone(),
+        fix: condition.fix.clone(),
+        since,
+        at,
+    }
+}
+
+/// The alert as it fired, with what is seen now, if its rule still speaks of it.
+fn resolved(alert: &Alert, condition: Option<&Condition>, at: EventTime) -> Alert {
+    let mut alert = Alert { sequence: alert.sequence + 1, status: Status::Resolved, at, ..alert.clone() };
+    if let Some(condition) = condition {
+        alert.summary.clone_from(&condition.summary);
+        alert.evidence.clone_from(&condition.evidence);
+    }
+    alert
+}
+
+/// One condition a subject: if a rule names it twice, the worse.
+fn strongest(conditions: &[Condition]) -> BTreeMap<String, &Condition> {
+    let mut said: BTreeMap<String, &Condition> = BTreeMap::new();
+    for condition in conditions {
+        let there = said.entry(condition.id()).or_insert(condition);
+        if (condition.level, condition.severity) > (there.level, there.severity) {
+            *there = condition;
+        }
+    }
+    said
+}
+
+fn rule_of(id: &str) -> &str {
+    id.split_once(':').map_or(id, |(rule, _)| rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Severity;
+
+    const LENGTH: WindowLength = WindowLength::FIVE_MINUTES;
+    const ONCE: Timing = Timing { for_windows: 1, clear_windows: 1, repeat: None };
+    const TWICE: Timing = Timing { for_windows: 2, clear_windows: 2, repeat: None };
+
+    /// The end of window `n`.
+    fn end(n: i64) -> EventTime {
+        EventTime::from_ms(1_793_491_200_000 + n * i64::from(LENGTH.seconds()) * 1000)
+    }
+
+    fn tracker(timing: Timing, silences: &[Silence]) -> Tracker {
+        let timings = BTreeMap::from([("spike", timing)]);
+        Tracker::new(EpisodeSettings { window: LENGTH, timings, silences: silences.to_vec() })
+    }
+
+    fn condition(key: &str, level: Level) -> Condition {
+        Condition {
+            rule: "spike",
+            severity: Severity::Warning,
+            tenant: "acme".to_owned(),
+            key: key.to_owned(),
+            subject: format!("subject {key}"),
+            level,
+            title: format!("{key} is high"),
+            summary: format!("{level:?}"),
+            evidence: Vec::new(),
+            fix: None,
+        }
+    }
+
+    /// Windows from `from`, a letter each: `+` on, `~` between, `-` clear, ` ` not mentioned, `!` the window is left out.
+    fn observe(tracker: &mut Tracker, from: i64, levels: &str) -> Vec<Vec<Transition>> {
+        let mut all = Vec::new();
+        for (n, letter) in (from..).zip(levels.chars()) {
+            let level = match letter {
+                '+' => Some(Level::On),
+                '~' => Some(Level::Between),
+                '-' => Some(Level::Clear),
+                ' ' => None,
+                _ => {
+                    all.push(Vec::new());
+                    continue;
+                }
+            };
+            let conditions: Vec<_> = level.map(|level| condition("k", level)).into_iter().collect();
+            all.push(tracker.observe(end(n), &conditions));
+        }
+        all
+    }
+
+    /// What happened in each window: `F`ired, `R`esolved, a repeat by its number; in brackets what is silenced.
+    fn told(transitions: &[Vec<Transition>]) -> String {
+        let mut text = String::new();
+        for window in transitions {
+            assert!(window.len() <= 1);
+            let Some(transition) = window.first() else {
+                text.push('.');
+                continue;
+            };
+            let letter = match transition.change {
+                Change::Fired => "F".to_owned(),
+                Change::Resolved => "R".to_owned(),
+                Change::Repeated(number) => number.to_string(),
+            };
+            text += &if transition.silenced.is_some() { format!("({letter})") } else { letter };
+        }
+        text
+    }
+
+    fn story(timing: Timing, silences: &[Silence], levels: &str) -> String {
+        told(&observe(&mut tracker(timing, silences), 0, levels))
+    }
+
+    #[test]
+    fn it_fires_and_resolves_after_so_many_windows_in_a_row() {
+        assert_eq!(story(ONCE, &[], "--+++--+-"), "..F..R.FR");
+        assert_eq!(story(TWICE, &[], "-+++---++  "), "..F..R..F.R");
+        assert_eq!(story(Timing { for_windows: 3, ..ONCE }, &[], "++-+++-"), ".....FR");
+        let never_zero = Timing { for_windows: 0, clear_windows: 0, repeat: None };
+        assert_eq!(story(never_zero, &[], "-+-"), ".FR");
+    }
+
+    #[test]
+    fn what_is_pending_and_ends_early_is_nothing() {
+        assert_eq!(story(TWICE, &[], "+-+-+ +~+-"), "..........");
+        let mut tracker = tracker(TWICE, &[]);
+        observe(&mut tracker, 0, "+-");
+        assert!(tracker.subjects.is_empty(), "and leaves nothing behind");
+    }
+
+    #[test]
+    fn between_the_thresholds_nothing_fires_and_nothing_resolves() {
+        assert_eq!(story(ONCE, &[], "~~+~~~-~~+"), "..F...R..F");
+        assert_eq!(story(TWICE, &[], "++-~-~--"), ".F.....R", "a window between ends the row that would resolve it");
+    }
+
+    #[test]
+    fn an_alert_says_when_it_began_and_when_it_was_decided() {
+        let transitions: Vec<_> = observe(&mut tracker(TWICE, &[]), 10, "-++ -").concat();
+        let [fired, resolved] = transitions.as_slice() else { panic!("{transitions:?}") };
+        assert_eq!((fired.alert.since, fired.alert.at), (end(10), end(12)));
+        assert_eq!((fired.alert.sequence, fired.alert.status), (0, Status::Firing));
+        assert_eq!((resolved.alert.since, resolved.alert.at), (end(10), end(14)));
+        assert_eq!((resolved.alert.sequence, resolved.alert.status), (1, Status::Resolved));
+        assert_eq!((resolved.alert.title.as_str(), resolved.alert.summary.as_str()), ("k is high", "Clear"));
+        assert_eq!(fired.alert.id, condition("k", Level::On).id());
+    }
+
+    #[test]
+    fn a_subject_nobody_mentions_any_more_resolves_with_what_was_said_of_it() {
+        let transitions = observe(&mut tracker(ONCE, &[]), 0, "+ ").concat();
+        assert_eq!((transitions[1].change, transitions[1].alert.summary.as_str()), (Change::Resolved, "On"));
+    }
+
+    #[test]
+    fn a_page_is_repeated_by_event_time_while_it_fires() {
+        let timing = Timing { repeat: Some(Duration::from_secs(15 * 60)), ..TWICE };
+        assert_eq!(story(timing, &[], "+++++++~+--+++"), ".F..1..2..R.F.");
+        // Not in a window that says it may be over; the next one comes when it is due.
+        assert_eq!(story(timing, &[], "++++-++++"), ".F.....2.");
+        // Shorter than a window: once a window at most.
+        let often = Timing { repeat: Some(Duration::from_secs(60)), ..ONCE };
+        assert_eq!(story(often, &[], "+++-"), "F510R");
+    }
+
+    #[test]
+    fn what_is_silenced_is_decided_all_the_same_and_told_once_the_silence_ends() {
+        let silence = |until, rule: Option<&str>, subject: Option<&str>| Silence {
+            rule: rule.map(str::to_owned),
+            tenant: Some("acme".to_owned()),
+            subject: subject.map(str::to_owned),
+            until: end(until),
+            reason: "migration".to_owned(),
+        };
+        let all = [silence(3, None, None)];
+        assert_eq!(story(ONCE, &all, "-++++++-"), ".(F)..0..R");
+        assert_eq!(story(ONCE, &all, "-++-+-"), ".(F).(R)FR", "nobody is told that what nobody knew of is over");
+        assert_eq!(story(ONCE, &[silence(3, Some("spike"), Some("ject k"))], "-+-"), ".(F)(R)");
+        for other in [silence(9, Some("quota"), None), silence(9, None, Some("nothing")), silence(-1, None, None)] {
+            assert_eq!(story(ONCE, &[other], "-+-"), ".FR");
+        }
+        let repeated = Timing { repeat: Some(Duration::from_secs(600)), ..ONCE };
+        assert_eq!(story(repeated, &all, "+++++++-"), "(F).(1).2.3R");
+        assert_eq!(story(repeated, &[silence(2, None, None)], "+++++++-"), "(F).(1)02.3R");
+        let transition = &observe(&mut tracker(ONCE, &all), 0, "+")[0][0];
+        assert_eq!(transition.silenced.as_deref(), Some("migration"));
+    }
+
+    #[test]
+    fn the_end_of_a_page_is_told_although_a_silence_began_since() {
+        let mut tracker = tracker(ONCE, &[]);
+        let fired = observe(&mut tracker, 0, "+").concat();
+        let everything =
+            Silence { rule: None, tenant: None, subject: None, until: end(99), reason: "quiet".to_owned() };
+        let mut restarted = self::tracker(ONCE, &[everything]);
+        restarted.adopt(&fired[0]);
+        assert_eq!(told(&observe(&mut restarted, 1, "+-")), ".R");
+    }
+
+    #[test]
+    fn windows_that_do_not_follow_each_other_are_not_in_a_row() {
+        assert_eq!(story(TWICE, &[], "+!++"), "...F");
+        assert_eq!(story(TWICE, &[], "++-!--"), ".F...R");
+    }
+
+    #[test]
+    fn a_window_observed_again_changes_nothing() {
+        let mut tracker = tracker(TWICE, &[]);
+        assert_eq!(told(&observe(&mut tracker, 0, "++")), ".F");
+        assert_eq!(told(&observe(&mut tracker, 0, "--")), "..");
+        assert_eq!(told(&observe(&mut tracker, 2, "--")), ".R");
+    }
+
+    #[test]
+    fn a_tracker_that_is_behind_says_nothing_of_windows_already_decided_about() {
+        let ahead = observe(&mut tracker(ONCE, &[]), 0, "+-+++").concat();
+        let mut behind = tracker(ONCE, &[]);
+        assert_eq!(told(&observe(&mut behind, 0, "+")), "F");
+        ahead.iter().for_each(|transition| behind.adopt(transition));
+        assert_eq!(told(&observe(&mut behind, 1, "-+-+-")), "..RFR");
+    }
+
+    #[test]
+    fn an_older_transition_is_not_adopted_and_the_same_one_keeps_what_was_seen_since() {
+        let mut tracker = tracker(Timing { clear_windows: 2, ..ONCE }, &[]);
+        let transitions = observe(&mut tracker, 0, "+--+-").concat();
+        assert_eq!(transitions.len(), 3);
+        transitions.iter().for_each(|transition| tracker.adopt(transition));
+        assert_eq!(told(&observe(&mut tracker, 5, "-")), "R", "two windows in a row, adopted in between or not");
+    }
+
+    #[test]
+    fn rules_without_a_timing_are_not_decided() {
+        let fired = observe(&mut tracker(ONCE, &[]), 0, "+").concat();
+        let mut other = tracker(ONCE, &[]);
+        let mut alien = fired[0].clone();
+        alien.alert.id = alien.alert.id.replace("spike", "newer-rule");
+        other.adopt(&alien);
+        assert_eq!(told(&observe(&mut other, 1, "---")), "...");
+        assert_eq!(other.firing().count(), 1);
+    }
+
+    #[test]
+    fn of_a_subject_named_twice_the_worse_counts() {
+        let both = [condition("k", Level::Clear), condition("k", Level::On)];
+        for conditions in [both.to_vec(), both.iter().rev().cloned().collect()] {
+            let transitions = tracker(ONCE, &[]).observe(end(0), &conditions);
+            assert_eq!(transitions.iter().map(|one| one.change).collect::<Vec<_>>(), [Change::Fired]);
+        }
+    }
+}

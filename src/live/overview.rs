@@ -1,0 +1,215 @@
+//! The page's model out of usage: what is shown of each tenant, and nothing that is not in its rows. Pure.
+
+use crate::alert::{Alert, Severity, Status};
+use crate::event::{Class, Day, EventTime, catalogue};
+use crate::live::model::{
+    Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month, TenantOverview,
+    TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
+};
+use crate::partial::Dimension;
+use crate::partial::sketch::Estimate;
+use crate::usage::TenantUsage;
+use crate::usage::activity::SLOT_SECONDS;
+use crate::usage::ghost::{self, Lifetimes, Thresholds, TokenUse, Verdict};
+use crate::usage::tokens::second;
+
+const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+/// Days of active users shown: a month, and what comes before it at its beginning.
+const DAYS_SHOWN: i64 = 35;
+const GHOSTS_SHOWN: usize = 100;
+
+/// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
+pub fn tenant_overview(
+    tenant: &str,
+    usage: &TenantUsage,
+    as_of: EventTime,
+    lifetimes: &Lifetimes,
+    thresholds: &Thresholds,
+) -> TenantOverview {
+    let today = Day::of(EventTime::from_ms(as_of.ms() - 1));
+    let month = today.month_start()..=today;
+    let period = today.month_start().start()..as_of;
+    let uses = ghost::token_use(tenant, &usage.tokens, &period, lifetimes, thresholds);
+    let ghosts_checked = GhostsChecked {
+        clients: uses.len() as u64,
+        issued: uses.iter().map(|found| found.issued).sum(),
+        from: Some(period.start),
+    };
+    let month_length = today.next_month().since(today.month_start()) as f64 * DAY_MS as f64;
+    let elapsed = as_of.since_ms(period.start) as f64 / month_length;
+    let billable = || uses.iter().filter(|found| found.billable);
+    let active = |dimension| usage.users.active(dimension, month.clone()).count() as u64;
+    let enterprise = usage.users.active(Dimension::Connection, month.clone()).filter(|(name, _)| {
+        usage.activity.connections().any(|(known, connection)| known == *name && connection.is_enterprise())
+    });
+    TenantOverview {
+        tenant: tenant.to_owned(),
+        as_of: Some(as_of),
+        month: Month {
+            name: today.month(),
+            elapsed: elapsed.clamp(0.0, 1.0),
+            active_users: UsersOfMonth { users: users(usage.users.distinct(month.clone())), ..UsersOfMonth::default() },
+            m2m_tokens: TokensOfMonth {
+                issued: billable().map(|found| found.issued).sum(),
+                needed: billable().map(|found| found.needed_per_address).sum(),
+                avoidable: billable().map(TokenUse::avoidable).sum(),
+                unbillable: uses.iter().filter(|found| !found.billable).map(|found| found.issued).sum(),
+                ..TokensOfMonth::default()
+            },
+            organizations: CountOfMonth { active: active(Dimension::Organization), quota: None },
+            enterprise_connections: CountOfMonth { active: enterprise.count() as u64, quota: None },
+        },
+        active_users_by_day: usage.users.by_day(today.plus(1 - DAYS_SHOWN)..=today).into_iter().map(user_day).collect(),
+        token_rate: token_rate(usage, as_of),
+        ghosts: uses
+            .iter()
+            .filter(|found| found.verdict.is_ghost())
+            .take(GHOSTS_SHOWN)
+            .map(|found| ghost_view(found, elapsed))
+            .collect(),
+        ghosts_checked,
+        alerts: Vec::new(),
+        held_back: None,
+        activity: activity(usage, as_of),
+    }
+}
+
+fn users(estimate: Estimate) -> Users {
+    Users { estimate: estimate.estimate, lower: estimate.lower, upper: estimate.upper }
+}
+
+fn user_day(found: crate::usage::users::UserDay) -> UserDay {
+    UserDay {
+        date: found.day.to_string(),
+        day: users(found.on_day),
+        week: users(found.in_week),
+        month: users(found.in_month),
+    }
+}
+
+/// Five-minute windows of the last 24 hours with tokens in them.
+fn token_rate(usage: &TenantUsage, as_of: EventTime) -> Vec<TokenWindow> {
+    let slot = SLOT_SECONDS as u32;
+    let end = second(as_of).next_multiple_of(slot);
+    let mut windows = Vec::new();
+    for begin in (end.saturating_sub(86_400)..end).step_by(slot as usize) {
+        let window = begin..begin + slot;
+        let mut sum =
+            TokenWindow { at: EventTime::from_ms(i64::from(begin) * 1000), issued: 0, needed: 0, avoidable: 0 };
+        for (_, key) in usage.tokens.keys() {
+            let issued = key.issued(&window);
+            let needed = key.needed_per_address(&window).min(issued);
+            sum.issued += issued;
+            sum.needed += needed;
+            sum.avoidable += issued - needed;
+        }
+        if sum.issued > 0 {
+            windows.push(sum);
+        }
+    }
+    windows
+}
+
+fn ghost_view(found: &TokenUse, elapsed: f64) -> Ghost {
+    Ghost {
+        id: format!(
+            "{:016x}",
+            xxhash_rust::xxh3::xxh3_64(format!("{}\n{}", found.client_id, found.audience).as_bytes())
+        ),
+        client_id: found.client_id.clone(),
+        client_name: found.client_name.clone(),
+        audience: found.audience.clone(),
+        keys: found.keys,
+        verdict: found.verdict.text(),
+        confidence: found.confidence.name().to_owned(),
+        billable: found.billable,
+        issued: found.issued,
+        needed: found.needed_per_address,
+        avoidable: found.avoidable(),
+        waste_ratio: found.waste_ratio(),
+        needed_shared: found.needed_shared,
+        equals_processes: found.equals_processes,
+        addresses: found.addresses,
+        user_agents: found.user_agents.clone(),
+        median_spacing_seconds: found.median_spacing_seconds.map(f64::from),
+        lifetime_seconds: u64::from(found.lifetime.seconds),
+        lifetime_from: found.lifetime.from.name().to_owned(),
+        since: match found.verdict {
+            Verdict::StoppedCaching { at } => Some(at),
+            _ => None,
+        },
+        // As it was on average of the month so far; at its very beginning that says nothing.
+        projected_avoidable: (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64),
+        quota_share: None,
+        first_log_id: found.first_log_id.clone(),
+        last_log_id: found.last_log_id.clone(),
+        explanation: found.explanation.clone(),
+        fix: found.fix(),
+    }
+}
+
+fn activity(usage: &TenantUsage, as_of: EventTime) -> Activity {
+    let before = |ms: i64| EventTime::from_ms(as_of.ms() - ms);
+    let types = |class: Class| {
+        let mut found: Vec<_> = usage
+            .activity
+            .watched()
+            .filter(|(code, _)| catalogue::lookup(code).class == class)
+            .map(|(code, series)| TypeActivity {
+                type_code: code.to_owned(),
+                meaning: catalogue::lookup(code).meaning.to_owned(),
+                events_last_day: series.sum(before(DAY_MS)..as_of),
+                events_last_hour: series.sum(before(HOUR_MS)..as_of),
+                last_at: series.last_before(as_of),
+            })
+            .collect();
+        found.sort_by_key(|found| std::cmp::Reverse(found.events_last_day));
+        found
+    };
+    let mut failures: Vec<_> = usage
+        .activity
+        .connections()
+        .map(|(name, connection)| (name, connection.attempts(before(DAY_MS)..as_of)))
+        .filter(|(_, attempts)| attempts.failed > 0)
+        .map(|(name, attempts)| ConnectionFailures {
+            connection: name.to_owned(),
+            failed: attempts.failed,
+            succeeded: attempts.succeeded,
+            ratio: attempts.failed as f64 / (attempts.failed + attempts.succeeded) as f64,
+        })
+        .collect();
+    failures.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
+    Activity { rate_limits: types(Class::RateLimit), attacks: types(Class::Attack), failures }
+}
+
+/// An alert as the page shows it.
+pub fn alert_view(alert: &Alert) -> AlertView {
+    AlertView {
+        id: alert.id.clone(),
+        sequence: alert.sequence,
+        rule: alert.rule.clone(),
+        severity: match alert.severity {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+        .to_owned(),
+        status: match alert.status {
+            Status::Firing => "firing",
+            Status::Resolved => "resolved",
+        }
+        .to_owned(),
+        subject: alert.subject.clone(),
+        title: alert.title.clone(),
+        summary: alert.summary.clone(),
+        evidence: alert
+            .evidence
+            .iter()
+            .map(|(name, value)| Evidence { name: name.clone(), value: value.clone() })
+            .collect(),
+        fix: alert.fix.clone(),
+        since: alert.since,
+        at: alert.at,
+    }
+}

@@ -1,0 +1,180 @@
+//! What happened, in numbers: events per five minutes and class, per day and type, and per hour and connection.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::users::entry;
+use crate::event::{Class, Day, EventTime, catalogue};
+use crate::partial::CountsRow;
+
+/// The grain of the series by class, whatever the windows of the rows: a longer window counts where it begins.
+pub const SLOT_SECONDS: i64 = 300;
+/// Slots of a day.
+pub const SLOTS: usize = 288;
+
+/// The events of one tenant.
+#[derive(Default)]
+pub struct Activity {
+    classes: BTreeMap<&'static str, Series>,
+    /// Types of which single events matter: rate limits and attacks.
+    watched: BTreeMap<&'static str, Series>,
+    types: BTreeMap<&'static str, BTreeMap<Day, u64>>,
+    connections: BTreeMap<String, Connection>,
+}
+
+/// Events per slot.
+#[derive(Default)]
+pub struct Series {
+    days: BTreeMap<Day, Box<[u32]>>,
+}
+
+#[derive(Default)]
+pub struct Connection {
+    /// Such as `samlp`; empty where no event had it.
+    pub strategy: String,
+    /// Logins by UTC hour, as hours since 1970.
+    hours: BTreeMap<i64, Attempts>,
+    pub last_at: Option<EventTime>,
+}
+
+/// Logins that were tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempts {
+    pub succeeded: u64,
+    pub failed: u64,
+}
+
+impl Series {
+    fn add(&mut self, at: EventTime, events: u64) {
+        let day = Day::of(at);
+        let slots = self.days.entry(day).or_insert_with(|| vec![0; SLOTS].into_boxed_slice());
+        if let Some(slot) = slots.get_mut((at.since_ms(day.start()) / 1000 / SLOT_SECONDS) as usize) {
+            *slot = slot.saturating_add(u32::try_from(events).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Events of one slot.
+    pub fn at(&self, slot: EventTime) -> u64 {
+        let day = Day::of(slot);
+        let within = (slot.since_ms(day.start()) / 1000 / SLOT_SECONDS) as usize;
+        self.days.get(&day).and_then(|slots| slots.get(within)).map_or(0, |events| u64::from(*events))
+    }
+
+    /// Events of every slot from `from` up to `to`, both on the grain; slots without events are zero.
+    pub fn slots(&self, period: Range<EventTime>) -> Vec<u64> {
+        let count = period.end.since_ms(period.start).max(0) / (SLOT_SECONDS * 1000);
+        (0..count).map(|n| self.at(EventTime::from_ms(period.start.ms() + n * SLOT_SECONDS * 1000))).collect()
+    }
+
+    pub fn sum(&self, period: Range<EventTime>) -> u64 {
+        self.slots(period).iter().sum()
+    }
+
+    /// The last slot before `until` that has events.
+    pub fn last_before(&self, until: EventTime) -> Option<EventTime> {
+        self.days.range(..=Day::of(until)).rev().find_map(|(day, slots)| {
+            let slot = |n: usize| EventTime::from_ms(day.start().ms() + n as i64 * SLOT_SECONDS * 1000);
+            (0..SLOTS)
+                .rev()
+                .map(|n| (slot(n), slots[n]))
+                .find(|(at, events)| *at < until && *events > 0)
+                .map(|(at, _)| at)
+        })
+    }
+
+    /// The first slot that has events.
+    pub fn first(&self) -> Option<EventTime> {
+        let (day, slots) = self.days.iter().next()?;
+        let at = slots.iter().position(|events| *events > 0)?;
+        Some(EventTime::from_ms(day.start().ms() + at as i64 * SLOT_SECONDS * 1000))
+    }
+}
+
+impl Activity {
+    pub(super) fn absorb(&mut self, row: &CountsRow<'_>) {
+        let kind = catalogue::lookup(row.type_code);
+        self.classes.entry(kind.class.name()).or_default().add(row.window_start, row.events);
+        if matches!(kind.class, Class::RateLimit | Class::Attack) {
+            self.watched.entry(kind.code).or_default().add(row.window_start, row.events);
+        }
+        *self.types.entry(kind.code).or_default().entry(Day::of(row.window_start)).or_default() += row.events;
+        if row.connection.is_empty() {
+            return;
+        }
+        let connection = entry(&mut self.connections, row.connection);
+        if row.strategy > connection.strategy.as_str() {
+            row.strategy.clone_into(&mut connection.strategy);
+        }
+        let attempts = connection.hours.entry(row.window_start.ms().div_euclid(3_600_000)).or_default();
+        match kind.class {
+            Class::LoginOk | Class::SignupOk | Class::UserTokenOk => {
+                attempts.succeeded += row.events;
+                connection.last_at = connection.last_at.max(Some(row.window_start));
+            }
+            Class::LoginFail | Class::UserTokenFail => attempts.failed += row.events,
+            _ => {}
+        }
+    }
+
+    pub(super) fn forget_before(&mut self, day: Day) {
+        self.classes.values_mut().chain(self.watched.values_mut()).for_each(|series| {
+            series.days = series.days.split_off(&day);
+        });
+        self.types.values_mut().for_each(|days| *days = days.split_off(&day));
+        let hour = day.start().ms() / 3_600_000;
+        self.connections.values_mut().for_each(|connection| connection.hours = connection.hours.split_off(&hour));
+    }
+
+    /// Events by class, as datasets name it.
+    pub fn classes(&self) -> impl Iterator<Item = (&'static str, &Series)> {
+        self.classes.iter().map(|(class, series)| (*class, series))
+    }
+
+    /// Events of the types that are watched one by one: rate limits and attacks.
+    pub fn watched(&self) -> impl Iterator<Item = (&'static str, &Series)> {
+        self.watched.iter().map(|(code, series)| (*code, series))
+    }
+
+    /// Events by type code and day.
+    pub fn types(&self) -> impl Iterator<Item = (&'static str, &BTreeMap<Day, u64>)> {
+        self.types.iter().map(|(code, days)| (*code, days))
+    }
+
+    pub fn connections(&self) -> impl Iterator<Item = (&str, &Connection)> {
+        self.connections.iter().map(|(name, connection)| (name.as_str(), connection))
+    }
+
+    /// The end of the last slot with events.
+    pub fn end(&self) -> Option<EventTime> {
+        let end = |series: &Series| {
+            let (day, slots) = series.days.iter().next_back()?;
+            let last = slots.iter().rposition(|events| *events > 0)?;
+            Some(EventTime::from_ms(day.start().ms() + (last as i64 + 1) * SLOT_SECONDS * 1000))
+        };
+        self.classes.values().filter_map(end).max()
+    }
+
+    /// All events of a slot.
+    pub fn at(&self, slot: EventTime) -> u64 {
+        self.classes.values().map(|series| series.at(slot)).sum()
+    }
+}
+
+impl Connection {
+    /// Attempts in the whole hours that begin in this period.
+    pub fn attempts(&self, period: Range<EventTime>) -> Attempts {
+        let hour = |at: EventTime| at.ms().div_euclid(3_600_000);
+        self.hours.range(hour(period.start)..hour(period.end)).fold(Attempts::default(), |sum, (_, found)| Attempts {
+            succeeded: sum.succeeded + found.succeeded,
+            failed: sum.failed + found.failed,
+        })
+    }
+
+    /// Whether it is one of Auth0's enterprise strategies, which have a quota of their own.
+    pub fn is_enterprise(&self) -> bool {
+        // Facts of the `strategy` names of enterprise connections (Auth0 Management API, connections).
+        const ENTERPRISE: [&str; 9] =
+            ["ad", "adfs", "auth0-adldap", "google-apps", "oidc", "okta", "pingfederate", "samlp", "waad"];
+        ENTERPRISE.contains(&self.strategy.as_str())
+    }
+}

@@ -1,0 +1,138 @@
+//! Who was active: distinct users per UTC day, by tenant, organization, connection and client. Weeks and months are unions
+//! of days, never sums.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::event::{Day, EventTime};
+use crate::partial::sketch::{Estimate, UserUnion};
+use crate::partial::{Dimension, UsersRow};
+
+/// Active users of one tenant.
+#[derive(Default)]
+pub struct Users {
+    keys: BTreeMap<Dimension, BTreeMap<String, KeyUsers>>,
+    /// How late the latest event of a day was, in milliseconds.
+    lateness_ms: BTreeMap<Day, i64>,
+}
+
+/// Active users of one organization, connection or client, or of the tenant.
+#[derive(Default)]
+pub struct KeyUsers {
+    /// As the latest event that has one says.
+    pub name: String,
+    named_at: Option<EventTime>,
+    pub days: BTreeMap<Day, DayUsers>,
+}
+
+#[derive(Default)]
+pub struct DayUsers {
+    /// Events that make their user an active one.
+    pub events: u64,
+    pub logins: u64,
+    pub signups: u64,
+    pub users: UserUnion,
+}
+
+/// The users of a day, and of its week and month up to that day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UserDay {
+    pub day: Day,
+    pub on_day: Estimate,
+    /// Of the ISO 8601 week so far.
+    pub in_week: Estimate,
+    /// Of the calendar month so far.
+    pub in_month: Estimate,
+}
+
+impl Users {
+    pub(super) fn absorb(&mut self, row: &UsersRow<'_>) {
+        let key = entry(self.keys.entry(row.dimension).or_default(), row.key);
+        let is_later = || key.named_at.is_none_or(|at| (row.last_at, row.key_name) > (at, key.name.as_str()));
+        if !row.key_name.is_empty() && is_later() {
+            key.named_at = Some(row.last_at);
+            row.key_name.clone_into(&mut key.name);
+        }
+        let day = Day::of(row.window_start);
+        let of_day = key.days.entry(day).or_default();
+        of_day.events += row.events;
+        of_day.logins += row.logins;
+        of_day.signups += row.signups;
+        of_day.users.add(&row.users);
+        let lateness_ms = self.lateness_ms.entry(day).or_default();
+        *lateness_ms = row.max_lateness_ms.max(*lateness_ms);
+    }
+
+    pub(super) fn forget_before(&mut self, day: Day) {
+        for keys in self.keys.values_mut() {
+            keys.values_mut().for_each(|key| key.days = key.days.split_off(&day));
+            keys.retain(|_, key| !key.days.is_empty());
+        }
+        self.lateness_ms = self.lateness_ms.split_off(&day);
+    }
+
+    /// Every key of a dimension; the tenant's own is the empty one.
+    pub fn keys(&self, dimension: Dimension) -> impl Iterator<Item = (&str, &KeyUsers)> {
+        self.keys.get(&dimension).into_iter().flatten().map(|(key, users)| (key.as_str(), users))
+    }
+
+    /// Keys of a dimension with an active user in these days.
+    pub fn active(&self, dimension: Dimension, days: RangeInclusive<Day>) -> impl Iterator<Item = (&str, &KeyUsers)> {
+        self.keys(dimension).filter(move |(_, key)| key.days.range(days.clone()).any(|(_, day)| day.events > 0))
+    }
+
+    /// The tenant's distinct users over these days.
+    pub fn distinct(&self, days: RangeInclusive<Day>) -> Estimate {
+        self.tenant().map_or_else(|| UserUnion::default().estimate(), |key| key.distinct(days))
+    }
+
+    /// The tenant's users of each day there is, with its week and month so far.
+    pub fn by_day(&self, days: RangeInclusive<Day>) -> Vec<UserDay> {
+        let Some(tenant) = self.tenant() else { return Vec::new() };
+        // From where the first day's week and month begin.
+        let first = days.start().month_start().min(days.start().week_start());
+        let (mut week, mut month) = ((first, UserUnion::default()), (first, UserUnion::default()));
+        let mut all = Vec::new();
+        for (day, of_day) in tenant.days.range(first..=*days.end()) {
+            for (so_far, begin) in [(&mut week, day.week_start()), (&mut month, day.month_start())] {
+                if so_far.0 != begin {
+                    *so_far = (begin, UserUnion::default());
+                }
+                so_far.1.add(&of_day.users.sketch());
+            }
+            if day >= days.start() {
+                let on_day = of_day.users.estimate();
+                all.push(UserDay { day: *day, on_day, in_week: week.1.estimate(), in_month: month.1.estimate() });
+            }
+        }
+        all
+    }
+
+    /// How late the latest event of these days was, in milliseconds.
+    pub fn max_lateness_ms(&self, days: RangeInclusive<Day>) -> i64 {
+        self.lateness_ms.range(days).map(|(_, ms)| *ms).max().unwrap_or(0)
+    }
+
+    fn tenant(&self) -> Option<&KeyUsers> {
+        self.keys.get(&Dimension::Tenant)?.get("")
+    }
+}
+
+impl KeyUsers {
+    pub fn distinct(&self, days: RangeInclusive<Day>) -> Estimate {
+        let mut union = UserUnion::default();
+        self.days.range(days).for_each(|(_, day)| union.add(&day.users.sketch()));
+        union.estimate()
+    }
+}
+
+/// The value of a key, made if need be; a string is allocated only then.
+pub(super) fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, key: &str) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    match map.get_mut(key) {
+        Some(value) => value,
+        None => unreachable!("it was just inserted"),
+    }
+}

@@ -1,0 +1,218 @@
+//! The read loop: follows what is committed, folds it, judges each window once it is complete, and says what is shown.
+//!
+//! [`Watch::round`] is one turn of it, with the time as an argument. It remembers nothing that is not committed or in the
+//! alerts' journal: a new process reads the same rows and comes to the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::alert::Condition;
+use crate::alert::episode::{EpisodeSettings, Timing};
+use crate::alert::journal::{Entry, Journal};
+use crate::alert::rules::{self, RuleSettings};
+use crate::alert::silence::Silence;
+use crate::event::{Day, EventTime, WindowLength};
+use crate::live::model::{Ingest, Model, PartitionState, TenantOverview};
+use crate::live::overview;
+use crate::partial::Accounting;
+use crate::store::progress::{Patience, Reach};
+use crate::store::{Store, StoreError};
+use crate::usage::follow::Follower;
+use crate::usage::{TenantUsage, Usage};
+
+/// How long before what is known the first window lies that a tenant is ever judged by, and the earliest one after a
+/// pause: who starts to watch wants no page about last month.
+const LOOK_BACK_FIRST_MS: i64 = 3_600_000;
+const LOOK_BACK_MS: i64 = 86_400_000;
+
+/// What the read side is told.
+#[derive(Debug, Clone)]
+pub struct WatchSettings {
+    pub rules: RuleSettings,
+    pub timings: BTreeMap<&'static str, Timing>,
+    pub silences: Vec<Silence>,
+    pub patience: Patience,
+    /// Days of usage kept in memory, today included.
+    pub days: i64,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self {
+            rules: RuleSettings::default(),
+            timings: rules::TIMINGS.into_iter().collect(),
+            silences: Vec::new(),
+            patience: Patience::default(),
+            // This month and the one before, which trends are measured against.
+            days: 62,
+        }
+    }
+}
+
+/// The read side of one store.
+pub struct Watch {
+    settings: WatchSettings,
+    follower: Follower,
+    usage: Usage,
+    journal: Journal,
+    reach: BTreeMap<String, Reach>,
+    revision: u64,
+}
+
+/// What one turn did.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Ledger entries read.
+    pub entries: u64,
+    /// Windows judged, of all tenants.
+    pub windows: u64,
+    /// What this process decided.
+    pub decided: Vec<Entry>,
+}
+
+impl Watch {
+    pub async fn open(store: Store, settings: WatchSettings) -> Result<Self, StoreError> {
+        let episodes = EpisodeSettings {
+            window: WindowLength::FIVE_MINUTES,
+            timings: settings.timings.clone(),
+            silences: settings.silences.clone(),
+        };
+        let journal = Journal::open(&store, episodes).await?;
+        let follower = Follower::new(store);
+        Ok(Self { settings, follower, usage: Usage::default(), journal, reach: BTreeMap::new(), revision: 0 })
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Reads what is new, and judges the windows that are complete by now.
+    pub async fn round(&mut self, now: EventTime) -> Result<Round, StoreError> {
+        let mut round = Round { entries: self.follow().await?, ..Round::default() };
+        // After the rows: a note of a position that was not followed yet says nothing.
+        self.follower.hear(now).await?;
+        self.reach = self.follower.reach(self.settings.patience, now);
+        self.journal.sync().await?;
+        for (tenant, until) in self.complete() {
+            for window_end in self.due(&tenant, until).await? {
+                let conditions = self.conditions(&tenant, window_end);
+                round.decided.extend(self.journal.observe(&tenant, window_end, &conditions, now).await?);
+                round.windows += 1;
+            }
+        }
+        self.journal.note_evaluated().await?;
+        if round.entries > 0 || round.windows > 0 {
+            self.revision += 1;
+        }
+        Ok(round)
+    }
+
+    async fn follow(&mut self) -> Result<u64, StoreError> {
+        let entries = self.follower.poll(|_, rows| self.usage.absorb(&rows)).await?;
+        if entries > 0 {
+            // By the newest event there is, not by the clock: data of last year can be looked at too.
+            let newest = self.follower.partitions().filter_map(|followed| followed.progress.frontier).max();
+            if let Some(newest) = newest {
+                self.usage.forget_before(Day::of(newest).plus(1 - self.settings.days));
+            }
+            self.usage.settle(&self.settings.rules.lifetimes);
+        }
+        Ok(entries)
+    }
+
+    /// Up to when each tenant with usage is known.
+    fn complete(&self) -> Vec<(String, EventTime)> {
+        let until = |tenant: &str| self.reach.get(tenant).and_then(|reach| reach.until);
+        self.usage.tenants().filter_map(|(tenant, _)| Some((tenant.to_owned(), until(tenant)?))).collect()
+    }
+
+    /// The ends of the windows to judge, in order: those that are complete and were not judged yet.
+    async fn due(&self, tenant: &str, until: EventTime) -> Result<Vec<EventTime>, StoreError> {
+        let last = WindowLength::FIVE_MINUTES.start(until);
+        // Where nothing more will come, as with files, judging ends with the events.
+        let last = match self.usage.tenant(tenant).and_then(|usage| usage.activity.end()) {
+            Some(end) if self.is_ended(tenant) => last.min(end),
+            _ => last,
+        };
+        let wanted_after = self.journal.wanted_after(tenant).await?;
+        let earliest = |ms: i64| EventTime::from_ms(last.ms() - ms);
+        let after = match wanted_after {
+            Some(after) => after.max(earliest(LOOK_BACK_MS)),
+            None => earliest(LOOK_BACK_FIRST_MS),
+        };
+        let first = WindowLength::FIVE_MINUTES.start(after).ms() + rules::WINDOW_MS;
+        Ok((first..=last.ms()).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms).collect())
+    }
+
+    /// Whether every partition with this tenant's events is one that never goes on.
+    fn is_ended(&self, tenant: &str) -> bool {
+        self.follower
+            .partitions()
+            .filter(|followed| followed.tenants.contains(tenant))
+            .all(|found| found.progress.ended)
+    }
+
+    fn conditions(&self, tenant: &str, window_end: EventTime) -> Vec<Condition> {
+        let usage = self.usage.tenant(tenant);
+        usage.map_or_else(Vec::new, |usage| rules::conditions(tenant, usage, window_end, &self.settings.rules))
+    }
+
+    /// Everything there is to show at `now`.
+    pub fn model(&self, now: EventTime) -> Model {
+        let tenants: Vec<_> = self.usage.tenants().map(|(name, usage)| self.tenant(name, usage, now)).collect();
+        Model {
+            revision: self.revision,
+            as_of: tenants.iter().filter_map(|tenant| tenant.as_of).max(),
+            tenants,
+            ingest: self.ingest(now),
+        }
+    }
+
+    fn tenant(&self, name: &str, usage: &TenantUsage, now: EventTime) -> TenantOverview {
+        let as_of = usage.activity.end().unwrap_or(now);
+        let RuleSettings { lifetimes, ghosts, .. } = &self.settings.rules;
+        let mut shown = overview::tenant_overview(name, usage, as_of, lifetimes, ghosts);
+        let mut alerts: Vec<_> = self.journal.standing().filter(|alert| alert.tenant == name).collect();
+        alerts.sort_by_key(|alert| (alert.status != crate::alert::Status::Firing, std::cmp::Reverse(alert.at)));
+        shown.alerts = alerts.into_iter().take(50).map(overview::alert_view).collect();
+        // The window before the one that is under way ought to be known.
+        let due = EventTime::from_ms(WindowLength::FIVE_MINUTES.start(now).ms() - 2 * rules::WINDOW_MS);
+        let reach = self.reach.get(name).filter(|_| !self.is_ended(name));
+        shown.held_back = reach.and_then(|reach| reach.holding_back(due)).map(str::to_owned);
+        shown
+    }
+
+    fn ingest(&self, now: EventTime) -> Ingest {
+        let mut sum = Accounting::default();
+        let mut partitions = Vec::new();
+        for followed in self.follower.partitions() {
+            sum.add(&followed.accounting);
+            let progress = &followed.progress;
+            let reach = progress.reaches(Duration::ZERO).map(|reach| reach.min(now));
+            let is_caught_up =
+                progress.ended || progress.caught_up.is_some_and(|(position, _)| position == progress.end);
+            partitions.push(PartitionState {
+                partition: progress.partition.to_string(),
+                position: progress.end,
+                frontier: progress.frontier,
+                is_caught_up,
+                lag_seconds: reach.filter(|_| !progress.ended).map(|reach| now.since_ms(reach).max(0) as u64 / 1000),
+            });
+        }
+        let days = Day::of(EventTime::from_ms(0))..=Day::of(now).plus(2);
+        let lateness = self.usage.tenants().map(|(_, usage)| usage.users.max_lateness_ms(days.clone())).max();
+        Ingest {
+            partitions,
+            records: sum.records,
+            rejected: sum.rejected,
+            events: sum.events,
+            duplicates: sum.duplicates,
+            max_lateness_ms: lateness.unwrap_or(0),
+            problem: None,
+        }
+    }
+}
