@@ -775,6 +775,7 @@ mod tests {
             ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),
             ("out = \"ftp://x\"", "out", "./ghostlight-data/out"),
             ("[webhook]\npath = \"/metrics\"", "webhook.path", "path = \"/v1/logs\""),
+            ("[webhook]\npath = \"/api/v1/logs\"", "webhook.path", "path = \"/v1/logs\""),
             ("[webhook]\npath = \"/{tenant}\"", "webhook.path", "path = \"/v1/logs\""),
             ("[webhook]\npath = \"logs\"", "webhook.path", "path = \"/v1/logs\""),
             ("[webhook]\nbody_max = \"100GB\"", "webhook.body_max", "body_max = \"8MiB\""),

@@ -1,7 +1,9 @@
 //! The one HTTP server: the webhook's route, the live page and its JSON, `/metrics`, `/healthz`, `/readyz`.
 
+mod access;
 pub mod model;
 pub mod overview;
+pub mod page;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -111,7 +113,8 @@ fn describe() {
     describe_gauge!("ghostlight_frontier_seconds", Unit::Seconds, "Greatest event time committed, UNIX time");
 }
 
-/// How long a connection may send nothing before it is closed: whoever only opens connections must not use them all up.
+/// How long a connection may send nothing, and be sent nothing, before it is closed: whoever only opens connections must
+/// not use them all up.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Connections at once; the next waits in the kernel's queue. Far more than Auth0 or a balancer opens, and few enough for
@@ -144,7 +147,7 @@ impl axum::serve::Listener for Listener {
         let mut stream = Box::pin(TimeoutStream::new(stream));
         stream.as_mut().set_read_timeout_pinned(Some(self.silence_max));
         stream.as_mut().set_write_timeout_pinned(Some(self.silence_max));
-        (Connection { stream, _place: place }, address)
+        (Connection { stream, silence_max: self.silence_max, _place: place }, address)
     }
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
@@ -155,6 +158,7 @@ impl axum::serve::Listener for Listener {
 /// A connection and its place among those allowed.
 pub struct Connection {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    silence_max: Duration,
     _place: OwnedSemaphorePermit,
 }
 
@@ -166,7 +170,13 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, buf)
+        let written = self.stream.as_mut().poll_write(cx, buf);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            // A page that listens to events says nothing itself. Setting the limit begins it anew.
+            let silence_max = self.silence_max;
+            self.stream.as_mut().set_read_timeout_pinned(Some(silence_max));
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,13 +188,14 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Everything but the webhook itself.
+/// What operators ask: open to all, also where the page wants a token.
 pub fn router(readiness: Readiness, spool: Option<Spool>, metrics: PrometheusHandle) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/metrics", get(render_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Live { readiness, spool, metrics })
+        .with_state(Live { readiness, spool, metrics });
+    page::with_security_headers(router)
 }
 
 async fn render_metrics(State(live): State<Live>) -> Response {
@@ -206,8 +217,10 @@ async fn ready(State(live): State<Live>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use axum::serve::Listener as _;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -225,5 +238,25 @@ mod tests {
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
         drop(first);
         listener.accept().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_written_to_is_not_silent() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("listens");
+        let address = listener.local_addr().expect("an address");
+        let _client = TcpStream::connect(address).await.expect("connects");
+        let (mut connection, _) = Listener::new(listener).accept().await;
+        let read = |connection: &mut Connection| {
+            let mut buffer = [0; 8];
+            Pin::new(connection).poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut buffer))
+        };
+        for _ in 0..5 {
+            assert!(read(&mut connection).is_pending());
+            tokio::time::advance(SILENCE_MAX * 2 / 3).await;
+            connection.write_all(b"data: \n\n").await.expect("the client is there");
+        }
+        assert!(read(&mut connection).is_pending());
+        tokio::time::advance(SILENCE_MAX * 2).await;
+        assert!(matches!(read(&mut connection), Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut));
     }
 }

@@ -4,6 +4,7 @@
 
 mod deploy;
 mod kafka;
+mod page;
 mod readers;
 mod s3;
 #[path = "../support/mod.rs"]

@@ -22,7 +22,7 @@ fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     std::fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -299,6 +299,9 @@ pub fn described_keys(root: &Value, schema: &Value, path: &str, into: &mut BTree
     if let Some(items) = schema.get("items") {
         described_keys(root, items, path, into);
     }
+    for choice in schema.get("anyOf").and_then(Value::as_array).into_iter().flatten() {
+        described_keys(root, choice, path, into);
+    }
     for (key, value) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         into.insert(format!("{path}{key}"));
         described_keys(root, value, &format!("{path}{key}."), into);
@@ -340,8 +343,13 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 
 /// What in `value` is not as `schema` says, by the part of JSON Schema that `schemas/` uses.
 pub fn problems(schema: &Value, value: &Value) -> Vec<String> {
+    problems_within(schema, schema, value)
+}
+
+/// The same for a schema whose references lead into the whole of `root`.
+pub fn problems_within(root: &Value, schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    check(schema, schema, value, "", &mut found);
+    check(root, schema, value, "", &mut found);
     found
 }
 
@@ -424,7 +432,9 @@ fn is_type(name: &str, value: &Value) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
         "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
         other => panic!("this test does not know the type {other}"),
     }
 }
@@ -446,6 +456,9 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
         "^\\s*[{\\[]" => text.trim_start().starts_with(['{', '[']),
         r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$" => {
             EventTime::parse(text).is_some_and(|time| time.to_string() == text)
+        }
+        r"^\d{4}-\d{2}-\d{2}$" => {
+            EventTime::parse(&format!("{text}T00:00:00Z")).is_some_and(|time| time.date() == text)
         }
         other => panic!("this test does not know the pattern {other}"),
     }
