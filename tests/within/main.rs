@@ -6,6 +6,7 @@ mod files;
 mod ghosts;
 mod kill;
 mod laws;
+mod notify;
 mod progress;
 mod replay;
 mod samples;
