@@ -1,5 +1,6 @@
 //! Settings: what was written ([`RawConfig`], TOML) becomes what it means ([`Config`]) in one step. No other code validates.
 
+mod alerts;
 mod kafka;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use alerts::AlertSettings;
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
 
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
@@ -15,6 +17,7 @@ use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
+use alerts::RawAlerts;
 use kafka::{RawKafka, RawKafkaSource};
 
 /// The effective settings.
@@ -34,6 +37,7 @@ pub struct Config {
     pub source: SourceSettings,
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
+    pub alerts: AlertSettings,
     pub log: LogSettings,
 }
 
@@ -165,6 +169,8 @@ struct RawConfig {
     #[serde(default)]
     spool: RawSpool,
     #[serde(default)]
+    alerts: RawAlerts,
+    #[serde(default)]
     log: RawLog,
 }
 
@@ -236,7 +242,7 @@ struct RawWebhook {
 
 /// `{ env = "NAME" }` or `{ file = "PATH" }`; a secret is never in the settings themselves.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "`{ env = \"NAME\" }` or `{ file = \"PATH\" }`")]
 struct RawSecret {
     env: Option<String>,
     file: Option<PathBuf>,
@@ -384,6 +390,7 @@ impl Config {
                 bytes_max: size(raw.spool.max, "spool.max", "10GiB", "max = \"10GiB\"", 4 * KIB..=1024 * TIB)?,
             },
             source: SourceSettings { kafka: source },
+            alerts: alerts::alerts(raw.alerts)?,
             log: log(raw.log)?,
         };
         config.check_together()
@@ -486,6 +493,7 @@ impl Config {
         ];
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
+        lines.extend(self.alerts.describe());
         lines.join("\n")
     }
 }

@@ -5,6 +5,7 @@
 //! is in an error, a log or what `Debug` prints.
 
 pub mod alertmanager;
+pub mod email;
 mod http;
 pub mod log;
 pub mod pagerduty;
@@ -28,6 +29,7 @@ pub enum Channel {
     PagerDuty(pagerduty::PagerDuty),
     Alertmanager(alertmanager::Alertmanager),
     Teams(teams::Teams),
+    Email(email::Email),
     Log,
 }
 
@@ -45,6 +47,7 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     Http(Request),
+    Email(email::Mail),
     Log(log::Line),
 }
 
@@ -57,6 +60,7 @@ impl Channel {
             Self::PagerDuty(_) => "pagerduty",
             Self::Alertmanager(_) => "alertmanager",
             Self::Teams(_) => "teams",
+            Self::Email(_) => "email",
             Self::Log => "log",
         }
     }
@@ -69,6 +73,7 @@ impl Channel {
             Self::PagerDuty(pagerduty) => Message::Http(pagerduty.render(alert, link)),
             Self::Alertmanager(alertmanager) => Message::Http(alertmanager.render(alert, link, now)),
             Self::Teams(teams) => Message::Http(teams.render(alert, link)),
+            Self::Email(email) => Message::Email(email.render(alert, link, now)),
             Self::Log => Message::Log(log::Line::new(alert)),
         }
     }
@@ -81,11 +86,12 @@ impl Channel {
             Self::PagerDuty(pagerduty) => http::host(&pagerduty.url),
             Self::Alertmanager(alertmanager) => http::host(&alertmanager.url),
             Self::Teams(teams) => http::host(teams.url.expose()),
+            Self::Email(email) => format!("{}:{}", email.host, email.port),
             Self::Log => "the log".to_owned(),
         }
     }
 
-    /// What an answer could repeat, and must not be shown.
+    /// What an answer over HTTP could repeat, and must not be shown.
     fn secrets(&self) -> Vec<&str> {
         match self {
             Self::Webhook(webhook) => webhook.secret.iter().map(|secret| secret.expose()).collect(),
@@ -95,7 +101,7 @@ impl Channel {
                 alertmanager.authorization.iter().map(|secret| secret.expose()).collect()
             }
             Self::Teams(teams) => http::secret_parts(teams.url.expose()),
-            Self::Log => Vec::new(),
+            Self::Email(_) | Self::Log => Vec::new(),
         }
     }
 }
@@ -234,9 +240,12 @@ impl Notifier {
 
     /// Rendered for each try, so that a signature is never older than its try.
     async fn try_once(&self, channel: &Channel, alert: &Alert) -> Result<(), Failure> {
-        match channel.render(alert, self.link.as_deref(), clock::now()) {
-            Message::Http(request) => http::post(&self.client, &request, &channel.secrets()).await,
-            Message::Log(line) => {
+        let message = channel.render(alert, self.link.as_deref(), clock::now());
+        match (message, channel) {
+            (Message::Http(request), _) => http::post(&self.client, &request, &channel.secrets()).await,
+            (Message::Email(mail), Channel::Email(email)) => email.send(&mail).await,
+            (Message::Email(_), _) => unreachable!("only e-mail renders a mail"),
+            (Message::Log(line), _) => {
                 line.write();
                 Ok(())
             }
