@@ -1,4 +1,4 @@
-//! Alerts out to channels: real HTTP servers on this machine take them, refuse them, or never answer.
+//! Alerts out to channels: real HTTP and mail servers on this machine take them, refuse them, or never answer.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,15 +11,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use ghostlight::alert::notify::alertmanager::Alertmanager;
+use ghostlight::alert::notify::email::{Email, Tls};
 use ghostlight::alert::notify::pagerduty::PagerDuty;
 use ghostlight::alert::notify::slack::Slack;
 use ghostlight::alert::notify::teams::Teams;
 use ghostlight::alert::notify::webhook::Webhook;
-use ghostlight::alert::notify::{Channel, Notifier, NotifyError, Retry, Target};
+use ghostlight::alert::notify::{Channel, Message, Notifier, NotifyError, Retry, Target};
 use ghostlight::alert::{Alert, Severity, Status};
 use ghostlight::config::Secret;
 use ghostlight::event::EventTime;
 use serde_json::Value;
+
+use crate::schemas::{problems, schema};
+use crate::support::smtp::{self, Security, SmtpServer};
 
 /// Pauses short enough for a test; time-outs long enough that only what never answers meets them.
 const QUICK: Retry = Retry {
@@ -332,4 +336,195 @@ impl std::io::Write for Written {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// An alert with `text` wherever there is text.
+fn all_of(text: &str, evidence: usize) -> Alert {
+    let text = || text.to_owned();
+    Alert {
+        rule: text(),
+        tenant: text(),
+        subject: text(),
+        title: text(),
+        summary: text(),
+        evidence: vec![(text(), text()); evidence],
+        fix: Some(text()),
+        severity: Severity::Critical,
+        ..alert()
+    }
+}
+
+#[test]
+fn every_payload_is_as_its_schema_says_whatever_the_alert_says() {
+    let channels = [
+        Channel::Webhook(Webhook { url: "https://x.test/".to_owned(), secret: None }),
+        Channel::Slack(Slack { url: secret("https://x.test/") }),
+        Channel::PagerDuty(PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") }),
+        Channel::Alertmanager(Alertmanager { url: "https://x.test/".to_owned(), authorization: None }),
+        Channel::Teams(Teams { url: secret("https://x.test/") }),
+    ];
+    let (long, markup) = ("long ".repeat(20_000), "<b>&amp; \"x\" 'y' </b> <!channel> [a](b) *c* |".repeat(500));
+    let alerts = [
+        alert(),
+        Alert { status: Status::Resolved, sequence: 5, fix: None, evidence: Vec::new(), ..alert() },
+        all_of(&long, 200),
+        all_of(&markup, 40),
+        all_of(&"👻 語 ".repeat(5_000), 31),
+        all_of("\r\n\t\u{0}\u{7f}", 3),
+        all_of("", 1),
+        Alert { id: long, severity: Severity::Info, ..alert() },
+    ];
+    let links = [None, Some("https://live.test/?a=1&b=<2>")];
+    for channel in &channels {
+        let schema = schema(&format!("alert-{}", channel.kind()));
+        for alert in &alerts {
+            for link in links {
+                let Message::Http(request) = channel.render(alert, link, alert.at) else { panic!("posted") };
+                let payload: Value = serde_json::from_str(&request.body).expect("JSON");
+                let mut found = problems(&schema, &payload);
+                found.iter_mut().for_each(|problem| problem.truncate(300));
+                assert_eq!(found, Vec::<String>::new(), "{}", channel.kind());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_schemas_of_payloads_refuse_what_a_service_would_refuse() {
+    let slack = Channel::Slack(Slack { url: secret("https://x.test/") });
+    let Message::Http(request) = slack.render(&alert(), None, alert().at) else { panic!("posted") };
+    let mut payload: Value = serde_json::from_str(&request.body).expect("JSON");
+    payload["blocks"][0]["text"]["text"] = "x".repeat(151).into();
+    assert_eq!(problems(&schema("alert-slack"), &payload).len(), 1);
+    let pagerduty = PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") };
+    let Message::Http(request) = Channel::PagerDuty(pagerduty).render(&alert(), None, alert().at) else {
+        panic!("posted")
+    };
+    let mut payload: Value = serde_json::from_str(&request.body).expect("JSON");
+    payload["payload"]["severity"] = "bad".into();
+    payload["payload"]["timestamp"] = "now".into();
+    assert_eq!(problems(&schema("alert-pagerduty"), &payload).len(), 2);
+}
+
+fn email(server: &SmtpServer, tls: Tls, login: Option<(&str, &str)>) -> Email {
+    let trusted = lettre::transport::smtp::client::Certificate::from_pem(server.ca.as_bytes()).expect("a certificate");
+    Email {
+        host: "localhost".to_owned(),
+        port: server.address.port(),
+        tls,
+        ca: Some(trusted),
+        from: "ghostlight <ghostlight@acme.test>".parse().expect("an address"),
+        to: ["On call <ops@acme.test>", "second@acme.test"].map(|to| to.parse().expect("an address")).into(),
+        login: login.map(|(user, password)| (user.to_owned(), secret(password))),
+    }
+}
+
+/// Headers, unfolded, and the parts' bodies, decoded.
+fn read_mail(data: &str) -> (Vec<String>, Vec<String>) {
+    let (headers, body) = data.split_once("\r\n\r\n").expect("headers and a body");
+    let headers = headers.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let boundary = headers.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a boundary");
+    let between = format!("--{boundary}");
+    let parts = body.split(&between).skip(1).filter(|part| !part.starts_with("--")).map(|part| {
+        let (headers, body) = part.trim_start().split_once("\r\n\r\n").expect("a part");
+        let body = body.trim_end_matches("\r\n");
+        match headers.lines().find_map(|line| line.strip_prefix("Content-Transfer-Encoding: ")) {
+            Some("base64") => String::from_utf8(smtp::base64(body)).expect("UTF-8"),
+            Some("quoted-printable") => smtp::quoted_printable(body),
+            Some("7bit") => body.to_owned(),
+            other => panic!("encoded as {other:?}"),
+        }
+    });
+    (headers.split("\r\n").map(str::to_owned).collect(), parts.collect())
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_written_whatever_the_connection() {
+    let login = Some(("ghost", "pass word é"));
+    for (security, tls, login, mechanisms) in [
+        (Security::None, Tls::None, None, ""),
+        (Security::StartTls, Tls::StartTls, login, "PLAIN LOGIN"),
+        (Security::Tls, Tls::Tls, login, "LOGIN"),
+    ] {
+        let server = SmtpServer::start(security, login, mechanisms, &[]).await;
+        send(Channel::Email(email(&server, tls, login)), QUICK).await.expect("taken");
+        let taken = server.taken();
+        assert_eq!(taken.len(), 1);
+        let mail = &taken[0];
+        assert_eq!(mail.from, "ghostlight@acme.test");
+        assert_eq!(mail.to, ["ops@acme.test", "second@acme.test"]);
+        assert_eq!(mail.encrypted, security != Security::None);
+        assert_eq!(mail.login, login.map(|(user, password)| (user.to_owned(), password.to_owned())));
+        let (headers, parts) = read_mail(&mail.data);
+        let has = |header: &str| assert!(headers.iter().any(|line| line == header), "{header}: {headers:?}");
+        has("Subject: Firing: billing-worker asks for 12 tokens where 1 would do");
+        has("Auto-Submitted: auto-generated");
+        assert!(headers.iter().any(|line| line.starts_with("Message-ID: <ghostlight.")), "{headers:?}");
+        assert!(headers.iter().any(|line| line.starts_with("References: <ghostlight.")), "{headers:?}");
+        assert!(parts[0].contains("What to do: Cache the token until it expires."), "{}", parts[0]);
+        assert!(parts[0].contains("tokens: 144"), "{}", parts[0]);
+        assert!(parts[1].contains("<th align=\"left\">tokens</th><td>144</td>"), "{}", parts[1]);
+    }
+}
+
+#[tokio::test]
+async fn lines_of_dots_and_other_scripts_arrive_whole() {
+    let server = SmtpServer::start(Security::None, None, "", &[]).await;
+    let summary = format!(".\r\n..\n.hidden\n{}", "語👻".repeat(1_000));
+    let alert = Alert { title: "語: ünï".to_owned(), summary: summary.clone(), ..alert() };
+    let channel = Channel::Email(email(&server, Tls::None, None));
+    let target = Target { name: "mail".to_owned(), min_severity: Severity::Info, channel };
+    Notifier::new(vec![target], None, QUICK).expect("a client").send("mail", &alert).await.expect("taken");
+    let (_, parts) = read_mail(&server.taken()[0].data);
+    let text = parts[0].replace("\r\n", "\n");
+    assert!(text.starts_with("Firing: 語: ünï\n\n. \n..\n.hidden\n語👻"), "{text}");
+    assert!(text.contains(&"語👻".repeat(1_000)));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not() {
+    let server = SmtpServer::start(Security::None, None, "", &["451 later"]).await;
+    send(Channel::Email(email(&server, Tls::None, None)), QUICK).await.expect("taken the second time");
+    assert_eq!((server.taken().len(), server.connections()), (1, 2));
+
+    let server = SmtpServer::start(Security::None, None, "", &["550 no such mailbox"]).await;
+    let error = send(Channel::Email(email(&server, Tls::None, None)), QUICK).await.expect_err("refused");
+    assert_eq!((error.is_final, error.tries, server.taken().len(), server.connections()), (true, 1, 0, 1));
+    assert!(error.problem.contains("550") && error.problem.contains("no such mailbox"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_final_and_is_not_told() {
+    let server = SmtpServer::start(Security::StartTls, Some(("ghost", "right")), "PLAIN", &[]).await;
+    let channel = Channel::Email(email(&server, Tls::StartTls, Some(("ghost", "wrong-password"))));
+    let error = send(channel, QUICK).await.expect_err("refused");
+    assert!(error.is_final && error.problem.contains("535"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("wrong-password"), "{error}");
+    assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_in_the_clear_or_to_a_stranger_where_tls_is_asked_for() {
+    // A server, or somebody before it, that offers no TLS.
+    let server = SmtpServer::start(Security::None, None, "", &[]).await;
+    let error = send(Channel::Email(email(&server, Tls::StartTls, None)), QUICK).await.expect_err("no TLS");
+    assert!(error.is_final && server.taken().is_empty(), "{error}");
+    // A certificate that nobody vouches for.
+    for (security, tls) in [(Security::StartTls, Tls::StartTls), (Security::Tls, Tls::Tls)] {
+        let server = SmtpServer::start(security, None, "", &[]).await;
+        let stranger = Email { ca: None, ..email(&server, tls, None) };
+        let error = send(Channel::Email(stranger), QUICK).await.expect_err("not trusted");
+        assert!(error.problem.contains("ertificate") && server.taken().is_empty(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn no_mail_server_may_be_later() {
+    let server = SmtpServer::start(Security::None, None, "", &[]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let nobody = Email { port, ..email(&server, Tls::None, None) };
+    drop(listener);
+    let error = send(Channel::Email(nobody), QUICK).await.expect_err("nobody there");
+    assert_eq!((error.is_final, error.tries), (false, 3));
 }

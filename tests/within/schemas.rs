@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn schema(name: &str) -> Value {
+pub(crate) fn schema(name: &str) -> Value {
     let path = format!("schemas/{name}.schema.json");
     serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -339,7 +339,7 @@ fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 /// What in `value` is not as `schema` says, by the part of JSON Schema that `schemas/` uses.
-fn problems(schema: &Value, value: &Value) -> Vec<String> {
+pub(crate) fn problems(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(schema, schema, value, "", &mut found);
     found
@@ -351,10 +351,14 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
     for (keyword, wanted) in keywords {
         let fits = match (keyword.as_str(), value) {
             ("type", _) => is_type(wanted.as_str().expect("one type"), value),
+            ("const", _) => wanted == value,
             ("enum", _) => wanted.as_array().is_some_and(|all| all.contains(value)),
             ("minimum", Value::Number(number)) => number.as_f64() >= wanted.as_f64(),
             ("maximum", Value::Number(number)) => number.as_f64() <= wanted.as_f64(),
             ("minLength", Value::String(text)) => text.chars().count() as u64 >= wanted.as_u64().unwrap_or_default(),
+            ("maxLength", Value::String(text)) => text.chars().count() as u64 <= wanted.as_u64().unwrap_or_default(),
+            ("minItems", Value::Array(elements)) => elements.len() as u64 >= wanted.as_u64().unwrap_or_default(),
+            ("maxItems", Value::Array(elements)) => elements.len() as u64 <= wanted.as_u64().unwrap_or_default(),
             ("pattern", Value::String(text)) => matches_pattern(wanted.as_str().expect("text"), text),
             ("anyOf", _) => matching(root, wanted, value, at) > 0,
             ("oneOf", _) => matching(root, wanted, value, at) == 1,
@@ -394,6 +398,9 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
                 | "minimum"
                 | "maximum"
                 | "minLength"
+                | "maxLength"
+                | "minItems"
+                | "maxItems"
                 | "pattern"
                 | "required"
                 | "items"
@@ -425,6 +432,7 @@ fn is_type(name: &str, value: &Value) -> bool {
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
         "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
         other => panic!("this test does not know the type {other}"),
     }
 }
