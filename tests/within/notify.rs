@@ -1,6 +1,6 @@
 //! Alerts out to channels: real HTTP and mail servers on this machine take them, refuse them, or never answer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +10,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use ghostlight::alert::episode::{EpisodeSettings, Timing};
+use ghostlight::alert::journal::Journal;
 use ghostlight::alert::notify::alertmanager::Alertmanager;
 use ghostlight::alert::notify::email::{Email, Tls};
 use ghostlight::alert::notify::pagerduty::PagerDuty;
@@ -17,12 +19,14 @@ use ghostlight::alert::notify::slack::Slack;
 use ghostlight::alert::notify::teams::Teams;
 use ghostlight::alert::notify::webhook::Webhook;
 use ghostlight::alert::notify::{Channel, Message, Notifier, NotifyError, Retry, Target};
-use ghostlight::alert::{Alert, Severity, Status};
+use ghostlight::alert::outbox::Outbox;
+use ghostlight::alert::{Alert, Condition, Level, Severity, Status};
 use ghostlight::config::Secret;
-use ghostlight::event::EventTime;
+use ghostlight::event::{EventTime, WindowLength};
 use serde_json::Value;
 
 use crate::schemas::{problems, schema};
+use crate::support::open;
 use crate::support::smtp::{self, Security, SmtpServer};
 
 /// Pauses short enough for a test; time-outs long enough that only what never answers meets them.
@@ -527,4 +531,49 @@ async fn no_mail_server_may_be_later() {
     drop(listener);
     let error = send(Channel::Email(nobody), QUICK).await.expect_err("nobody there");
     assert_eq!((error.is_final, error.tries), (false, 3));
+}
+
+#[tokio::test]
+async fn what_the_journal_holds_reaches_each_channel_once_though_another_is_broken() {
+    let good = Server::start(&[Answer::Plain(500, "not yet"), Answer::Plain(200, "")]).await;
+    let broken = Server::start(&[Answer::Plain(500, "no")]).await;
+    let target = |name: &str, server| Target {
+        name: name.to_owned(),
+        min_severity: Severity::Warning,
+        channel: webhook(server),
+    };
+    let targets = vec![target("good", &good), target("broken", &broken)];
+    let notifier = Notifier::new(targets, None, QUICK).expect("a client");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let timing = Timing { for_windows: 1, clear_windows: 1, repeat: None };
+    let settings = EpisodeSettings {
+        window: WindowLength::new(Duration::from_secs(300)).expect("a length"),
+        timings: BTreeMap::from([("ghost-usage", timing)]),
+        silences: Vec::new(),
+    };
+    let mut journal = Journal::open(&store, settings).await.expect("a journal");
+    let now = alert().at;
+    let mut outbox = Outbox::open(&journal, &notifier.names(), now).await.expect("an outbox");
+    let condition = Condition {
+        rule: "ghost-usage",
+        severity: Severity::Warning,
+        tenant: "acme".to_owned(),
+        key: "client|audience".to_owned(),
+        subject: alert().subject,
+        level: Level::On,
+        title: alert().title,
+        summary: alert().summary,
+        evidence: alert().evidence,
+        fix: alert().fix,
+    };
+    journal.observe("acme", now, &[condition], now).await.expect("written down");
+    let send = async |name: &str, alert: &Alert| notifier.send(name, alert).await;
+    let round = outbox.deliver(|| now, send).await.expect("a round");
+    assert_eq!((round.sent, round.failed), (1, 1));
+    assert_eq!((good.taken().len(), broken.taken().len()), (2, 3), "each with its own tries");
+    let round = outbox.deliver(|| now, send).await.expect("a round");
+    assert_eq!((round.sent, round.waiting), (0, 1), "the outbox pauses");
+    assert_eq!((good.taken().len(), broken.taken().len()), (2, 3));
 }
