@@ -1,5 +1,6 @@
 //! Settings: what was written ([`RawConfig`], TOML) becomes what it means ([`Config`]) in one step. No other code validates.
 
+mod alerts;
 mod kafka;
 mod read;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use alerts::AlertSettings;
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
 pub use read::LiveSettings;
 
@@ -18,6 +20,7 @@ use crate::partial::sketch::Precision;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
 use crate::usage::ghost::{Lifetimes, Thresholds};
+use alerts::RawAlerts;
 use kafka::{RawKafka, RawKafkaSource};
 use read::{RawGhosts, RawLive};
 
@@ -42,6 +45,7 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     pub ghosts: Thresholds,
     pub live: LiveSettings,
+    pub alerts: AlertSettings,
     pub log: LogSettings,
 }
 
@@ -177,6 +181,8 @@ struct RawConfig {
     #[serde(default)]
     live: RawLive,
     #[serde(default)]
+    alerts: RawAlerts,
+    #[serde(default)]
     log: RawLog,
 }
 
@@ -248,7 +254,7 @@ struct RawWebhook {
 
 /// `{ env = "NAME" }` or `{ file = "PATH" }`; a secret is never in the settings themselves.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "`{ env = \"NAME\" }` or `{ file = \"PATH\" }`")]
 struct RawSecret {
     env: Option<String>,
     file: Option<PathBuf>,
@@ -400,6 +406,7 @@ impl Config {
             lifetimes,
             ghosts,
             live: read::live(raw.live)?,
+            alerts: alerts::alerts(raw.alerts)?,
             log: log(raw.log)?,
         };
         config.check_together()
@@ -506,6 +513,7 @@ impl Config {
         lines.extend(self.live.describe(self.http.listen.ip().is_loopback()));
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
+        lines.extend(self.alerts.describe());
         lines.join("\n")
     }
 }

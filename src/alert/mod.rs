@@ -6,6 +6,7 @@
 
 pub mod episode;
 pub mod journal;
+pub mod notify;
 pub mod outbox;
 pub mod rules;
 pub mod silence;

@@ -5,6 +5,7 @@
 
 pub mod kafka;
 pub mod overview;
+pub mod smtp;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};

@@ -7,6 +7,7 @@ mod files;
 mod ghosts;
 mod kill;
 mod laws;
+mod notify;
 mod page;
 mod progress;
 mod replay;

@@ -359,10 +359,14 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
     for (keyword, wanted) in keywords {
         let fits = match (keyword.as_str(), value) {
             ("type", _) => is_type(wanted.as_str().expect("one type"), value),
+            ("const", _) => wanted == value,
             ("enum", _) => wanted.as_array().is_some_and(|all| all.contains(value)),
             ("minimum", Value::Number(number)) => number.as_f64() >= wanted.as_f64(),
             ("maximum", Value::Number(number)) => number.as_f64() <= wanted.as_f64(),
             ("minLength", Value::String(text)) => text.chars().count() as u64 >= wanted.as_u64().unwrap_or_default(),
+            ("maxLength", Value::String(text)) => text.chars().count() as u64 <= wanted.as_u64().unwrap_or_default(),
+            ("minItems", Value::Array(elements)) => elements.len() as u64 >= wanted.as_u64().unwrap_or_default(),
+            ("maxItems", Value::Array(elements)) => elements.len() as u64 <= wanted.as_u64().unwrap_or_default(),
             ("pattern", Value::String(text)) => matches_pattern(wanted.as_str().expect("text"), text),
             ("anyOf", _) => matching(root, wanted, value, at) > 0,
             ("oneOf", _) => matching(root, wanted, value, at) == 1,
@@ -402,6 +406,9 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<
                 | "minimum"
                 | "maximum"
                 | "minLength"
+                | "maxLength"
+                | "minItems"
+                | "maxItems"
                 | "pattern"
                 | "required"
                 | "items"

@@ -1,0 +1,579 @@
+//! Alerts out to channels: real HTTP and mail servers on this machine take them, refuse them, or never answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use ghostlight::alert::episode::{EpisodeSettings, Timing};
+use ghostlight::alert::journal::Journal;
+use ghostlight::alert::notify::alertmanager::Alertmanager;
+use ghostlight::alert::notify::email::{Email, Tls};
+use ghostlight::alert::notify::pagerduty::PagerDuty;
+use ghostlight::alert::notify::slack::Slack;
+use ghostlight::alert::notify::teams::Teams;
+use ghostlight::alert::notify::webhook::Webhook;
+use ghostlight::alert::notify::{Channel, Message, Notifier, NotifyError, Retry, Target};
+use ghostlight::alert::outbox::Outbox;
+use ghostlight::alert::{Alert, Condition, Level, Severity, Status};
+use ghostlight::config::Secret;
+use ghostlight::event::{EventTime, WindowLength};
+use serde_json::Value;
+
+use crate::schemas::{problems, schema};
+use crate::support::open;
+use crate::support::smtp::{self, Security, SmtpServer};
+
+/// Pauses short enough for a test; time-outs long enough that only what never answers meets them.
+const QUICK: Retry = Retry {
+    tries: 3,
+    pause: Duration::from_millis(1),
+    try_max: Duration::from_secs(60),
+    total_max: Duration::from_secs(600),
+};
+
+fn alert() -> Alert {
+    Alert {
+        id: "ghost-usage:ef3418fd020f766b".to_owned(),
+        sequence: 4,
+        status: Status::Firing,
+        rule: "ghost-usage".to_owned(),
+        severity: Severity::Warning,
+        tenant: "acme".to_owned(),
+        subject: "client billing-worker, audience https://api.acme.test/".to_owned(),
+        title: "billing-worker asks for 12 tokens where 1 would do".to_owned(),
+        summary: "In 1 h it got 144 tokens; 12 would have lasted.".to_owned(),
+        evidence: vec![("tokens".to_owned(), "144".to_owned()), ("needed".to_owned(), "12".to_owned())],
+        fix: Some("Cache the token until it expires.".to_owned()),
+        since: EventTime::from_ms(1_793_491_200_000),
+        at: EventTime::from_ms(1_793_494_800_000),
+    }
+}
+
+/// What a server does with a request; the last one is repeated.
+#[derive(Clone)]
+enum Answer {
+    Plain(u16, &'static str),
+    /// With `Retry-After`.
+    Later(u16, &'static str),
+    MovedTo(&'static str),
+    Never,
+}
+
+#[derive(Clone)]
+struct Taken {
+    path: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Taken {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    address: SocketAddr,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    taken: Arc<Mutex<Vec<Taken>>>,
+}
+
+impl Server {
+    async fn start(answers: &[Answer]) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = Self {
+            address: listener.local_addr().expect("an address"),
+            answers: Arc::new(Mutex::new(answers.iter().cloned().collect())),
+            taken: Arc::default(),
+        };
+        let router = Router::new().fallback(answer).with_state(server.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        server
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn taken(&self) -> Vec<Taken> {
+        self.taken.lock().expect("not poisoned").clone()
+    }
+}
+
+async fn answer(State(server): State<Server>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+    server.taken.lock().expect("not poisoned").push(Taken { path: uri.to_string(), headers, body });
+    let next = {
+        let mut answers = server.answers.lock().expect("not poisoned");
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
+    };
+    let code = |status| StatusCode::from_u16(status).expect("a status");
+    match next.expect("an answer") {
+        Answer::Plain(status, text) => (code(status), text).into_response(),
+        Answer::Later(status, after) => (code(status), [("Retry-After", after)], "later").into_response(),
+        Answer::MovedTo(to) => (code(307), [("Location", to)]).into_response(),
+        Answer::Never => std::future::pending().await,
+    }
+}
+
+fn secret(value: &str) -> Secret {
+    Secret::new(value.to_owned())
+}
+
+async fn send(channel: Channel, retry: Retry) -> Result<(), NotifyError> {
+    let target = Target { name: "ops".to_owned(), min_severity: Severity::Info, channel };
+    let link = Some("https://live.test/".to_owned());
+    Notifier::new(vec![target], link, retry).expect("a client").send("ops", &alert()).await
+}
+
+fn webhook(server: &Server) -> Channel {
+    Channel::Webhook(Webhook { url: server.url("/hook"), secret: None })
+}
+
+#[tokio::test]
+async fn each_channel_posts_json_to_its_url_with_its_own_secrets() {
+    let server = Server::start(&[Answer::Plain(202, "ok")]).await;
+    let channels = [
+        Channel::Webhook(Webhook { url: server.url("/hook"), secret: Some(secret("signs")) }),
+        Channel::Slack(Slack { url: secret(&server.url("/services/T/B/secret")) }),
+        Channel::PagerDuty(PagerDuty { url: server.url("/v2/enqueue"), routing_key: secret("routes") }),
+        Channel::Alertmanager(Alertmanager {
+            url: server.url("/api/v2/alerts"),
+            authorization: Some(secret("Bearer am")),
+        }),
+        Channel::Teams(Teams { url: secret(&server.url("/workflows/x?sig=secret")) }),
+        Channel::Log,
+    ];
+    for channel in channels {
+        send(channel, QUICK).await.expect("taken");
+    }
+    let taken = server.taken();
+    let paths: Vec<_> = taken.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["/hook", "/services/T/B/secret", "/v2/enqueue", "/api/v2/alerts", "/workflows/x?sig=secret"],
+        "the log is no request"
+    );
+    assert!(taken.iter().all(|request| request.header("content-type") == "application/json"));
+    assert_eq!(taken[0].json()["title"], alert().title.as_str());
+    assert_eq!(taken[1].json()["blocks"][0]["type"], "header");
+    assert_eq!(taken[2].json()["routing_key"], "routes");
+    assert_eq!(taken[3].header("authorization"), "Bearer am");
+    assert_eq!(taken[3].json()[0]["labels"]["alert_id"], alert().id.as_str());
+    assert_eq!(taken[4].json()["attachments"][0]["content"]["type"], "AdaptiveCard");
+}
+
+/// HMAC by its definition (RFC 2104), from SHA-256 alone, for keys of up to a block.
+fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let pad = |with: u8| (0..64).map(|n| key.get(n).copied().unwrap_or_default() ^ with).collect::<Vec<u8>>();
+    let inner = Sha256::digest([&pad(0x36), message].concat());
+    let outer = Sha256::digest([&pad(0x5c), &inner[..]].concat());
+    outer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_webhook_s_signature_is_over_the_time_and_the_bytes_that_arrive() {
+    let server = Server::start(&[Answer::Plain(200, "")]).await;
+    send(Channel::Webhook(Webhook { url: server.url("/"), secret: Some(secret("signs")) }), QUICK)
+        .await
+        .expect("taken");
+    let request = &server.taken()[0];
+    let signed = format!("{}.{}", request.header("x-ghostlight-timestamp"), request.body);
+    assert_eq!(request.header("x-ghostlight-signature"), format!("v1={}", hmac_sha256(b"signs", signed.as_bytes())));
+    assert_eq!(request.header("x-ghostlight-alert"), "ghost-usage:ef3418fd020f766b:4");
+    let seconds: i64 = request.header("x-ghostlight-timestamp").parse().expect("seconds");
+    assert!(seconds > 1_700_000_000, "the wall clock, not the alert's time");
+}
+
+#[tokio::test]
+async fn a_server_that_recovers_gets_the_page_with_the_same_key() {
+    let server = Server::start(&[Answer::Plain(500, "no"), Answer::Plain(503, "no"), Answer::Plain(200, "")]).await;
+    send(webhook(&server), QUICK).await.expect("taken at last");
+    let taken = server.taken();
+    assert_eq!(taken.len(), 3);
+    assert!(taken.iter().all(|request| request.header("x-ghostlight-alert") == "ghost-usage:ef3418fd020f766b:4"));
+    assert!(taken.iter().all(|request| request.body == taken[0].body));
+}
+
+#[tokio::test]
+async fn a_server_that_stays_broken_is_tried_as_often_as_set_and_may_be_later() {
+    let server = Server::start(&[Answer::Plain(502, "bad\ngateway")]).await;
+    let error = send(webhook(&server), QUICK).await.expect_err("never taken");
+    assert_eq!((error.is_final, error.tries, server.taken().len()), (false, 3, 3));
+    let host = format!("127.0.0.1:{}", server.address.port());
+    let told = format!("channel ops (webhook at {host}): answered 502: bad gateway (tries: 3)");
+    assert_eq!(error.to_string(), told);
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_tried_once() {
+    for status in [400, 401, 404, 410] {
+        let server = Server::start(&[Answer::Plain(status, "invalid_payload")]).await;
+        let error = send(webhook(&server), QUICK).await.expect_err("refused");
+        assert_eq!((error.is_final, error.tries, server.taken().len()), (true, 1, 1), "{status}");
+        assert!(error.to_string().contains(&format!("answered {status}: invalid_payload")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Server::start(&[Answer::Plain(200, "")]).await;
+    let server = Server::start(&[Answer::MovedTo(elsewhere.url("/stolen").leak())]).await;
+    let error = send(webhook(&server), QUICK).await.expect_err("not taken");
+    assert!(error.is_final && error.problem.starts_with("answered 307"), "{error}");
+    assert!(elsewhere.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_pause_gets_it_or_the_attempt_ends() {
+    let server = Server::start(&[Answer::Later(429, "0"), Answer::Plain(200, "")]).await;
+    send(webhook(&server), QUICK).await.expect("taken the second time");
+    assert_eq!(server.taken().len(), 2);
+    // Longer than the attempt may take: the outbox comes again.
+    for status in [429, 503] {
+        let server = Server::start(&[Answer::Later(status, "3600"), Answer::Plain(200, "")]).await;
+        let error = send(webhook(&server), QUICK).await.expect_err("not now");
+        assert_eq!((error.is_final, error.tries, server.taken().len()), (false, 1, 1), "{status}");
+    }
+    // It means nothing in other answers.
+    let server = Server::start(&[Answer::Later(500, "3600"), Answer::Plain(200, "")]).await;
+    send(webhook(&server), QUICK).await.expect("taken the second time");
+}
+
+#[tokio::test]
+async fn nobody_listening_may_be_later() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/services/T0/B0/secret-part", listener.local_addr().expect("an address"));
+    drop(listener);
+    let error = send(Channel::Slack(Slack { url: secret(&url) }), QUICK).await.expect_err("nobody there");
+    assert_eq!((error.is_final, error.tries), (false, 3));
+    assert!(!format!("{error} {error:?}").contains("secret-part"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_its_time_and_tried_again() {
+    let server = Server::start(&[Answer::Never]).await;
+    let retry = Retry { try_max: Duration::from_millis(200), ..QUICK };
+    let error = send(webhook(&server), retry).await.expect_err("no answer");
+    assert_eq!((error.is_final, error.tries), (false, 3));
+    assert!(error.problem.contains("no answer within"), "{error}");
+}
+
+#[tokio::test]
+async fn no_secret_is_in_an_error_even_if_the_answer_repeats_it() {
+    let echo = "Cannot POST /services/T00000000/B00000000/very-secret with routes-secretly";
+    let server = Server::start(&[Answer::Plain(404, echo)]).await;
+    let url = server.url("/services/T00000000/B00000000/very-secret");
+    let error = send(Channel::Slack(Slack { url: secret(&url) }), QUICK).await.expect_err("refused");
+    let told = format!("{error} {error:?}");
+    assert!(!told.contains("very-secret") && !told.contains("B00000000") && told.contains("Cannot POST"), "{told}");
+    let channel = PagerDuty { url: server.url("/"), routing_key: secret("routes-secretly") };
+    let error = send(Channel::PagerDuty(channel), QUICK).await.expect_err("refused");
+    assert!(!error.to_string().contains("routes-secretly"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_is_shown_up_to_200_characters() {
+    let long = "x".repeat(100_000).leak();
+    let server = Server::start(&[Answer::Plain(400, long)]).await;
+    let error = send(webhook(&server), QUICK).await.expect_err("refused");
+    assert_eq!(error.problem.matches('x').count(), 199);
+}
+
+#[tokio::test]
+async fn a_channel_is_not_told_what_is_not_bad_enough_for_it() {
+    let server = Server::start(&[Answer::Plain(200, "")]).await;
+    let target = |name: &str, min_severity| Target { name: name.to_owned(), min_severity, channel: webhook(&server) };
+    let targets = vec![target("all", Severity::Info), target("bad", Severity::Critical)];
+    let notifier = Notifier::new(targets, None, QUICK).expect("a client");
+    assert_eq!(notifier.names(), ["all", "bad"]);
+    notifier.send("bad", &alert()).await.expect("left out");
+    assert!(server.taken().is_empty());
+    notifier.send("all", &alert()).await.expect("taken");
+    notifier.send("bad", &Alert { severity: Severity::Critical, ..alert() }).await.expect("taken");
+    assert_eq!(server.taken().len(), 2);
+    let error = notifier.send("none", &alert()).await.expect_err("no such channel");
+    assert!(error.is_final, "{error}");
+}
+
+#[tokio::test]
+async fn the_log_has_the_alert_with_its_fields() {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt().json().with_writer(Written(Arc::clone(&written)).into_writer()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    send(Channel::Log, QUICK).await.expect("written");
+    drop(guard);
+    let line: Value = serde_json::from_slice(&written.lock().expect("not poisoned")).expect("one line of JSON");
+    assert_eq!(line["level"], "WARN");
+    assert_eq!(line["fields"]["message"], format!("Firing: {}", alert().title));
+    assert_eq!(line["fields"]["alert"], alert().id.as_str());
+    assert_eq!(line["fields"]["evidence"], "tokens=144; needed=12");
+}
+
+#[derive(Clone)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn into_writer(self) -> impl Fn() -> Self + Send + Sync + 'static {
+        move || self.clone()
+    }
+}
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An alert with `text` wherever there is text.
+fn all_of(text: &str, evidence: usize) -> Alert {
+    let text = || text.to_owned();
+    Alert {
+        rule: text(),
+        tenant: text(),
+        subject: text(),
+        title: text(),
+        summary: text(),
+        evidence: vec![(text(), text()); evidence],
+        fix: Some(text()),
+        severity: Severity::Critical,
+        ..alert()
+    }
+}
+
+#[test]
+fn every_payload_is_as_its_schema_says_whatever_the_alert_says() {
+    let channels = [
+        Channel::Webhook(Webhook { url: "https://x.test/".to_owned(), secret: None }),
+        Channel::Slack(Slack { url: secret("https://x.test/") }),
+        Channel::PagerDuty(PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") }),
+        Channel::Alertmanager(Alertmanager { url: "https://x.test/".to_owned(), authorization: None }),
+        Channel::Teams(Teams { url: secret("https://x.test/") }),
+    ];
+    let (long, markup) = ("long ".repeat(20_000), "<b>&amp; \"x\" 'y' </b> <!channel> [a](b) *c* |".repeat(500));
+    let alerts = [
+        alert(),
+        Alert { status: Status::Resolved, sequence: 5, fix: None, evidence: Vec::new(), ..alert() },
+        all_of(&long, 200),
+        all_of(&markup, 40),
+        all_of(&"👻 語 ".repeat(5_000), 31),
+        all_of("\r\n\t\u{0}\u{7f}", 3),
+        all_of("", 1),
+        Alert { id: long, severity: Severity::Info, ..alert() },
+    ];
+    let links = [None, Some("https://live.test/?a=1&b=<2>")];
+    for channel in &channels {
+        let schema = schema(&format!("alert-{}", channel.kind()));
+        for alert in &alerts {
+            for link in links {
+                let Message::Http(request) = channel.render(alert, link, alert.at) else { panic!("posted") };
+                let payload: Value = serde_json::from_str(&request.body).expect("JSON");
+                let mut found = problems(&schema, &payload);
+                found.iter_mut().for_each(|problem| problem.truncate(300));
+                assert_eq!(found, Vec::<String>::new(), "{}", channel.kind());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_schemas_of_payloads_refuse_what_a_service_would_refuse() {
+    let slack = Channel::Slack(Slack { url: secret("https://x.test/") });
+    let Message::Http(request) = slack.render(&alert(), None, alert().at) else { panic!("posted") };
+    let mut payload: Value = serde_json::from_str(&request.body).expect("JSON");
+    payload["blocks"][0]["text"]["text"] = "x".repeat(151).into();
+    assert_eq!(problems(&schema("alert-slack"), &payload).len(), 1);
+    let pagerduty = PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") };
+    let Message::Http(request) = Channel::PagerDuty(pagerduty).render(&alert(), None, alert().at) else {
+        panic!("posted")
+    };
+    let mut payload: Value = serde_json::from_str(&request.body).expect("JSON");
+    payload["payload"]["severity"] = "bad".into();
+    payload["payload"]["timestamp"] = "now".into();
+    assert_eq!(problems(&schema("alert-pagerduty"), &payload).len(), 2);
+}
+
+fn email(server: &SmtpServer, tls: Tls, login: Option<(&str, &str)>) -> Email {
+    let trusted = lettre::transport::smtp::client::Certificate::from_pem(server.ca.as_bytes()).expect("a certificate");
+    Email {
+        host: "localhost".to_owned(),
+        port: server.address.port(),
+        tls,
+        ca: Some(trusted),
+        from: "ghostlight <ghostlight@acme.test>".parse().expect("an address"),
+        to: ["On call <ops@acme.test>", "second@acme.test"].map(|to| to.parse().expect("an address")).into(),
+        login: login.map(|(user, password)| (user.to_owned(), secret(password))),
+    }
+}
+
+/// Headers, unfolded, and the parts' bodies, decoded.
+fn read_mail(data: &str) -> (Vec<String>, Vec<String>) {
+    let (headers, body) = data.split_once("\r\n\r\n").expect("headers and a body");
+    let headers = headers.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let boundary = headers.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a boundary");
+    let between = format!("--{boundary}");
+    let parts = body.split(&between).skip(1).filter(|part| !part.starts_with("--")).map(|part| {
+        let (headers, body) = part.trim_start().split_once("\r\n\r\n").expect("a part");
+        let body = body.trim_end_matches("\r\n");
+        match headers.lines().find_map(|line| line.strip_prefix("Content-Transfer-Encoding: ")) {
+            Some("base64") => String::from_utf8(smtp::base64(body)).expect("UTF-8"),
+            Some("quoted-printable") => smtp::quoted_printable(body),
+            Some("7bit") => body.to_owned(),
+            other => panic!("encoded as {other:?}"),
+        }
+    });
+    (headers.split("\r\n").map(str::to_owned).collect(), parts.collect())
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_written_whatever_the_connection() {
+    let login = Some(("ghost", "pass word é"));
+    for (security, tls, login, mechanisms) in [
+        (Security::None, Tls::None, None, ""),
+        (Security::StartTls, Tls::StartTls, login, "PLAIN LOGIN"),
+        (Security::Tls, Tls::Tls, login, "LOGIN"),
+    ] {
+        let server = SmtpServer::start(security, login, mechanisms, &[]).await;
+        send(Channel::Email(email(&server, tls, login)), QUICK).await.expect("taken");
+        let taken = server.taken();
+        assert_eq!(taken.len(), 1);
+        let mail = &taken[0];
+        assert_eq!(mail.from, "ghostlight@acme.test");
+        assert_eq!(mail.to, ["ops@acme.test", "second@acme.test"]);
+        assert_eq!(mail.encrypted, security != Security::None);
+        assert_eq!(mail.login, login.map(|(user, password)| (user.to_owned(), password.to_owned())));
+        let (headers, parts) = read_mail(&mail.data);
+        let has = |header: &str| assert!(headers.iter().any(|line| line == header), "{header}: {headers:?}");
+        has("Subject: Firing: billing-worker asks for 12 tokens where 1 would do");
+        has("Auto-Submitted: auto-generated");
+        assert!(headers.iter().any(|line| line.starts_with("Message-ID: <ghostlight.")), "{headers:?}");
+        assert!(headers.iter().any(|line| line.starts_with("References: <ghostlight.")), "{headers:?}");
+        assert!(parts[0].contains("What to do: Cache the token until it expires."), "{}", parts[0]);
+        assert!(parts[0].contains("tokens: 144"), "{}", parts[0]);
+        assert!(parts[1].contains("<th align=\"left\">tokens</th><td>144</td>"), "{}", parts[1]);
+    }
+}
+
+#[tokio::test]
+async fn lines_of_dots_and_other_scripts_arrive_whole() {
+    let server = SmtpServer::start(Security::None, None, "", &[]).await;
+    let summary = format!(".\r\n..\n.hidden\n{}", "語👻".repeat(1_000));
+    let alert = Alert { title: "語: ünï".to_owned(), summary: summary.clone(), ..alert() };
+    let channel = Channel::Email(email(&server, Tls::None, None));
+    let target = Target { name: "mail".to_owned(), min_severity: Severity::Info, channel };
+    Notifier::new(vec![target], None, QUICK).expect("a client").send("mail", &alert).await.expect("taken");
+    let (_, parts) = read_mail(&server.taken()[0].data);
+    let text = parts[0].replace("\r\n", "\n");
+    assert!(text.starts_with("Firing: 語: ünï\n\n. \n..\n.hidden\n語👻"), "{text}");
+    assert!(text.contains(&"語👻".repeat(1_000)));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not() {
+    let server = SmtpServer::start(Security::None, None, "", &["451 later"]).await;
+    send(Channel::Email(email(&server, Tls::None, None)), QUICK).await.expect("taken the second time");
+    assert_eq!((server.taken().len(), server.connections()), (1, 2));
+
+    let server = SmtpServer::start(Security::None, None, "", &["550 no such mailbox"]).await;
+    let error = send(Channel::Email(email(&server, Tls::None, None)), QUICK).await.expect_err("refused");
+    assert_eq!((error.is_final, error.tries, server.taken().len(), server.connections()), (true, 1, 0, 1));
+    assert!(error.problem.contains("550") && error.problem.contains("no such mailbox"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_final_and_is_not_told() {
+    let server = SmtpServer::start(Security::StartTls, Some(("ghost", "right")), "PLAIN", &[]).await;
+    let channel = Channel::Email(email(&server, Tls::StartTls, Some(("ghost", "wrong-password"))));
+    let error = send(channel, QUICK).await.expect_err("refused");
+    assert!(error.is_final && error.problem.contains("535"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("wrong-password"), "{error}");
+    assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_in_the_clear_or_to_a_stranger_where_tls_is_asked_for() {
+    // A server, or somebody before it, that offers no TLS.
+    let server = SmtpServer::start(Security::None, None, "", &[]).await;
+    let error = send(Channel::Email(email(&server, Tls::StartTls, None)), QUICK).await.expect_err("no TLS");
+    assert!(error.is_final && server.taken().is_empty(), "{error}");
+    // A certificate that nobody vouches for.
+    for (security, tls) in [(Security::StartTls, Tls::StartTls), (Security::Tls, Tls::Tls)] {
+        let server = SmtpServer::start(security, None, "", &[]).await;
+        let stranger = Email { ca: None, ..email(&server, tls, None) };
+        let error = send(Channel::Email(stranger), QUICK).await.expect_err("not trusted");
+        assert!(error.problem.contains("ertificate") && server.taken().is_empty(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn no_mail_server_may_be_later() {
+    let server = SmtpServer::start(Security::None, None, "", &[]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let nobody = Email { port, ..email(&server, Tls::None, None) };
+    drop(listener);
+    let error = send(Channel::Email(nobody), QUICK).await.expect_err("nobody there");
+    assert_eq!((error.is_final, error.tries), (false, 3));
+}
+
+#[tokio::test]
+async fn what_the_journal_holds_reaches_each_channel_once_though_another_is_broken() {
+    let good = Server::start(&[Answer::Plain(500, "not yet"), Answer::Plain(200, "")]).await;
+    let broken = Server::start(&[Answer::Plain(500, "no")]).await;
+    let target = |name: &str, server| Target {
+        name: name.to_owned(),
+        min_severity: Severity::Warning,
+        channel: webhook(server),
+    };
+    let targets = vec![target("good", &good), target("broken", &broken)];
+    let notifier = Notifier::new(targets, None, QUICK).expect("a client");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let timing = Timing { for_windows: 1, clear_windows: 1, repeat: None };
+    let settings = EpisodeSettings {
+        window: WindowLength::new(Duration::from_secs(300)).expect("a length"),
+        timings: BTreeMap::from([("ghost-usage", timing)]),
+        silences: Vec::new(),
+    };
+    let mut journal = Journal::open(&store, settings).await.expect("a journal");
+    let now = alert().at;
+    let mut outbox = Outbox::open(&journal, &notifier.names(), now).await.expect("an outbox");
+    let condition = Condition {
+        rule: "ghost-usage",
+        severity: Severity::Warning,
+        tenant: "acme".to_owned(),
+        key: "client|audience".to_owned(),
+        subject: alert().subject,
+        level: Level::On,
+        title: alert().title,
+        summary: alert().summary,
+        evidence: alert().evidence,
+        fix: alert().fix,
+    };
+    journal.observe("acme", now, &[condition], now).await.expect("written down");
+    let send = async |name: &str, alert: &Alert| notifier.send(name, alert).await;
+    let round = outbox.deliver(|| now, send).await.expect("a round");
+    assert_eq!((round.sent, round.failed), (1, 1));
+    assert_eq!((good.taken().len(), broken.taken().len()), (2, 3), "each with its own tries");
+    let round = outbox.deliver(|| now, send).await.expect("a round");
+    assert_eq!((round.sent, round.waiting), (0, 1), "the outbox pauses");
+    assert_eq!((good.taken().len(), broken.taken().len()), (2, 3));
+}
