@@ -4,8 +4,11 @@
 //! committed; everything else here is pure.
 
 pub mod activity;
+#[cfg(test)]
+mod chance;
 pub mod follow;
 pub mod ghost;
+pub mod quota;
 pub mod recent;
 pub mod tokens;
 pub mod users;
