@@ -1,6 +1,7 @@
 //! Settings: what was written ([`RawConfig`], TOML) becomes what it means ([`Config`]) in one step. No other code validates.
 
 mod kafka;
+mod quota;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
+pub use quota::{MonthlyQuota, QuotaSettings};
 
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
 use crate::partial::FoldSettings;
@@ -16,6 +18,7 @@ use crate::partial::sketch::Precision;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
 use kafka::{RawKafka, RawKafkaSource};
+use quota::RawQuota;
 
 /// The effective settings.
 #[derive(Debug, Clone)]
@@ -34,6 +37,7 @@ pub struct Config {
     pub source: SourceSettings,
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
+    pub quota: QuotaSettings,
     pub log: LogSettings,
 }
 
@@ -164,6 +168,8 @@ struct RawConfig {
     webhook: RawWebhook,
     #[serde(default)]
     spool: RawSpool,
+    #[serde(default)]
+    quota: RawQuota,
     #[serde(default)]
     log: RawLog,
 }
@@ -384,6 +390,7 @@ impl Config {
                 bytes_max: size(raw.spool.max, "spool.max", "10GiB", "max = \"10GiB\"", 4 * KIB..=1024 * TIB)?,
             },
             source: SourceSettings { kafka: source },
+            quota: quota::quota(raw.quota)?,
             log: log(raw.log)?,
         };
         config.check_together()
@@ -484,6 +491,7 @@ impl Config {
             format!("log.level               {}", self.log.level),
             format!("log.format              {}", if self.log.json { "json" } else { "text" }),
         ];
+        lines.extend(self.quota.describe());
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
         lines.join("\n")
