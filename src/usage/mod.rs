@@ -10,6 +10,7 @@ pub mod follow;
 pub mod ghost;
 pub mod quota;
 pub mod recent;
+pub mod silence;
 pub mod spike;
 pub mod tokens;
 pub mod users;
