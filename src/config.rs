@@ -2,6 +2,7 @@
 
 mod kafka;
 mod quota;
+mod read;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,14 +12,17 @@ use serde::Deserialize;
 
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
 pub use quota::{MonthlyQuota, QuotaSettings};
+pub use read::LiveSettings;
 
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
 use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
+use crate::usage::ghost::{Lifetimes, Thresholds};
 use kafka::{RawKafka, RawKafkaSource};
 use quota::RawQuota;
+use read::{RawGhosts, RawLive};
 
 /// The effective settings.
 #[derive(Debug, Clone)]
@@ -38,6 +42,10 @@ pub struct Config {
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
     pub quota: QuotaSettings,
+    /// How long tokens live, and what makes a ghost.
+    pub lifetimes: Lifetimes,
+    pub ghosts: Thresholds,
+    pub live: LiveSettings,
     pub log: LogSettings,
 }
 
@@ -170,6 +178,10 @@ struct RawConfig {
     spool: RawSpool,
     #[serde(default)]
     quota: RawQuota,
+    #[serde(default)]
+    ghosts: RawGhosts,
+    #[serde(default)]
+    live: RawLive,
     #[serde(default)]
     log: RawLog,
 }
@@ -322,6 +334,7 @@ impl Config {
         let out = raw.out.as_deref().unwrap_or("./ghostlight-data/out");
         let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:7070");
         let source = raw.source.kafka.map(|raw| kafka::source(raw, default_threads())).transpose()?;
+        let (lifetimes, ghosts) = read::ghosts(raw.ghosts)?;
         let config = Self {
             out: Location::parse(out).map_err(|error| ConfigError::Value {
                 key: "out",
@@ -391,6 +404,9 @@ impl Config {
             },
             source: SourceSettings { kafka: source },
             quota: quota::quota(raw.quota)?,
+            lifetimes,
+            ghosts,
+            live: read::live(raw.live)?,
             log: log(raw.log)?,
         };
         config.check_together()
@@ -399,7 +415,8 @@ impl Config {
     /// What only several settings together can get wrong.
     fn check_together(self) -> Result<Self, ConfigError> {
         let path = &self.webhook.path;
-        let taken = ["/metrics", "/healthz", "/readyz", "/"].contains(&path.as_str());
+        let taken = ["/metrics", "/healthz", "/readyz", "/", "/login"].contains(&path.as_str())
+            || ["/api/", "/assets/"].iter().any(|taken| path.starts_with(taken));
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !path.starts_with('/') || taken || path.contains("//") || !path.chars().all(is_plain) {
             return Err(ConfigError::Value {
@@ -416,6 +433,7 @@ impl Config {
                 example: AUTHORIZATION_EXAMPLE,
             });
         }
+        self.live.check(self.http.listen)?;
         let uses_kafka = self.source.kafka.is_some() || matches!(self.webhook.to, WebhookTo::Kafka { .. });
         if uses_kafka && self.kafka.is_none() {
             return Err(ConfigError::Value {
@@ -492,6 +510,8 @@ impl Config {
             format!("log.format              {}", if self.log.json { "json" } else { "text" }),
         ];
         lines.extend(self.quota.describe());
+        lines.extend(read::describe_ghosts(&self.lifetimes, &self.ghosts));
+        lines.extend(self.live.describe(self.http.listen.ip().is_loopback()));
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
         lines.join("\n")

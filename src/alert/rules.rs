@@ -26,9 +26,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub const TIMINGS: [(&str, Timing); 3] = [
     // Its condition looks at two windows already.
     (GHOST_USAGE, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(12)) }),
-    (GHOST_USAGE_SLOW, Timing { for_windows: 12, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
+    // Longer than what is left of a fast one that was mended.
+    (GHOST_USAGE_SLOW, Timing { for_windows: 36, clear_windows: 1, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
     (RATE_LIMIT, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
 ];
+
+/// A slow ghost is there while it asked within so long, and gone once it did not for so long.
+const SLOW_ON_MS: i64 = 2 * 3_600_000;
+const SLOW_CLEAR_MS: i64 = 12 * 3_600_000;
 
 /// What rules are judged by.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +60,13 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
         }
         let is_same =
             |found: &&Recent| (&found.client_id, &found.audience) == (&found_slow.client_id, &found_slow.audience);
-        // One page for one thing: while it is fast, the other rule says all there is to say.
+        let quiet_ms = found_slow.last_accused_at.map_or(i64::MAX, |last| window_end.since_ms(last));
         let level = match recent.iter().find(is_same).map(|found| found.state) {
+            // One page for one thing: while it is fast, the other rule says all there is to say.
             Some(State::Wasting | State::Between) => Level::Between,
-            Some(State::Caching) | None => Level::On,
+            _ if quiet_ms < SLOW_ON_MS => Level::On,
+            _ if quiet_ms < SLOW_CLEAR_MS => Level::Between,
+            _ => Level::Clear,
         };
         found.push(slow_ghost(&found_slow, level));
     }

@@ -178,6 +178,8 @@ pub struct TokenUse {
     pub needed_shared: u64,
     /// What nothing but missing caching explains, of the tokens issued.
     pub accused: u64,
+    /// When the last of those was issued.
+    pub last_accused_at: Option<EventTime>,
     /// The most tokens alive at once: as many processes that cache well would ask for as many tokens.
     pub equals_processes: u64,
     pub addresses: u64,
@@ -448,6 +450,7 @@ impl Judged {
             needed_per_address: self.needed_per_address,
             needed_shared: self.needed_shared,
             accused: self.accused,
+            last_accused_at: self.accused_seconds.last().map(|second| EventTime::from_ms(i64::from(*second) * 1000)),
             equals_processes: self.peak.max(1),
             addresses: addresses.len() as u64,
             user_agents,

@@ -13,4 +13,5 @@ mod schemas;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth;
+mod watch;
 mod webhook;
