@@ -2,6 +2,7 @@
 
 mod alerts;
 mod kafka;
+mod quota;
 mod read;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 pub use alerts::AlertSettings;
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
+pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
 
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
@@ -22,6 +24,7 @@ use crate::store::commit::DEFAULT_HORIZON;
 use crate::usage::ghost::{Lifetimes, Thresholds};
 use alerts::RawAlerts;
 use kafka::{RawKafka, RawKafkaSource};
+use quota::RawQuota;
 use read::{RawGhosts, RawLive};
 
 /// The effective settings.
@@ -41,6 +44,7 @@ pub struct Config {
     pub source: SourceSettings,
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
+    pub quota: QuotaSettings,
     /// How long tokens live, and what makes a ghost.
     pub lifetimes: Lifetimes,
     pub ghosts: Thresholds,
@@ -176,6 +180,8 @@ struct RawConfig {
     webhook: RawWebhook,
     #[serde(default)]
     spool: RawSpool,
+    #[serde(default)]
+    quota: RawQuota,
     #[serde(default)]
     ghosts: RawGhosts,
     #[serde(default)]
@@ -403,6 +409,7 @@ impl Config {
                 bytes_max: size(raw.spool.max, "spool.max", "10GiB", "max = \"10GiB\"", 4 * KIB..=1024 * TIB)?,
             },
             source: SourceSettings { kafka: source },
+            quota: quota::quota(raw.quota)?,
             lifetimes,
             ghosts,
             live: read::live(raw.live)?,
@@ -509,6 +516,7 @@ impl Config {
             format!("log.level               {}", self.log.level),
             format!("log.format              {}", if self.log.json { "json" } else { "text" }),
         ];
+        lines.extend(self.quota.describe());
         lines.extend(read::describe_ghosts(&self.lifetimes, &self.ghosts));
         lines.extend(self.live.describe(self.http.listen.ip().is_loopback()));
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));

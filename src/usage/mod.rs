@@ -4,9 +4,14 @@
 //! committed; everything else here is pure.
 
 pub mod activity;
+#[cfg(test)]
+mod chance;
 pub mod follow;
 pub mod ghost;
+pub mod quota;
 pub mod recent;
+pub mod silence;
+pub mod spike;
 pub mod tokens;
 pub mod users;
 
