@@ -21,6 +21,13 @@ pub struct ReadTime {
     pub now: EventTime,
 }
 
+impl ReadTime {
+    /// When the record arrived; nothing where that cannot be, since producers set this time as they like.
+    fn arrival(self) -> Option<EventTime> {
+        self.arrived.filter(|arrived| arrived.is_plausible(self.now))
+    }
+}
+
 /// A piece of a record that could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
@@ -336,7 +343,8 @@ fn push_event<'i>(
         .unwrap_or_default();
     let ingested = EventTime::from_log_id(log_id);
     let at = event_time(fields.date, ingested, read)?;
-    let arrived = read.arrived.or(ingested).unwrap_or(at);
+    // Nothing arrives before it happened.
+    let arrived = read.arrival().filter(|arrived| at.is_plausible(*arrived)).or(ingested).unwrap_or(at);
 
     let start = out.text.len();
     let mut ends = [0_u32; FIELDS];
@@ -387,22 +395,25 @@ fn push_event<'i>(
     Ok(())
 }
 
-/// The event's time: its `date`, unless that is missing or absurd (far from the time in `log_id` *and* from when it was
-/// read); then the time in `log_id`.
+/// The event's time: its `date`, if the time in `log_id` agrees. Else `date`, unless it is missing or absurd (far from
+/// the time in `log_id` *and* from when it was read); then the time in `log_id`.
 fn event_time(date: Option<Value<'_, '_>>, ingested: Option<EventTime>, read: ReadTime) -> Result<EventTime, String> {
-    let now = read.arrived.unwrap_or(read.now);
-    let ingested = ingested.filter(|time| time.is_plausible(now));
+    // An old arrival says nothing against a date: it may be wrong, and what is read later is only older.
+    let now = read.arrival().map_or(read.now, |arrived| arrived.max(read.now));
     let dated = date.filter(|value| !value.is_null()).map(|value| (value, read_date(value)));
+    let believed = ingested.filter(|time| time.is_plausible(now));
     if let Some((_, Some(at))) = dated {
-        let absurd = match ingested {
-            Some(ingested) => at.is_far_from(ingested) && at.is_far_from(now),
-            None => !at.is_plausible(now),
+        // Auth0 wrote both, so a clock that disagrees with them is ours.
+        let is_agreed = ingested.is_some_and(|time| time.is_plausible(time) && !at.is_far_from(time));
+        let is_credible = match believed {
+            Some(_) => !at.is_far_from(now),
+            None => at.is_plausible(now),
         };
-        if !absurd {
+        if is_agreed || is_credible {
             return Ok(at);
         }
     }
-    ingested.ok_or_else(|| match dated {
+    believed.ok_or_else(|| match dated {
         None => "no `date`, and no time in `log_id`".to_owned(),
         Some((value, None)) => match value.as_str() {
             Some(text) => format!("`date` is {text:?}, expected ISO 8601 such as \"2026-11-23T12:00:00.000Z\""),
@@ -561,6 +572,40 @@ mod tests {
         assert_eq!(at(r#""2018-08-24T11:48:16.111Z""#, "123456789").as_deref(), Ok("2018-08-24T11:48:16.111Z"));
         assert!(at(r#""2099-01-01T00:00:00Z""#, "1").is_err_and(|reason| reason.contains("cannot be true")));
         assert!(at(r#""soon""#, "1").is_err_and(|reason| reason.contains("soon") && reason.contains("ISO 8601")));
+    }
+
+    #[test]
+    fn a_wrong_arrival_time_makes_no_dead_letter_and_no_lateness() {
+        let now = EventTime::from_ms(1_795_435_200_000); // 2026-11-23
+        let happened = EventTime::from_ms(1_795_435_100_000);
+        let id = "90020261123115820000000000000000001223372036854775807123";
+        let dated = format!(r#"{{"type":"s","date":"{happened}","log_id":"1"}}"#);
+        let with_id = format!(r#"{{"type":"s","date":"{happened}","log_id":"{id}"}}"#);
+        let only_id = format!(r#"{{"type":"s","log_id":"{id}"}}"#);
+        let arrivals = [
+            (1000, 0),
+            (i64::MIN, 0),
+            (1_420_070_400_000, 0), // 2015
+            (4_070_908_800_000, 0), // 2099
+            (i64::MAX, 0),
+            (happened.ms() + 5000, 5000),
+        ];
+        for (arrived, lateness_ms) in arrivals {
+            for record in [&dated, &with_id, &only_id] {
+                let read = ReadTime { arrived: Some(EventTime::from_ms(arrived)), now };
+                let mut decoded = Decoded::default();
+                let mut refuse = |reject: Reject| panic!("{arrived}: {record}: {}", reject.reason);
+                Decoder::new(None).decode(record.as_bytes(), read, &mut decoded, &mut refuse);
+                let found = decoded.events().next().map(|event| (event.at, event.lateness_ms));
+                assert_eq!(found, Some((happened, lateness_ms)), "{arrived}: {record}");
+            }
+        }
+        // With our own clock at the beginning of time, what Auth0 wrote twice still holds.
+        let read = ReadTime { arrived: None, now: EventTime::from_ms(0) };
+        let (mut decoded, mut refused) = (Decoded::default(), 0);
+        Decoder::new(None).decode(with_id.as_bytes(), read, &mut decoded, &mut |_| refused += 1);
+        Decoder::new(None).decode(dated.as_bytes(), read, &mut decoded, &mut |_| refused += 1);
+        assert_eq!((decoded.len(), refused), (1, 1));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub fn ingest_into(
     read: &AtomicU64,
 ) -> anyhow::Result<IngestSummary> {
     runtime.block_on(prepare(&store, config))?;
-    let incarnations = runtime.block_on(ledger::incarnations(&store, FILE))?;
+    let incarnations = runtime.block_on(ledger::incarnations(&store, FILE))?.into_iter().collect();
     let mut ingest = Ingest { runtime, config, store, incarnations, dedupe: None, as_new, read };
     let mut summary = IngestSummary::default();
     for input in inputs {

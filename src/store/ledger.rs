@@ -4,9 +4,13 @@
 //! it ends. `_snapshots/…` holds sums every [`SNAPSHOT_EVERY`] entries, so that finding the end takes one listing from
 //! there; a snapshot is derived, and may be lost.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use object_store::path::Path;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Created, Store, StoreError};
 use crate::event::{EventTime, Resume};
@@ -293,9 +297,53 @@ pub async fn partitions(store: &Store) -> Result<Vec<PartitionId>, StoreError> {
     Ok(found)
 }
 
-/// The incarnations a source has been seen in.
-pub async fn incarnations(store: &Store, source: &str) -> Result<Vec<String>, StoreError> {
-    store.folders(&format!("_ledger/{source}")).await
+/// The incarnations a source has been seen in, also those of which nothing was committed yet.
+pub async fn incarnations(store: &Store, source: &str) -> Result<BTreeSet<String>, StoreError> {
+    let mut found = BTreeSet::from_iter(store.folders(&format!("_ledger/{source}")).await?);
+    for object in store.list(&format!("_starts/{source}")).await? {
+        found.extend(object.location.filename().and_then(|name| name.strip_suffix(".json")).map(str::to_owned));
+    }
+    Ok(found)
+}
+
+/// The one of a source's incarnations that no other followed.
+pub async fn last_incarnation(
+    store: &Store,
+    source: &str,
+    known: &BTreeSet<String>,
+) -> Result<Option<String>, StoreError> {
+    let mut last = known.clone();
+    for incarnation in known {
+        if let Some(after) = Starts::read(store, source, incarnation).await?.and_then(|starts| starts.after) {
+            last.remove(&after);
+        }
+    }
+    Ok(last.pop_last())
+}
+
+/// The topics there were when a pattern was first read from the end of each, decided once: others came later, and are read
+/// from their beginning.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstTopics {
+    pub format: u32,
+    pub pattern: String,
+    pub topics: BTreeSet<String>,
+}
+
+impl FirstTopics {
+    fn path(pattern: &str) -> Path {
+        Path::from(format!("_starts/patterns/{:016x}.json", xxh3_64(pattern.as_bytes())))
+    }
+
+    pub async fn read(store: &Store, pattern: &str) -> Result<Option<Self>, StoreError> {
+        read_decided(store, &Self::path(pattern), |first: &Self| first.format).await
+    }
+
+    /// Writes these unless others are there already, and gives those that hold.
+    pub async fn decide(self, store: &Store) -> Result<Self, StoreError> {
+        let path = Self::path(&self.pattern);
+        decide(store, &path, self, |first| first.format).await
+    }
 }
 
 /// Where the partitions of an incarnation begin, decided once, by whoever comes first: a stream that was not read from
@@ -305,6 +353,9 @@ pub struct Starts {
     pub format: u32,
     /// The setting that decided.
     pub policy: String,
+    /// The incarnation that the source was known in before. What of that one was never read is lost; an operator allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     pub partitions: std::collections::BTreeMap<String, u64>,
 }
 
@@ -318,30 +369,44 @@ impl Starts {
     }
 
     pub async fn read(store: &Store, source: &str, incarnation: &str) -> Result<Option<Self>, StoreError> {
-        let path = Self::path(source, incarnation);
-        let Some(bytes) = store.get_if_there(&path).await? else { return Ok(None) };
-        let starts: Self =
-            serde_json::from_slice(&bytes).map_err(|error| StoreError::damaged(&path, error.to_string()))?;
-        match starts.format {
-            FORMAT => Ok(Some(starts)),
-            found => Err(StoreError::damaged(&path, format!("it has format {found}, this version reads {FORMAT}"))),
-        }
+        read_decided(store, &Self::path(source, incarnation), |starts: &Self| starts.format).await
     }
 
     /// Writes these unless others are there already, and gives those that hold.
     pub async fn decide(self, store: &Store, source: &str, incarnation: &str) -> Result<Self, StoreError> {
-        let path = Self::path(source, incarnation);
-        match store.create(&path, to_json(&self)).await {
-            Ok(Created::Now) => Ok(self),
-            // Also after a lost answer: what is there holds.
-            other => match Self::read(store, source, incarnation).await? {
-                Some(starts) => Ok(starts),
-                None => match other {
-                    Err(error) => Err(error),
-                    Ok(_) => Err(StoreError::damaged(&path, "put-if-absent found it, reading does not".to_owned())),
-                },
+        decide(store, &Self::path(source, incarnation), self, |starts| starts.format).await
+    }
+}
+
+async fn read_decided<T: DeserializeOwned>(
+    store: &Store,
+    path: &Path,
+    format: impl Fn(&T) -> u32,
+) -> Result<Option<T>, StoreError> {
+    let Some(bytes) = store.get_if_there(path).await? else { return Ok(None) };
+    let decided: T = serde_json::from_slice(&bytes).map_err(|error| StoreError::damaged(path, error.to_string()))?;
+    match format(&decided) {
+        FORMAT => Ok(Some(decided)),
+        found => Err(StoreError::damaged(path, format!("it has format {found}, this version reads {FORMAT}"))),
+    }
+}
+
+async fn decide<T: Serialize + DeserializeOwned>(
+    store: &Store,
+    path: &Path,
+    decision: T,
+    format: impl Fn(&T) -> u32,
+) -> Result<T, StoreError> {
+    match store.create(path, to_json(&decision)).await {
+        Ok(Created::Now) => Ok(decision),
+        // Also after a lost answer: what is there holds.
+        other => match read_decided(store, path, format).await? {
+            Some(decided) => Ok(decided),
+            None => match other {
+                Err(error) => Err(error),
+                Ok(_) => Err(StoreError::damaged(path, "put-if-absent found it, reading does not".to_owned())),
             },
-        }
+        },
     }
 }
 

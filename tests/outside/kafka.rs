@@ -655,6 +655,39 @@ fn a_new_topic_starts_where_the_setting_says_and_a_new_partition_at_its_beginnin
 }
 
 #[test]
+fn a_topic_that_a_pattern_meets_later_is_read_from_its_beginning() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    create_topic(&broker, "logs-1", 1, &[]);
+    send_events(&broker, "logs-1", 0, 0..10);
+    let settings = format!(
+        "[kafka]\nbootstrap_servers = {:?}\nproperties = {{ \"topic.metadata.refresh.interval.ms\" = 500 \
+         }}\n[source.kafka]\ntopic_pattern = \"^logs-.*\"\nstart = \"latest\"\nsession_timeout = \"6s\"\n[flush]\ninterval = \
+         \"200ms\"\n",
+        broker.address()
+    );
+    let is_placed = |topic: &str, worker: &Server| {
+        worker.log().lines().any(|line| line.contains("reading") && line.contains(topic))
+    };
+    let first = start(folder.path(), "first", &settings);
+    wait_while(|| !is_placed("logs-1[0]", &first), || first.log());
+    // While it reads; each of another number of records, so that the sum tells.
+    create_topic(&broker, "logs-2", 1, &[]);
+    send_events(&broker, "logs-2", 0, 100..120);
+    wait_while(|| !is_placed("logs-2[0]", &first), || first.log());
+    first.stop();
+    // While nobody does.
+    create_topic(&broker, "logs-3", 1, &[]);
+    send_events(&broker, "logs-3", 0, 200..240);
+    let second = start(folder.path(), "second", &settings);
+    wait_while(|| !is_placed("logs-3[0]", &second), || second.log());
+    send_events(&broker, "logs-1", 0, 300..380);
+    wait_while(|| counted(folder.path()) < 20 + 40 + 80, || second.log());
+    second.stop();
+    assert_eq!(counted(folder.path()), 20 + 40 + 80);
+}
+
+#[test]
 fn a_gap_stops_its_partition_alone_and_is_recorded_only_where_allowed() {
     let broker = Broker::start();
     let folder = tempfile::tempdir().expect("a folder");
@@ -747,11 +780,15 @@ fn a_topic_made_anew_is_refused_until_it_is_allowed() {
     let settings = worker(&broker, "logs", "g", "[flush]\ninterval = \"200ms\"\n");
     says(folder.path(), "refused", &settings, &["the topic logs is not the one read before", "on_gap"]);
     assert_eq!(counted(folder.path()), 10);
-    let allowed = worker(&broker, "logs", "g", "on_gap = \"record\"\n[flush]\ninterval = \"200ms\"\n");
-    let allowed = start(folder.path(), "allowed", &allowed);
+    // Where an unknown topic begins says nothing of one that was known before.
+    let more = "on_gap = \"record\"\nstart = \"latest\"\n[flush]\ninterval = \"200ms\"\n";
+    let allowed = start(folder.path(), "allowed", &worker(&broker, "logs", "g", more));
     wait_while(|| committed_ends(folder.path()).is_empty() || counted(folder.path()) < 30, || allowed.log());
     allowed.stop();
-    assert_eq!(counted(folder.path()), 30);
+    let report = verified(&open(&folder.path().join("out")));
+    assert_eq!(report.accounting.counted, 30);
+    let of_topic: Vec<_> = report.notes.iter().filter(|note| note.starts_with("kafka.logs: ")).collect();
+    assert!(of_topic.len() == 1 && of_topic[0].contains("as allowed"), "{:?}", report.notes);
 }
 
 #[test]

@@ -15,13 +15,13 @@ use super::super::notes::Noted;
 use super::fetched::Fetched;
 use super::{Group, Job, Owned, RETRY_FIRST, RETRY_MAX, Slot, State, Waiting};
 use crate::clock;
-use crate::config::{OnGap, StartAt};
+use crate::config::{KafkaSource, OnGap, StartAt};
 use crate::event::Chunk;
 use crate::partial::Batch;
 use crate::source::kafka::{self, ASK_TIMEOUT, Context, TopicPartition};
 use crate::store::StoreError;
 use crate::store::commit::{CommitError, PartitionLog};
-use crate::store::ledger::{self, PartitionId, Starts};
+use crate::store::ledger::{self, FirstTopics, PartitionId, Starts};
 
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Partitions that are recovered at the same time.
@@ -234,8 +234,8 @@ impl Group {
             let found =
                 ids.clone().map_err(PlaceError::Cluster).and_then(|ids| self.incarnation(consumer, &topic, &ids));
             let source = source_name(&topic);
-            let starts = found.and_then(|incarnation| {
-                let starts = self.starts(consumer, &topic, &source, &incarnation)?;
+            let starts = found.and_then(|(incarnation, after)| {
+                let starts = self.starts(consumer, &topic, &incarnation, after)?;
                 Ok((incarnation, starts))
             });
             let starts = starts.map_err(Arc::new);
@@ -268,13 +268,13 @@ impl Group {
         placed
     }
 
-    /// The name of what the topic holds now; refused where the ledger knows the topic as something else.
+    /// The name of what the topic holds now, and of what it held before if that is another thing: refused unless allowed.
     fn incarnation(
         &self,
         consumer: &BaseConsumer<Context>,
         topic: &str,
         ids: &BTreeMap<String, String>,
-    ) -> Result<String, PlaceError> {
+    ) -> Result<(String, Option<String>), PlaceError> {
         let cluster = consumer.client().fetch_cluster_id(ASK_TIMEOUT);
         let cluster = cluster.ok_or_else(|| PlaceError::Cluster("it does not tell its id".to_owned()))?;
         let topic_id = ids.get(topic).ok_or_else(|| PlaceError::NoTopic(topic.to_owned()))?;
@@ -285,16 +285,19 @@ impl Group {
         self.state().topic_ids.insert(topic.to_owned(), topic_id.clone());
         let end = epoch.as_ref().map_or_else(String::new, |epoch| format!(".{epoch}"));
         let incarnation = format!("{cluster}.{topic_id}{end}");
-        let others = self.ask(ledger::incarnations(&self.consume.store, &source_name(topic)))?;
-        let is_new = !others.contains(&incarnation);
+        let (store, source) = (&self.consume.store, source_name(topic));
+        let others = self.ask(ledger::incarnations(store, &source))?;
+        if others.contains(&incarnation) {
+            return Ok((incarnation, None));
+        }
         // An epoch allows one change: the one it was made for.
         let is_new_epoch = epoch.is_some() && !others.iter().any(|other| other.ends_with(&end));
         let is_allowed = self.consume.source.on_gap == OnGap::Record || is_new_epoch;
-        match others.into_iter().next_back() {
-            Some(known) if is_new && !is_allowed => {
+        match self.ask(ledger::last_incarnation(store, &source, &others))? {
+            Some(known) if !is_allowed => {
                 Err(PlaceError::Another { topic: topic.to_owned(), known, found: incarnation })
             }
-            _ => Ok(incarnation),
+            known => Ok((incarnation, known)),
         }
     }
 
@@ -304,16 +307,18 @@ impl Group {
         Ok(self.consume.runtime.block_on(bounded).map_err(|_| PlaceError::Slow)??)
     }
 
-    /// Where the topic's partitions begin: decided once, by the first worker that sees the topic.
+    /// Where the topic's partitions begin: decided once, by the first worker that sees the topic. One that follows another
+    /// of its name, or came after the pattern was first read, begins at its beginning: what is in it came while it was
+    /// wanted.
     fn starts(
         &self,
         consumer: &BaseConsumer<Context>,
         topic: &str,
-        source: &str,
         incarnation: &str,
+        after: Option<String>,
     ) -> Result<Starts, PlaceError> {
-        let store = &self.consume.store;
-        if let Some(starts) = self.ask(Starts::read(store, source, incarnation))? {
+        let (store, source) = (&self.consume.store, source_name(topic));
+        if let Some(starts) = self.ask(Starts::read(store, &source, incarnation))? {
             return Ok(starts);
         }
         let cluster = |error: KafkaError| PlaceError::Cluster(error.to_string());
@@ -323,8 +328,14 @@ impl Group {
         if numbers.is_empty() {
             return Err(PlaceError::NoTopic(topic.to_owned()));
         }
-        let mut starts = Starts { format: ledger::FORMAT, policy: "earliest".to_owned(), partitions: BTreeMap::new() };
+        let is_later = after.is_some() || self.is_later_topic(consumer, topic)?;
+        if let Some(known) = &after {
+            tracing::warn!(topic, known, incarnation, "the topic is not the one read before; allowed, and recorded");
+        }
+        let policy = "earliest".to_owned();
+        let mut starts = Starts { format: ledger::FORMAT, policy, after, partitions: BTreeMap::new() };
         let wanted = match self.consume.source.start {
+            _ if is_later => Offset::Beginning,
             StartAt::Earliest => Offset::Beginning,
             StartAt::Latest => {
                 starts.policy = "latest".to_owned();
@@ -355,7 +366,24 @@ impl Group {
             };
             starts.partitions.insert(number.to_string(), begin.max(0) as u64);
         }
-        self.ask(starts.decide(store, source, incarnation))
+        self.ask(starts.decide(store, &source, incarnation))
+    }
+
+    /// Whether the topic was made after its pattern was first read, where that makes a difference.
+    fn is_later_topic(&self, consumer: &BaseConsumer<Context>, topic: &str) -> Result<bool, PlaceError> {
+        let KafkaSource { topics, start: StartAt::Latest, .. } = &self.consume.source else { return Ok(false) };
+        let Some(pattern) = topics.iter().find(|name| name.starts_with('^')) else { return Ok(false) };
+        let first = match self.ask(FirstTopics::read(&self.consume.store, pattern))? {
+            Some(first) => first,
+            None => {
+                let metadata = consumer.fetch_metadata(None, ASK_TIMEOUT);
+                let metadata = metadata.map_err(|error| PlaceError::Cluster(error.to_string()))?;
+                let topics = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
+                let first = FirstTopics { format: ledger::FORMAT, pattern: pattern.clone(), topics };
+                self.ask(first.decide(&self.consume.store))?
+            }
+        };
+        Ok(!first.topics.contains(topic))
     }
 
     fn find_place(
