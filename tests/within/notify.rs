@@ -569,7 +569,11 @@ async fn what_the_journal_holds_reaches_each_channel_once_though_another_is_brok
         fix: alert().fix,
     };
     journal.observe("acme", now, &[condition], now).await.expect("written down");
-    let send = async |name: &str, alert: &Alert| notifier.send(name, alert).await;
+    let notifier = std::sync::Arc::new(notifier);
+    let send = |name: String, alert: Alert| {
+        let notifier = std::sync::Arc::clone(&notifier);
+        async move { notifier.send(&name, &alert).await }
+    };
     let round = outbox.deliver(|| now, send).await.expect("a round");
     assert_eq!((round.sent, round.failed), (1, 1));
     assert_eq!((good.taken().len(), broken.taken().len()), (2, 3), "each with its own tries");
