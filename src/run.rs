@@ -10,10 +10,12 @@
 mod consume;
 mod ingest;
 mod notes;
+mod read;
 mod serve;
 
 pub(crate) use ingest::total_bytes;
 pub use ingest::{IngestError, IngestSummary, Ingested, ingest, ingest_into};
+pub use read::{watch, watch_settings};
 pub use serve::{Served, serve};
 
 use std::time::Instant;

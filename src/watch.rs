@@ -49,6 +49,17 @@ impl Default for WatchSettings {
     }
 }
 
+impl WatchSettings {
+    /// What decides about alerts' transitions.
+    pub fn episodes(&self) -> EpisodeSettings {
+        EpisodeSettings {
+            window: WindowLength::FIVE_MINUTES,
+            timings: self.timings.clone(),
+            silences: self.silences.clone(),
+        }
+    }
+}
+
 /// The read side of one store.
 pub struct Watch {
     settings: WatchSettings,
@@ -72,12 +83,7 @@ pub struct Round {
 
 impl Watch {
     pub async fn open(store: Store, settings: WatchSettings) -> Result<Self, StoreError> {
-        let episodes = EpisodeSettings {
-            window: WindowLength::FIVE_MINUTES,
-            timings: settings.timings.clone(),
-            silences: settings.silences.clone(),
-        };
-        let journal = Journal::open(&store, episodes).await?;
+        let journal = Journal::open(&store, settings.episodes()).await?;
         let follower = Follower::new(store);
         Ok(Self { settings, follower, usage: Usage::default(), journal, reach: BTreeMap::new(), revision: 0 })
     }

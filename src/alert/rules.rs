@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::episode::Timing;
 use super::{Condition, Level, Severity};
+use crate::config::QuotaSettings;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
 use crate::usage::ghost::{self, Lifetimes, Thresholds};
@@ -40,6 +41,7 @@ const SLOW_CLEAR_MS: i64 = 12 * 3_600_000;
 pub struct RuleSettings {
     pub lifetimes: Lifetimes,
     pub ghosts: Thresholds,
+    pub quota: QuotaSettings,
 }
 
 /// Everything there is to say of a tenant at the end of a window. The walks over tokens must be settled.
@@ -50,7 +52,7 @@ pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, sett
 }
 
 fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
-    let RuleSettings { lifetimes, ghosts: thresholds } = settings;
+    let RuleSettings { lifetimes, ghosts: thresholds, .. } = settings;
     let recent = recent::recent(tenant, &usage.tokens, window_end, lifetimes, thresholds);
     let mut found: Vec<_> = recent.iter().map(|found| ghost(tenant, found)).collect();
     let day = EventTime::from_ms(window_end.ms() - 86_400_000)..window_end;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::consume::Consume;
 use super::notes::{CaughtUp, Noted, Notes};
+use super::read::ReadSide;
 use super::{PartitionWriter, WriteSettings, error_chain, prepare};
 use crate::clock;
 use crate::config::{Config, WebhookTo};
@@ -96,6 +97,16 @@ pub async fn serve(
         };
         loops.start("write-loop", move || drain.run().map(|served| served.accounting))?;
     }
+    let (stopping, mut stop_seen) = tokio::sync::watch::channel(false);
+    let is_loopback = config.http.listen.ip().is_loopback();
+    let read_side = match &store {
+        Some(store) if config.live.is_on(is_loopback) => {
+            let (read_side, page) = ReadSide::start(config, store, stop_seen.clone(), None)?;
+            router = router.merge(page);
+            Some(read_side)
+        }
+        _ => None,
+    };
     let stop_consuming = Arc::new(AtomicBool::new(false));
     if let (Some(source), Some(connection), Some(store)) = (&config.source.kafka, &config.kafka, store) {
         let consume = Consume {
@@ -113,7 +124,6 @@ pub async fn serve(
         loops.start("kafka-poll", move || consume.run())?;
     }
 
-    let (stopping, mut stop_seen) = tokio::sync::watch::channel(false);
     let WriteLoops { threads, ended, mut end_seen } = loops;
     // Only the write loops still hold one.
     drop(ended);
@@ -145,6 +155,7 @@ pub async fn serve(
         }
     };
     upkeep.abort();
+    drop(read_side);
     if let Some(spool) = &spool {
         spool.close();
     }
