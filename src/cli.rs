@@ -1,5 +1,6 @@
 //! The commands: what each takes, and what it prints.
 
+mod alerts;
 mod demo;
 mod simulate;
 
@@ -36,6 +37,10 @@ enum Command {
     Ingest(IngestArgs),
     /// Takes Auth0's webhook or a Kafka topic and writes Parquet until it is stopped.
     Run(RunArgs),
+    /// Shows what was found at a live page, decides alerts and sends them, beside workers that write.
+    Watch(WatchArgs),
+    /// Tries alerts out.
+    Alerts(alerts::AlertsArgs),
     /// Proves an output directory: nothing lost, nothing twice, nothing altered.
     Verify(VerifyArgs),
     /// Writes a synthetic tenant's log events, the same for the same seed.
@@ -80,6 +85,22 @@ struct RunArgs {
     /// Where to write: a folder or s3://bucket/prefix [default: ./ghostlight-data/out]
     #[arg(long, value_name = "DIR")]
     out: Option<String>,
+    /// Where to listen; another port for each worker on one machine [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+#[derive(Args)]
+struct WatchArgs {
+    /// What workers write: a folder or s3://bucket/prefix [default: ./ghostlight-data/out]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Where to listen [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Settings (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -102,6 +123,8 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::demo(&args),
         Command::Ingest(args) => ingest(args),
         Command::Run(args) => serve(args),
+        Command::Watch(args) => watch(args),
+        Command::Alerts(args) => alerts::alerts(&args),
         Command::Verify(args) => verify(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::CheckConfig(args) => check_config(&args),
@@ -138,15 +161,31 @@ fn check_config(args: &CheckConfigArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let flags = Flags { out: args.out, tenant: None, kafka: args.kafka, topics: args.topics, group: args.group };
+    let RunArgs { out, kafka, topics, group, listen, config } = args;
+    let config = Config::load(config.as_deref(), &Flags { out, kafka, topics, group, listen, ..Flags::default() })?;
+    start_logging(&config.log);
+    runtime()?.block_on(async {
+        run::serve(&config, listen_at(&config).await?, stop_signal()?).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn watch(args: WatchArgs) -> anyhow::Result<ExitCode> {
+    let flags = Flags { out: args.data, listen: args.listen, only_reads: true, ..Flags::default() };
     let config = Config::load(args.config.as_deref(), &flags)?;
     start_logging(&config.log);
     runtime()?.block_on(async {
-        let listener = TcpListener::bind(config.http.listen).await.with_context(|| {
-            format!("listening on {} (http.listen); is another ghostlight running?", config.http.listen)
-        })?;
-        run::serve(&config, listener, stop_signal()?).await?;
+        run::watch(&config, listen_at(&config).await?, stop_signal()?).await?;
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn listen_at(config: &Config) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(config.http.listen).await.with_context(|| {
+        format!(
+            "listening on {} (http.listen, or --listen HOST:PORT); is another ghostlight running?",
+            config.http.listen
+        )
     })
 }
 

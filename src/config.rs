@@ -290,6 +290,10 @@ pub struct Flags {
     pub kafka: Option<String>,
     pub topics: Vec<String>,
     pub group: Option<String>,
+    /// Address and port.
+    pub listen: Option<String>,
+    /// Nothing is taken in, and the page is what it is for.
+    pub only_reads: bool,
 }
 
 impl RawConfig {
@@ -303,6 +307,14 @@ impl RawConfig {
         }
         if flags.tenant.is_some() {
             self.tenant.clone_from(&flags.tenant);
+        }
+        if flags.only_reads {
+            self.webhook = RawWebhook { to: Some("off".to_owned()), ..RawWebhook::default() };
+            (self.kafka, self.source.kafka) = (None, None);
+            self.live.only();
+        }
+        if flags.listen.is_some() {
+            self.http.listen.clone_from(&flags.listen);
         }
         if let Some(servers) = &flags.kafka {
             self.kafka.get_or_insert_default().set_servers(servers);

@@ -4,10 +4,11 @@
 //! alerts' journal: a new process reads the same rows and comes to the same.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::alert::Condition;
-use crate::alert::episode::{EpisodeSettings, Timing};
+use crate::alert::episode::{EpisodeSettings, Timing, Tracker, Transition};
 use crate::alert::journal::{Entry, Journal};
 use crate::alert::rules::{self, RuleSettings};
 use crate::alert::silence::Silence;
@@ -68,6 +69,31 @@ pub struct Watch {
     journal: Journal,
     reach: BTreeMap<String, Reach>,
     revision: u64,
+}
+
+/// What alerts would have done over stored data: every transition, by tenant, in the order of its windows. Windows end in
+/// `period`; without one, they are all there is data for.
+pub async fn backtest(
+    store: &Store,
+    settings: &WatchSettings,
+    period: &Range<EventTime>,
+) -> Result<Vec<Transition>, StoreError> {
+    let mut usage = Usage::default();
+    Follower::new(store.clone()).poll(|_, rows| usage.absorb(&rows)).await?;
+    usage.settle(&settings.rules.lifetimes);
+    let mut all = Vec::new();
+    for (tenant, of_tenant) in usage.tenants() {
+        let (Some(first), Some(end)) = (of_tenant.activity.begin(), of_tenant.activity.end()) else { continue };
+        let mut tracker = Tracker::new(settings.episodes());
+        let begin = WindowLength::FIVE_MINUTES.start(first.max(period.start)).ms() + rules::WINDOW_MS;
+        let end = end.min(period.end).ms();
+        for window_end in (begin..=end).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms) {
+            let conditions = rules::conditions(tenant, of_tenant, window_end, &settings.rules);
+            all.extend(tracker.observe(window_end, &conditions));
+        }
+    }
+    all.sort_by_key(|transition| transition.alert.at);
+    Ok(all)
 }
 
 /// What one turn did.

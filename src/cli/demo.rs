@@ -28,6 +28,9 @@ pub(super) struct DemoArgs {
     /// Where to write; emptied of an earlier demo's data first.
     #[arg(long, value_name = "DIR", default_value = "./ghostlight-data/demo")]
     dir: PathBuf,
+    /// Leaves the live page up until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
 }
 
 pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
@@ -36,6 +39,7 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(None, &Flags::default())?;
     config.out = Location::Folder(args.dir.join("out"));
     config.spool.folder = args.dir.join("spool");
+    config.live.enabled = Some(false);
     let runtime = super::runtime()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening on a free port")?;
@@ -74,6 +78,12 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         usage.settle(&lifetimes);
         print_tokens(&usage, &days, &lifetimes);
         print_where(&args.dir);
+        if args.keep {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening on a free port")?;
+            println!("\nLIVE PAGE   http://{}/ until Ctrl-C", listener.local_addr()?);
+            config.lifetimes = lifetimes;
+            run::watch(&config, listener, super::stop_signal()?).await?;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -185,4 +195,5 @@ fn print_where(dir: &std::path::Path) {
     );
     println!("  python -c \"import pandas; print(pandas.read_parquet('{out}/m2m_tokens'))\"");
     println!("  ghostlight verify {out}");
+    println!("  ghostlight demo --keep     # the same, and its live page");
 }

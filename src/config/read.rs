@@ -47,6 +47,13 @@ pub(super) struct RawLive {
 const LIFETIMES_EXAMPLE: &str = "[ghosts.lifetimes]\n  \"https://api.example.com/\" = \"1h\"";
 const TOKEN_EXAMPLE: &str = "token = { env = \"GHOSTLIGHT_LIVE_TOKEN\" }";
 
+impl RawLive {
+    /// Has the page be there whatever the file says.
+    pub(super) fn only(&mut self) {
+        self.enabled = Some(true);
+    }
+}
+
 pub(super) fn ghosts(raw: RawGhosts) -> Result<(Lifetimes, Thresholds), ConfigError> {
     let thresholds = Thresholds::default();
     let lifetime = |text: Option<String>, key, default: &str, example| {

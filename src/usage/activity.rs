@@ -144,6 +144,11 @@ impl Activity {
         self.connections.iter().map(|(name, connection)| (name.as_str(), connection))
     }
 
+    /// The first slot with events.
+    pub fn begin(&self) -> Option<EventTime> {
+        self.classes.values().filter_map(Series::first).min()
+    }
+
     /// The end of the last slot with events.
     pub fn end(&self) -> Option<EventTime> {
         let end = |series: &Series| {
