@@ -572,6 +572,36 @@ fn secure_connections_work_and_what_is_refused_is_said_clearly() {
 }
 
 #[test]
+fn a_cluster_that_is_not_there_is_said_with_its_cause_and_does_not_flood_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let settings = |address: &str| {
+        let reconnect = "{ \"reconnect.backoff.ms\" = 10, \"reconnect.backoff.max.ms\" = 50 }";
+        format!(
+            "[kafka]\nbootstrap_servers = {address:?}\nproperties = {reconnect}\n[source.kafka]\ntopics = [\"logs\"]\n"
+        )
+    };
+    says(path, "unknown", &settings("nowhere.invalid:9092"), &["resolve", "kafka.bootstrap_servers"]);
+    // Something that speaks HTTP.
+    let serving = runtime();
+    let listener = serving.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("listens");
+    let address = listener.local_addr().expect("an address").to_string();
+    serving.spawn(async move { axum::serve(listener, axum::Router::new()).await });
+    says(path, "http", &settings(&address), &["does not speak Kafka's protocol"]);
+    let nobody = start(path, "nobody", &settings("127.0.0.1:1,127.0.0.1:2"));
+    let errors = || -> f64 {
+        let metrics = nobody.get("/metrics").1;
+        let errors = metrics.lines().filter(|line| line.starts_with("ghostlight_kafka_errors_total{"));
+        errors.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    };
+    wait_while(|| errors() < 300.0, || nobody.log());
+    let log = nobody.stop();
+    let lines = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
+    // One a broker, and again after a minute, if this takes that long.
+    assert!((1..30).contains(&lines), "{lines} lines: {log}");
+}
+
+#[test]
 fn oauth_tokens_are_fetched_by_client_credentials() {
     let broker = Broker::start_secure();
     let folder = tempfile::tempdir().expect("a folder");
