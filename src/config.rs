@@ -461,10 +461,14 @@ impl Config {
                 example: "[kafka]\n  bootstrap_servers = [\"kafka-1:9092\", \"kafka-2:9092\"]",
             });
         }
+        if let (Some(connection), Some(source)) = (&self.kafka, &self.source.kafka) {
+            kafka::check_together(connection, source)?;
+        }
         if !uses_kafka && self.kafka.is_some() {
             return Err(ConfigError::Value {
                 key: "kafka",
-                problem: "nothing uses it: there is neither source.kafka nor webhook.to = \"kafka\"".to_owned(),
+                problem: "nothing uses it: there is neither source.kafka (or --topic) nor webhook.to = \"kafka\""
+                    .to_owned(),
                 example: "[source.kafka]\n  topics = [\"auth0-logs\"]",
             });
         }
@@ -774,9 +778,23 @@ mod tests {
             ("[source.kafka]\ntopics = [\"x\"]", "kafka.bootstrap_servers", "kafka-1:9092"),
             ("[kafka]\nbootstrap_servers = \"x:1\"", "nothing uses it", "[source.kafka]"),
             ("[kafka]\nbootstrap_servers = \"x\"", "kafka.bootstrap_servers", "kafka-1:9092"),
+            ("[kafka]\nbootstrap_servers = \"x:1\"", "--topic", "[source.kafka]"),
+            ("[source.kafka]\ngroup = \"g\"", "--topic", "topics = [\"auth0-logs\"]"),
             ("[source.kafka]\ngroup = \"g\"", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
             ("[source.kafka]\ntopics = [\"a b\"]", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
             ("[source.kafka]\ntopic_pattern = \"auth0.*\"", "source.kafka.topic_pattern", "^auth0"),
+            ("[source.kafka]\ntopics = [\"a\", \"b\", \"a\"]", "\"a\" is there twice", "topics = [\"auth0-logs\"]"),
+            ("[source.kafka]\ntopics = [\".\"]", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
+            ("[source.kafka]\ntopics = [\"..\"]", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
+            ("[source.kafka]\ntopic_pattern = \"^[a\"", "source.kafka.topic_pattern", "^auth0"),
+            ("[source.kafka]\ntopic_pattern = \"^(a\"", "source.kafka.topic_pattern", "^auth0"),
+            ("[source.kafka]\ntopics = [\"a\"]\nsession_timeout = \"10h\"", "source.kafka.session_timeout", "45s"),
+            ("[source.kafka]\ntopics = [\"a\"]\nsession_timeout = \"1us\"", "source.kafka.session_timeout", "45s"),
+            (
+                "[kafka]\nbootstrap_servers = \"x:1\"\n[source.kafka]\ntopics = [\"a\"]\nsession_timeout = \"6m\"",
+                "max.poll.interval.ms",
+                "session_timeout = \"45s\"",
+            ),
             ("[source.kafka]\ntopics = [\"a\"]\nstart = \"then\"", "source.kafka.start", "2026-11-01"),
             ("[source.kafka]\ntopics = [\"a\"]\non_gap = \"x\"", "source.kafka.on_gap", "on_gap = \"stop\""),
             (

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use serde::Deserialize;
 
@@ -354,17 +357,7 @@ pub(super) fn source(raw: RawKafkaSource, threads: u64) -> Result<KafkaSource, C
         }
         _ => Vec::new(),
     };
-    let is_name = |name: &String| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        name.starts_with('^') || (!name.is_empty() && name.len() <= 249 && name.chars().all(is_plain))
-    };
-    if topics.is_empty() || !topics.iter().all(is_name) {
-        let problem = match topics.iter().find(|name| !is_name(name)) {
-            Some(name) => format!("{name:?} cannot be the name of a topic"),
-            None => "give either topics or topic_pattern".to_owned(),
-        };
-        return Err(ConfigError::Value { key: "source.kafka.topics", problem, example: "topics = [\"auth0-logs\"]" });
-    }
+    check_topics(&topics)?;
     let threads = super::count(raw.threads, "source.kafka.threads", threads, "threads = 4", 1..=256)?;
     Ok(KafkaSource {
         topics,
@@ -374,12 +367,7 @@ pub(super) fn source(raw: RawKafkaSource, threads: u64) -> Result<KafkaSource, C
             "group = \"ghostlight\"",
         )?,
         instance: raw.instance.map(instance).transpose()?,
-        session_timeout: duration(
-            raw.session_timeout,
-            "source.kafka.session_timeout",
-            "45s",
-            "session_timeout = \"45s\"",
-        )?,
+        session_timeout: session_timeout(raw.session_timeout)?,
         start: start(raw.start.as_deref().unwrap_or("earliest"))?,
         on_gap: match raw.on_gap.as_deref() {
             None | Some("stop") => OnGap::Stop,
@@ -395,6 +383,79 @@ pub(super) fn source(raw: RawKafkaSource, threads: u64) -> Result<KafkaSource, C
         epoch: raw.epoch.map(epoch).transpose()?,
         threads,
     })
+}
+
+/// Kafka's rule for names; whether a pattern is one is asked of the client, which decides what it means.
+fn check_topics(topics: &[String]) -> Result<(), ConfigError> {
+    let wrong =
+        |problem| Err(ConfigError::Value { key: "source.kafka.topics", problem, example: "topics = [\"auth0-logs\"]" });
+    let is_pattern = |name: &String| name.starts_with('^');
+    let is_name = |name: &String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        (1..=249).contains(&name.len()) && name.chars().all(is_plain) && name != "." && name != ".."
+    };
+    if topics.is_empty() {
+        return wrong("missing: give topics, topic_pattern or --topic".to_owned());
+    }
+    if let Some(name) = topics.iter().find(|name| !is_pattern(name) && !is_name(name)) {
+        return wrong(format!("{name:?} cannot be the name of a topic"));
+    }
+    if let Some((_, name)) = topics.iter().enumerate().find(|(at, name)| topics[..*at].contains(name)) {
+        return wrong(format!("{name:?} is there twice"));
+    }
+    for pattern in topics.iter().filter(|name| is_pattern(name)) {
+        if !compiles(pattern) {
+            return Err(ConfigError::Value {
+                key: "source.kafka.topic_pattern",
+                problem: format!("{pattern:?} is not a regular expression (POSIX, extended)"),
+                example: "topic_pattern = \"^auth0[.].*\"",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client takes it: asked of one that knows no broker and is never polled.
+fn compiles(pattern: &str) -> bool {
+    struct Silent;
+    impl ClientContext for Silent {
+        fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+    }
+    impl ConsumerContext for Silent {}
+    let mut config = ClientConfig::new();
+    config.set("group.id", "check");
+    // A client that cannot be made says nothing of the pattern.
+    let client: Result<BaseConsumer<Silent>, _> = config.create_with_context(Silent);
+    client.map_or(true, |client| client.subscribe(&[pattern]).is_ok())
+}
+
+fn session_timeout(raw: Option<String>) -> Result<Duration, ConfigError> {
+    let (key, example) = ("source.kafka.session_timeout", "session_timeout = \"45s\"");
+    let timeout = duration(raw, key, "45s", example)?;
+    // What the client takes.
+    match (1..=3_600_000).contains(&timeout.as_millis()) {
+        true => Ok(timeout),
+        false => Err(ConfigError::Value {
+            key,
+            problem: format!("{} is not from 1ms to 1h", humantime::format_duration(timeout)),
+            example,
+        }),
+    }
+}
+
+/// The client's condition that concerns two settings.
+pub(super) fn check_together(connection: &KafkaConnection, source: &KafkaSource) -> Result<(), ConfigError> {
+    const POLL_MS_DEFAULT: u128 = 300_000;
+    let set = connection.properties.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
+    let poll_ms: u128 = set.unwrap_or(POLL_MS_DEFAULT);
+    match source.session_timeout.as_millis() > poll_ms {
+        true => Err(ConfigError::Value {
+            key: "source.kafka.session_timeout",
+            problem: format!("longer than max.poll.interval.ms, which is {poll_ms}"),
+            example: "session_timeout = \"45s\"",
+        }),
+        false => Ok(()),
+    }
 }
 
 fn text(text: String, key: &'static str, example: &'static str) -> Result<String, ConfigError> {

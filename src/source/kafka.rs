@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as native;
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -18,6 +18,8 @@ use crate::config::{KafkaConnection, KafkaSource, Sasl};
 
 /// How the texts of [`explain`] begin.
 const REFUSED: &str = "Kafka: ";
+const REFUSE_US: &str = "refuse us";
+const REFUSE_EACH_OTHER: &str = "refuse each other";
 
 /// How long one question to the cluster may take.
 pub const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -235,6 +237,23 @@ fn percent(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
+/// What was said lately, so that what repeats is said once a minute.
+#[derive(Default)]
+struct Said(BTreeMap<String, Instant>);
+
+impl Said {
+    /// Whether `text` is to be said now.
+    fn is_due(&mut self, text: &str, now: Instant) -> bool {
+        const REPEAT: Duration = Duration::from_secs(60);
+        self.0.retain(|_, said| now.saturating_duration_since(*said) < REPEAT);
+        let is_due = !self.0.contains_key(text);
+        if is_due {
+            self.0.insert(text.to_owned(), now);
+        }
+        is_due
+    }
+}
+
 /// How it stands with the cluster: for `/readyz` and the log. An error is logged when it is new, and once a minute.
 #[derive(Clone)]
 pub struct Health(Arc<Mutex<HealthState>>);
@@ -244,26 +263,72 @@ struct HealthState {
     topic: &'static str,
     servers: String,
     is_tls: bool,
-    /// Why the last connection that failed did.
-    unreached: Option<String>,
+    unreached: Option<Unreached>,
+    /// No broker is connected, and none has been since this was said.
+    is_down: bool,
     problem: Option<String>,
-    said: Option<std::time::Instant>,
+    said: Said,
+}
+
+/// Why a connection failed.
+struct Unreached {
+    /// It tells what to mend, which "connection refused" and "disconnected" do not.
+    is_specific: bool,
+    reason: String,
+    at: Instant,
+}
+
+impl HealthState {
+    /// Keeps the reason that tells most; a specific one until it has not been heard for a while.
+    fn note(&mut self, is_specific: bool, reason: String, now: Instant) {
+        const OUTDATED: Duration = Duration::from_secs(30);
+        let is_better =
+            |known: &Unreached| known.is_specific && !is_specific && now.duration_since(known.at) < OUTDATED;
+        if !self.unreached.as_ref().is_some_and(is_better) {
+            self.unreached = Some(Unreached { is_specific, reason, at: now });
+        }
+    }
+
+    fn nobody_answers(&self, reason: &str) -> String {
+        let servers = &self.servers;
+        let (why, is_specific) =
+            self.unreached.as_ref().map_or((reason, false), |known| (&known.reason, known.is_specific));
+        let hint = match self.is_tls {
+            _ if is_specific => "; check kafka.bootstrap_servers",
+            true => "; if they are up, check kafka.tls: a TLS listener may end what it does not trust without a word",
+            false => "; if they are up, check kafka.bootstrap_servers and whether they want TLS (kafka.tls)",
+        };
+        format!("no Kafka broker answers at {servers}: {why}{hint}")
+    }
+
+    fn set(&mut self, problem: Option<String>) {
+        match &problem {
+            Some(text) if self.said.is_due(text, crate::clock::monotonic()) => tracing::error!("{text}"),
+            None if self.problem.is_some() => {
+                tracing::info!("Kafka answers again");
+                self.said = Said::default();
+            }
+            _ => {}
+        }
+        self.readiness.set(self.topic, problem.clone());
+        self.problem = problem;
+    }
 }
 
 impl Health {
     pub fn new(readiness: crate::live::Readiness, topic: &'static str, connection: &KafkaConnection) -> Self {
         let servers = connection.bootstrap_servers.clone();
-        let health = Self(Arc::new(Mutex::new(HealthState {
+        readiness.set(topic, Some(format!("no broker has answered yet ({servers})")));
+        Self(Arc::new(Mutex::new(HealthState {
             readiness,
             topic,
-            servers: servers.clone(),
+            servers,
             is_tls: connection.tls.is_some(),
             unreached: None,
+            is_down: false,
             problem: None,
-            said: None,
-        })));
-        health.lock().readiness.set(topic, Some(format!("no broker has answered yet ({servers})")));
-        health
+            said: Said::default(),
+        })))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HealthState> {
@@ -272,75 +337,85 @@ impl Health {
 
     /// Says a problem, or that there is none any more.
     pub fn set(&self, problem: Option<String>) {
-        const REPEAT: Duration = Duration::from_secs(60);
-        let mut state = self.lock();
-        match &problem {
-            Some(text) => {
-                let is_new = state.problem.as_ref() != Some(text);
-                if is_new || state.said.is_none_or(|said| said.elapsed() > REPEAT) {
-                    tracing::error!("{text}");
-                    state.said = Some(crate::clock::monotonic());
-                }
-            }
-            None if state.problem.is_some() => tracing::info!("Kafka answers again"),
-            None => {}
-        }
-        state.readiness.set(state.topic, problem.clone());
-        state.problem = problem;
+        self.lock().set(problem);
     }
 
     fn failed(&self, error: &KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
         let label = code.map_or_else(|| "unknown".to_owned(), |code| format!("{code:?}"));
         metrics::counter!("ghostlight_kafka_errors_total", "code" => label).increment(1);
-        let text = match code {
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let state = self.lock();
-                let servers = &state.servers;
-                let why = state.unreached.as_deref().unwrap_or(reason);
-                let hint = match state.is_tls {
-                    true => {
-                        "; if they are up, check kafka.tls: a TLS listener may end what it does not trust without a word"
-                    }
-                    false => "; if they are up, check kafka.bootstrap_servers and whether they want TLS (kafka.tls)",
-                };
-                match &state.problem {
-                    // A broker that refuses us said more already.
-                    Some(problem) if problem.contains("refuse") => return,
-                    _ => format!("no Kafka broker answers at {servers}: {why}{hint}"),
-                }
-            }
+        // How often and after how long differs each time.
+        let reason = reason.split(" (after ").next().unwrap_or(reason);
+        let mut state = self.lock();
+        let is_specific = match code {
             Some(RDKafkaErrorCode::Authentication) => {
-                format!("the Kafka brokers refuse us: {reason}; check kafka.sasl, the user and the password")
+                let text =
+                    format!("the Kafka brokers {REFUSE_US}: {reason}; check kafka.sasl, the user and the password");
+                return state.set(Some(text));
             }
             Some(RDKafkaErrorCode::SSL) => {
-                format!(
-                    "no TLS connection to Kafka is made, brokers and ghostlight refuse each other: {reason}; check kafka.tls"
-                )
+                let text = format!(
+                    "no TLS connection to Kafka is made, brokers and ghostlight {REFUSE_EACH_OTHER}: {reason}; check kafka.tls"
+                );
+                return state.set(Some(text));
             }
-            Some(RDKafkaErrorCode::Resolve) => format!("{reason}; check kafka.bootstrap_servers"),
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                state.is_down = true;
+                false
+            }
+            Some(RDKafkaErrorCode::Resolve) => {
+                state.note(true, reason.to_owned(), crate::clock::monotonic());
+                true
+            }
+            Some(RDKafkaErrorCode::BadMessage) => {
+                let text = format!("what answers does not speak Kafka's protocol, or wants TLS ({reason})");
+                state.note(true, text, crate::clock::monotonic());
+                true
+            }
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut) => {
-                tracing::debug!(reason, "a broker is not reached");
-                self.lock().unreached = Some(reason.to_owned());
-                return;
+                state.note(false, reason.to_owned(), crate::clock::monotonic());
+                false
             }
             // The consumer has these too, and says which of them matter; see `explain`.
-            _ => {
-                tracing::debug!(%error, reason, "Kafka");
-                return;
-            }
+            _ => return tracing::debug!(%error, reason, "Kafka"),
         };
-        self.set(Some(text));
+        tracing::debug!(reason, is_specific, "a broker is not reached");
+        // A broker that refuses us said more already.
+        let is_refusal = |problem: &String| problem.contains(REFUSE_US) || problem.contains(REFUSE_EACH_OTHER);
+        if state.is_down && !state.problem.as_ref().is_some_and(is_refusal) {
+            let text = state.nobody_answers(reason);
+            state.set(Some(text));
+        }
+    }
+
+    /// Says an error of the consumer's that passes by itself, unless it is one that [`failed`](Self::failed) has told of.
+    pub fn passes(&self, error: &KafkaError) {
+        let is_told = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::BadMessage
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::SSL
+            )
+        );
+        if !is_told && self.lock().said.is_due(&error.to_string(), crate::clock::monotonic()) {
+            tracing::warn!(%error, "Kafka; the client tries again by itself");
+        } else {
+            tracing::debug!(%error, "Kafka; the client tries again by itself");
+        }
     }
 
     fn heard(&self, statistics: &Statistics) {
-        let is_up = statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0);
-        let is_known = self.lock().problem.clone();
-        if is_up {
-            self.lock().unreached = None;
+        if statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0) {
+            let mut state = self.lock();
+            (state.unreached, state.is_down) = (None, false);
             // What a broker said of a topic or the group stays until it is mended; see `explain`.
-            if is_known.is_none_or(|problem| !problem.starts_with(REFUSED)) {
-                self.set(None);
+            if state.problem.as_ref().is_none_or(|problem| !problem.starts_with(REFUSED)) {
+                state.set(None);
             }
         }
     }
@@ -352,9 +427,9 @@ impl Health {
 
     /// The consumer reads: nothing is refused any more.
     pub fn reads(&self) {
-        let is_refused = self.lock().problem.as_ref().is_some_and(|problem| problem.starts_with(REFUSED));
-        if is_refused {
-            self.set(None);
+        let mut state = self.lock();
+        if state.problem.as_ref().is_some_and(|problem| problem.starts_with(REFUSED)) {
+            state.set(None);
         }
     }
 }
@@ -448,5 +523,52 @@ pub fn topic_ids(
         native::rd_kafka_TopicCollection_destroy(collection);
         native::rd_kafka_queue_destroy(queue);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_repeats_is_said_once_a_minute() {
+        let (mut said, began) = (Said::default(), crate::clock::monotonic());
+        let due = |seconds: u64, text: &str, said: &mut Said| said.is_due(text, began + Duration::from_secs(seconds));
+        assert!(due(0, "a", &mut said) && due(0, "b", &mut said));
+        // Two that take turns are as old as each other.
+        assert!(!(1..59).any(|second| due(second, "a", &mut said) || due(second, "b", &mut said)));
+        assert!(due(61, "a", &mut said) && !due(62, "a", &mut said) && due(63, "b", &mut said));
+    }
+
+    #[test]
+    fn the_reason_that_tells_most_is_kept_while_nobody_answers() {
+        let connection = KafkaConnection {
+            bootstrap_servers: "b:9092".to_owned(),
+            tls: None,
+            sasl: None,
+            properties: BTreeMap::new(),
+        };
+        let tell = |codes: &[(RDKafkaErrorCode, &str)]| {
+            let health = Health::new(crate::live::Readiness::default(), "kafka", &connection);
+            codes.iter().for_each(|(code, reason)| health.failed(&KafkaError::Global(*code), reason));
+            health.lock().problem.clone().unwrap_or_default()
+        };
+        let down = (RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        let unknown = (RDKafkaErrorCode::Resolve, "Failed to resolve 'b:9092' (after 3ms in state CONNECT)");
+        let refused = (RDKafkaErrorCode::BrokerTransportFailure, "Connect to b failed: Connection refused (after 0ms)");
+        let strange = (RDKafkaErrorCode::BadMessage, "Invalid response size 1213486160");
+        let wrong = (RDKafkaErrorCode::Authentication, "wrong password");
+        assert!(tell(&[down]).contains("1/1 brokers are down; if they are up"));
+        for told in [[unknown, down, refused], [down, refused, unknown], [refused, unknown, down]] {
+            assert_eq!(
+                tell(&told),
+                "no Kafka broker answers at b:9092: Failed to resolve 'b:9092'; check kafka.bootstrap_servers"
+            );
+        }
+        assert!(tell(&[strange, down]).contains("does not speak Kafka's protocol, or wants TLS"));
+        assert!(tell(&[refused, down]).contains("Connection refused; if they are up"));
+        assert!(tell(&[refused, down, wrong]).contains("refuse us: wrong password"));
+        assert!(tell(&[wrong, refused, down]).contains("refuse us: wrong password"));
+        assert_eq!(tell(&[unknown, refused]), "", "one of several brokers");
     }
 }

@@ -341,38 +341,73 @@ fn two_hours_of_traffic_stay_below_the_ceiling() {
 
 #[test]
 fn any_number_of_workers_and_any_flush_interval_merge_to_equal_tables() {
+    const ROUNDS: u64 = 3;
     let broker = Broker::start();
     let folder = tempfile::tempdir().expect("a folder");
-    create_topic(&broker, "logs", 10, &[]);
     let simulation = simulation(3, 30_000);
+    let expected = expected(&simulation, folder.path());
     // Every codec: a partition may hold batches of each.
-    for (codec, part) in ["none", "gzip", "snappy", "lz4", "zstd"].iter().zip(0..) {
-        let producer = producer(&broker, &[("compression.type", codec)]);
+    let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
+    let producers = codecs.map(|codec| producer(&broker, &[("compression.type", codec)]));
+    let eager = "[kafka.properties]\n\"partition.assignment.strategy\" = \"range\"\n";
+    for (workers, interval, more) in [(1, "300ms", ""), (2, "1s", eager), (5, "3s", "")] {
+        let run = folder.path().join(format!("run-{workers}"));
+        std::fs::create_dir(&run).expect("a folder");
+        let topic = format!("logs-{workers}");
+        create_topic(&broker, &topic, 10, &[]);
+        let settings = worker(&broker, &topic, &topic, &format!("[flush]\ninterval = {interval:?}\n{more}"));
+        let running: Vec<_> = (0..workers).map(|n| start(&run, &format!("w{n}"), &settings)).collect();
+        let shares = || -> Vec<u64> {
+            running.iter().map(|worker| metric(worker, "ghostlight_kafka_partitions{state=\"read\"}")).collect()
+        };
+        let is_shared = |shares: &[u64]| shares.iter().sum::<u64>() == 10 && !shares.contains(&0);
+        wait_while(|| !is_shared(&shares()), || format!("{:?}", shares()));
         let mut records = simulation.records();
         let (mut record, mut number) = (Vec::new(), 0_u64);
         while records.next_into(&mut record).is_some() {
             number += 1;
             let partition = partition_of(&record, number, 10);
-            if partition % 5 == part {
-                send(&producer, "logs", partition, b"", &record);
+            send(&producers[partition as usize % codecs.len()], &topic, partition, b"", &record);
+            if number.is_multiple_of(simulation.events / ROUNDS) {
+                producers.iter().for_each(flush);
+                wait_until_committed(&broker, &run, &topic, 10);
             }
         }
-        flush(&producer);
-    }
-    let expected = expected(&simulation, folder.path());
-    let eager = "[kafka.properties]\n\"partition.assignment.strategy\" = \"range\"\n";
-    for (workers, interval, more) in [(1, "300ms", ""), (2, "1s", eager), (5, "3s", "")] {
-        let run = folder.path().join(format!("run-{workers}"));
-        std::fs::create_dir(&run).expect("a folder");
-        let group = format!("g{workers}");
-        let settings = worker(&broker, "logs", &group, &format!("[flush]\ninterval = {interval:?}\n{more}"));
-        let running: Vec<_> = (0..workers).map(|n| start(&run, &format!("w{n}"), &settings)).collect();
-        wait_until_committed(&broker, &run, "logs", 10);
-        running.into_iter().for_each(|worker| drop(worker.stop()));
+        producers.iter().for_each(flush);
+        wait_until_committed(&broker, &run, &topic, 10);
+        let shares = shares();
+        let commits: Vec<u64> = running
+            .into_iter()
+            .map(|worker| worker.stop().lines().filter(|line| line.contains("committed partition=")).count() as u64)
+            .collect();
         let store = open(&run.join("out"));
-        verified(&store);
+        let report = verified(&store);
+        let entries = entries_of_partitions(&run);
+        assert_eq!(report.partitions, 10);
+        assert!(entries.values().all(|entries| *entries >= ROUNDS), "{entries:?}");
+        assert!(is_shared(&shares), "nobody came or went: {shares:?}");
+        assert_eq!(commits.iter().sum::<u64>(), entries.values().sum::<u64>());
+        let worked = |(commits, share): (&u64, &u64)| *commits >= ROUNDS * share;
+        assert!(commits.iter().zip(&shares).all(worked), "{commits:?} commits, {shares:?} partitions");
         assert_same(&committed_but_for_lateness(&store), &expected);
     }
+}
+
+/// The value of a counter or gauge; 0 before there is one.
+fn metric(worker: &Server, name: &str) -> u64 {
+    let metrics = worker.get("/metrics").1;
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse::<f64>().expect("a number") as u64)
+}
+
+/// How many commits each partition has, by the ledger on disk.
+fn entries_of_partitions(folder: &Path) -> BTreeMap<String, u64> {
+    let objects = runtime().block_on(open(&folder.join("out")).list("_ledger")).expect("can be listed");
+    let mut entries = BTreeMap::new();
+    for path in objects.iter().map(|object| object.location.as_ref()) {
+        *entries.entry(path.rsplit_once('/').expect("a folder").0.to_owned()).or_default() += 1;
+    }
+    entries
 }
 
 fn event(id: &str) -> Vec<u8> {
@@ -534,6 +569,36 @@ fn secure_connections_work_and_what_is_refused_is_said_clearly() {
     says(path, "group", &settings(&secure.sasl, "logs", "forbidden", &scram), &["group forbidden is not authorised"]);
     let address = "127.0.0.1:1";
     says(path, "nobody", &settings(address, "logs", "g", ""), &["no Kafka broker answers at 127.0.0.1:1"]);
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_said_with_its_cause_and_does_not_flood_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let settings = |address: &str| {
+        let reconnect = "{ \"reconnect.backoff.ms\" = 10, \"reconnect.backoff.max.ms\" = 50 }";
+        format!(
+            "[kafka]\nbootstrap_servers = {address:?}\nproperties = {reconnect}\n[source.kafka]\ntopics = [\"logs\"]\n"
+        )
+    };
+    says(path, "unknown", &settings("nowhere.invalid:9092"), &["resolve", "kafka.bootstrap_servers"]);
+    // Something that speaks HTTP.
+    let serving = runtime();
+    let listener = serving.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("listens");
+    let address = listener.local_addr().expect("an address").to_string();
+    serving.spawn(async move { axum::serve(listener, axum::Router::new()).await });
+    says(path, "http", &settings(&address), &["does not speak Kafka's protocol"]);
+    let nobody = start(path, "nobody", &settings("127.0.0.1:1,127.0.0.1:2"));
+    let errors = || -> f64 {
+        let metrics = nobody.get("/metrics").1;
+        let errors = metrics.lines().filter(|line| line.starts_with("ghostlight_kafka_errors_total{"));
+        errors.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    };
+    wait_while(|| errors() < 300.0, || nobody.log());
+    let log = nobody.stop();
+    let lines = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
+    // One a broker, and again after a minute, if this takes that long.
+    assert!((1..30).contains(&lines), "{lines} lines: {log}");
 }
 
 #[test]

@@ -512,7 +512,7 @@ impl Group {
                     self.state().is_refused = true;
                     self.consume.health.set(Some(text));
                 }
-                None => tracing::warn!(%error, "Kafka; the client tries again by itself"),
+                None => self.consume.health.passes(error),
             },
         }
         Ok(())

@@ -372,14 +372,17 @@ impl Group {
     /// Whether the topic was made after its pattern was first read, where that makes a difference.
     fn is_later_topic(&self, consumer: &BaseConsumer<Context>, topic: &str) -> Result<bool, PlaceError> {
         let KafkaSource { topics, start: StartAt::Latest, .. } = &self.consume.source else { return Ok(false) };
-        let Some(pattern) = topics.iter().find(|name| name.starts_with('^')) else { return Ok(false) };
-        let first = match self.ask(FirstTopics::read(&self.consume.store, pattern))? {
+        if topics.iter().any(|name| name == topic) {
+            return Ok(false);
+        }
+        let pattern = topics.join(" ");
+        let first = match self.ask(FirstTopics::read(&self.consume.store, &pattern))? {
             Some(first) => first,
             None => {
                 let metadata = consumer.fetch_metadata(None, ASK_TIMEOUT);
                 let metadata = metadata.map_err(|error| PlaceError::Cluster(error.to_string()))?;
                 let topics = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
-                let first = FirstTopics { format: ledger::FORMAT, pattern: pattern.clone(), topics };
+                let first = FirstTopics { format: ledger::FORMAT, pattern, topics };
                 self.ask(first.decide(&self.consume.store))?
             }
         };
