@@ -206,8 +206,7 @@ impl Watch {
 
     fn tenant(&self, name: &str, usage: &TenantUsage, now: EventTime) -> TenantOverview {
         let as_of = usage.activity.end().unwrap_or(now);
-        let RuleSettings { lifetimes, ghosts, .. } = &self.settings.rules;
-        let mut shown = overview::tenant_overview(name, usage, as_of, lifetimes, ghosts);
+        let mut shown = overview::tenant_overview(name, usage, as_of, &self.settings.rules);
         let mut alerts: Vec<_> = self.journal.standing().filter(|alert| alert.tenant == name).collect();
         alerts.sort_by_key(|alert| (alert.status != crate::alert::Status::Firing, std::cmp::Reverse(alert.at)));
         shown.alerts = alerts.into_iter().take(50).map(overview::alert_view).collect();

@@ -1,6 +1,7 @@
 //! The rules: what usage says of a tenant at the end of one window, as conditions. Pure: the same usage gives the same
 //! conditions, whoever asks, and as often as they ask.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::episode::Timing;
@@ -8,8 +9,12 @@ use super::{Condition, Level, Severity};
 use crate::config::QuotaSettings;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
+use crate::usage::activity::{Connection, SLOTS};
 use crate::usage::ghost::{self, Lifetimes, Thresholds};
+use crate::usage::quota::{self, Projection, TokenQuota, TooLittle};
 use crate::usage::recent::{self, Recent, State};
+use crate::usage::tokens::{TokenKey, second};
+use crate::usage::{forecast, silence, spike};
 
 /// A client burns tokens it has, now.
 pub const GHOST_USAGE: &str = "ghost-usage";
@@ -18,18 +23,38 @@ pub const GHOST_USAGE_SLOW: &str = "ghost-usage-slow";
 /// Auth0 says that a rate limit or a token quota was reached, or nearly.
 pub const RATE_LIMIT: &str = "rate-limit";
 
+/// A month's quota is used up, or will be.
+pub const QUOTA: &str = "quota";
+/// A client or an organization is near its hourly or daily token quota.
+pub const TOKEN_QUOTA: &str = "token-quota";
+/// Many more events of a class than usual.
+pub const SPIKE: &str = "spike";
+/// More logins of a connection fail than before.
+pub const LOGIN_FAILURES: &str = "login-failures";
+/// Nothing comes any more.
+pub const SILENCE: &str = "silence";
+/// Types of events that ought to come do not: the stream is filtered, and counts are too low.
+pub const FILTERED_STREAM: &str = "filtered-stream";
+
 /// Windows that alerts are decided on, whatever those of the rows: the grain of the finest rows by default.
 pub const WINDOW_MS: i64 = 300_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Every rule, and how long its conditions must last.
-pub const TIMINGS: [(&str, Timing); 3] = [
+pub const TIMINGS: [(&str, Timing); 9] = [
     // Its condition looks at two windows already.
     (GHOST_USAGE, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(12)) }),
     // Longer than what is left of a fast one that was mended.
     (GHOST_USAGE_SLOW, Timing { for_windows: 36, clear_windows: 1, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
     (RATE_LIMIT, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
+    (QUOTA, Timing { for_windows: 3, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
+    (TOKEN_QUOTA, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(24)) }),
+    (SPIKE, Timing { for_windows: 1, clear_windows: 3, repeat: Some(HOUR.saturating_mul(24)) }),
+    (LOGIN_FAILURES, Timing { for_windows: 2, clear_windows: 12, repeat: Some(HOUR.saturating_mul(24)) }),
+    // One window in a thousand of a quiet tenant looks silent by chance.
+    (SILENCE, Timing { for_windows: 3, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
+    (FILTERED_STREAM, Timing { for_windows: 12, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
 ];
 
 /// A slow ghost is there while it asked within so long, and gone once it did not for so long.
@@ -48,6 +73,12 @@ pub struct RuleSettings {
 pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
     let mut found = ghosts(tenant, usage, window_end, settings);
     found.extend(rate_limits(tenant, usage, window_end));
+    found.extend(quotas(tenant, usage, window_end, settings));
+    found.extend(token_quotas(tenant, usage, window_end, settings));
+    found.extend(spikes(tenant, usage, window_end));
+    found.extend(login_failures(tenant, usage, window_end));
+    found.extend(silence_of(tenant, usage, window_end));
+    found.extend(filtered(tenant, usage, window_end));
     found
 }
 
@@ -168,7 +199,7 @@ fn rate_limits(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<
             key: code.to_owned(),
             subject: code.to_owned(),
             level: if in_window > 0 { Level::On } else { Level::Between },
-            title: format!("{}: {in_hour} in the last hour", kind.meaning),
+            title: format!("{code}, {}: {in_hour} in the last hour", kind.meaning),
             summary: format!(
                 "Auth0 logged {in_window} events of type {code} ({}) in the last five minutes, {in_hour} in the last hour and \
                  {today} since midnight UTC.",
@@ -183,6 +214,222 @@ fn rate_limits(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<
         });
     }
     found
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The condition of a rule whose evidence is all in its summary.
+fn plain(
+    (rule, severity): (&'static str, Severity),
+    tenant: &str,
+    key: String,
+    subject: String,
+    level: Level,
+    title: String,
+    summary: String,
+) -> Condition {
+    let (tenant, evidence) = (tenant.to_owned(), Vec::new());
+    Condition { rule, severity, tenant, key, subject, level, title, summary, evidence, fix: None }
+}
+
+/// A month's quota of tokens and of users: used up, and about to be.
+fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
+    let quota = settings.quota.of(tenant);
+    let today = Day::of(EventTime::from_ms(window_end.ms() - 1));
+    let mut found = Vec::new();
+    type Project = fn(&TenantUsage, EventTime) -> Result<Projection, TooLittle>;
+    let kinds: [(&str, &str, Option<u64>, Project); 2] = [
+        ("m2m_tokens", "M2M tokens", quota.m2m_tokens, forecast::m2m_tokens),
+        ("mau", "monthly active users", quota.mau, forecast::active_users),
+    ];
+    for (key, name, quota, project) in kinds {
+        let Some(quota) = quota else { continue };
+        let Ok(projection) = project(usage, window_end) else { continue };
+        let (used, end) = (projection.used, projection.month());
+        let share = used * 100.0 / quota.max(1) as f64;
+        let said = format!(
+            "{used:.0} of {quota} {name} are used ({share:.0} %); by the month's end it will be {:.0} ({:.0} to {:.0}, 80 %).",
+            end.value, end.lower, end.upper
+        );
+        let exceeded = if used >= quota as f64 { Level::On } else { Level::Clear };
+        found.push(plain(
+            (QUOTA, Severity::Critical),
+            tenant,
+            format!("{key}/exceeded"),
+            format!("the quota of {name}"),
+            exceeded,
+            format!("The month's quota of {name} is used up: {used:.0} of {quota}"),
+            said.clone(),
+        ));
+        let level = match end.value {
+            _ if exceeded == Level::On => Level::Between,
+            value if value > quota as f64 || share >= 80.0 => Level::On,
+            value if value < 0.9 * quota as f64 => Level::Clear,
+            _ => Level::Between,
+        };
+        let day = projection.runs_out_on(quota as f64, today).expected;
+        let when = day.map_or_else(|| "is near".to_owned(), |day| format!("runs out on {day}"));
+        found.push(plain(
+            (QUOTA, Severity::Warning),
+            tenant,
+            format!("{key}/projected"),
+            format!("the quota of {name}"),
+            level,
+            format!("The month's quota of {name} {when}: {share:.0} % used"),
+            said,
+        ));
+    }
+    found
+}
+
+/// Token quotas of clients and organizations, by UTC hour and day.
+fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
+    type Of = fn(&TokenKey) -> &str;
+    let kinds: [(&str, &BTreeMap<String, TokenQuota>, Of); 2] = [
+        ("client", &settings.quota.client_tokens, |key| &key.client_id),
+        ("organization", &settings.quota.organization_tokens, |key| &key.organization_id),
+    ];
+    let mut found = Vec::new();
+    for (kind, quotas, of) in kinds {
+        for (id, quota) in quotas {
+            let issued = |period: std::ops::Range<EventTime>| {
+                let period = second(period.start)..second(period.end);
+                let keys = usage.tokens.keys().filter(|(key, _)| of(key) == id);
+                keys.map(|(_, tokens)| tokens.issued(&period)).sum()
+            };
+            for bucket in quota::token_buckets(*quota, window_end, issued) {
+                let percent = bucket.share() * 100.0;
+                if bucket.used == 0 {
+                    continue;
+                }
+                found.push(plain(
+                    (TOKEN_QUOTA, Severity::Warning),
+                    tenant,
+                    format!("{kind}/{id}/{:?}", bucket.bucket),
+                    format!("{kind} {id}"),
+                    if percent >= 80.0 { Level::On } else { Level::Clear },
+                    format!("{kind} {id} has used {percent:.0} % of its token quota ({:?})", bucket.bucket),
+                    format!(
+                        "{} of {} tokens since {}. Beyond the quota Auth0 answers 429 where it is enforced.",
+                        bucket.used, bucket.quota, bucket.begin
+                    ),
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Classes of events against their own past.
+fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
+    let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
+    let mut found = Vec::new();
+    for (class, series) in usage.activity.classes() {
+        let now = series.at(begin);
+        // Fewer are never a spike.
+        if now < 20 {
+            continue;
+        }
+        let Some(first) = usage.activity.begin() else { continue };
+        let history = series.slots(first.max(EventTime::from_ms(begin.ms() - 21 * DAY_MS))..begin);
+        let Some(spike) = spike::detect(&history, SLOTS, begin, now) else { continue };
+        found.push(plain(
+            (SPIKE, if class == Class::Attack.name() { Severity::Critical } else { Severity::Warning }),
+            tenant,
+            class.to_owned(),
+            format!("events of class {class}"),
+            level(spike.level),
+            format!("{now} events of class {class} in five minutes, where {:.0} are usual", spike.expected),
+            format!(
+                "A spike begins at {:.0} here, by the same hours of the days before; this is {:.1} deviations above them.",
+                spike.threshold, spike.score
+            ),
+        ));
+    }
+    found
+}
+
+fn level(of_spike: spike::Level) -> Level {
+    match of_spike {
+        spike::Level::On => Level::On,
+        spike::Level::Between => Level::Between,
+        spike::Level::Clear => Level::Clear,
+    }
+}
+
+/// The last whole hour of each connection against the week before.
+fn login_failures(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
+    let ago = |ms: i64| EventTime::from_ms(window_end.ms() - ms);
+    let hour = 3_600_000;
+    let of_connection = |(name, connection): (&str, &Connection)| {
+        let now = connection.attempts(ago(hour)..window_end);
+        let found = spike::failures(now, connection.attempts(ago(7 * DAY_MS)..ago(hour)))?;
+        Some(plain(
+            (LOGIN_FAILURES, Severity::Warning),
+            tenant,
+            name.to_owned(),
+            format!("connection {name}"),
+            level(found.level),
+            format!("{:.0} % of the logins by {name} fail", found.now.value * 100.0),
+            format!(
+                "In the last hour {} of {} logins failed; in the week before it was {:.1} %.",
+                now.failed,
+                now.failed + now.succeeded,
+                found.before.value * 100.0
+            ),
+        ))
+    };
+    usage.activity.connections().filter_map(of_connection).collect()
+}
+
+/// No events at all, for longer than this tenant is used to.
+fn silence_of(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Option<Condition> {
+    let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
+    let first = usage.activity.begin()?;
+    if usage.activity.at(begin) > 0 {
+        return None;
+    }
+    let slots = (first.max(EventTime::from_ms(window_end.ms() - 28 * DAY_MS)).ms()..window_end.ms())
+        .step_by(WINDOW_MS as usize)
+        .map(|slot| usage.activity.at(EventTime::from_ms(slot)))
+        .collect::<Vec<_>>();
+    let found = silence::silence(&slots, window_end)?;
+    Some(plain(
+        (SILENCE, Severity::Critical),
+        tenant,
+        "stream".to_owned(),
+        "the log stream".to_owned(),
+        if found.is_silent { Level::On } else { Level::Clear },
+        format!("No event for {} minutes, where {:.0} are usual", found.gap_seconds / 60, found.expected),
+        format!(
+            "The longest usual gap at this time is {} minutes. Look at Monitoring > Streams in Auth0: a stream that failed for              seven days is paused. Until events come, every count is too low.",
+            found.limit_seconds / 60
+        ),
+    ))
+}
+
+/// Types that ought to come do not.
+fn filtered(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
+    let today = Day::of(EventTime::from_ms(window_end.ms() - 1));
+    let sum = |days: std::ops::RangeInclusive<Day>| -> BTreeMap<&str, u64> {
+        let of_type = |(code, by_day): (&'static str, &BTreeMap<Day, u64>)| {
+            (code, by_day.range(days.clone()).map(|(_, events)| events).sum::<u64>())
+        };
+        usage.activity.types().map(of_type).filter(|(_, events)| *events > 0).collect()
+    };
+    let missing = silence::missing(&sum(today.plus(-6)..=today), &sum(today.plus(-60)..=today.plus(-7)));
+    let condition = |found: silence::Missing| {
+        plain(
+            (FILTERED_STREAM, Severity::Warning),
+            tenant,
+            found.key.to_owned(),
+            "the log stream".to_owned(),
+            Level::On,
+            format!("The log stream seems to be filtered: {}", found.what),
+            found.why.to_owned(),
+        )
+    };
+    missing.into_iter().map(condition).collect()
 }
 
 fn client_name<'a>(name: &'a str, id: &'a str) -> &'a str {

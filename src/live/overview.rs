@@ -1,17 +1,19 @@
 //! The page's model out of usage: what is shown of each tenant, and nothing that is not in its rows. Pure.
 
+use crate::alert::rules::RuleSettings;
 use crate::alert::{Alert, Severity, Status};
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
-    Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month, TenantOverview,
-    TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
+    Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month, Projection,
+    TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
 };
 use crate::partial::Dimension;
 use crate::partial::sketch::Estimate;
 use crate::usage::TenantUsage;
 use crate::usage::activity::SLOT_SECONDS;
-use crate::usage::ghost::{self, Lifetimes, Thresholds, TokenUse, Verdict};
+use crate::usage::ghost::{self, TokenUse, Verdict};
 use crate::usage::tokens::second;
+use crate::usage::{forecast, quota};
 
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -20,13 +22,9 @@ const DAYS_SHOWN: i64 = 35;
 const GHOSTS_SHOWN: usize = 100;
 
 /// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
-pub fn tenant_overview(
-    tenant: &str,
-    usage: &TenantUsage,
-    as_of: EventTime,
-    lifetimes: &Lifetimes,
-    thresholds: &Thresholds,
-) -> TenantOverview {
+pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, settings: &RuleSettings) -> TenantOverview {
+    let RuleSettings { lifetimes, ghosts: thresholds, quota } = settings;
+    let quota = quota.of(tenant);
     let today = Day::of(EventTime::from_ms(as_of.ms() - 1));
     let month = today.month_start()..=today;
     let period = today.month_start().start()..as_of;
@@ -38,6 +36,8 @@ pub fn tenant_overview(
     };
     let month_length = today.next_month().since(today.month_start()) as f64 * DAY_MS as f64;
     let elapsed = as_of.since_ms(period.start) as f64 / month_length;
+    let user_forecast = forecast::active_users(usage, as_of).ok();
+    let token_forecast = forecast::m2m_tokens(usage, as_of).ok();
     let billable = || uses.iter().filter(|found| found.billable);
     let active = |dimension| usage.users.active(dimension, month.clone()).count() as u64;
     let enterprise = usage.users.active(Dimension::Connection, month.clone()).filter(|(name, _)| {
@@ -49,16 +49,26 @@ pub fn tenant_overview(
         month: Month {
             name: today.month(),
             elapsed: elapsed.clamp(0.0, 1.0),
-            active_users: UsersOfMonth { users: users(usage.users.distinct(month.clone())), ..UsersOfMonth::default() },
+            active_users: UsersOfMonth {
+                users: users(usage.users.distinct(month.clone())),
+                quota: quota.mau,
+                projected: user_forecast.as_ref().map(projection),
+                runs_out_on: runs_out(user_forecast.as_ref(), quota.mau, today),
+            },
             m2m_tokens: TokensOfMonth {
                 issued: billable().map(|found| found.issued).sum(),
                 needed: billable().map(|found| found.needed_per_address).sum(),
                 avoidable: billable().map(TokenUse::avoidable).sum(),
                 unbillable: uses.iter().filter(|found| !found.billable).map(|found| found.issued).sum(),
-                ..TokensOfMonth::default()
+                quota: quota.m2m_tokens,
+                projected: token_forecast.as_ref().map(projection),
+                runs_out_on: runs_out(token_forecast.as_ref(), quota.m2m_tokens, today),
             },
-            organizations: CountOfMonth { active: active(Dimension::Organization), quota: None },
-            enterprise_connections: CountOfMonth { active: enterprise.count() as u64, quota: None },
+            organizations: CountOfMonth { active: active(Dimension::Organization), quota: quota.organizations },
+            enterprise_connections: CountOfMonth {
+                active: enterprise.count() as u64,
+                quota: quota.enterprise_connections,
+            },
         },
         active_users_by_day: usage.users.by_day(today.plus(1 - DAYS_SHOWN)..=today).into_iter().map(user_day).collect(),
         token_rate: token_rate(usage, as_of),
@@ -66,7 +76,7 @@ pub fn tenant_overview(
             .iter()
             .filter(|found| found.verdict.is_ghost())
             .take(GHOSTS_SHOWN)
-            .map(|found| ghost_view(found, elapsed))
+            .map(|found| ghost_view(found, elapsed, quota.m2m_tokens))
             .collect(),
         ghosts_checked,
         alerts: Vec::new(),
@@ -111,7 +121,19 @@ fn token_rate(usage: &TenantUsage, as_of: EventTime) -> Vec<TokenWindow> {
     windows
 }
 
-fn ghost_view(found: &TokenUse, elapsed: f64) -> Ghost {
+fn projection(found: &quota::Projection) -> Projection {
+    let end = found.month();
+    Projection { value: end.value, lower: end.lower, upper: end.upper }
+}
+
+fn runs_out(found: Option<&quota::Projection>, quota: Option<u64>, today: Day) -> Option<String> {
+    found?.runs_out_on(quota? as f64, today).expected.map(|day| day.to_string())
+}
+
+fn ghost_view(found: &TokenUse, elapsed: f64, quota: Option<u64>) -> Ghost {
+    // As it was on average of the month so far; at its very beginning that says nothing.
+    let projected = (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64);
+    let share = |quota: u64| projected.filter(|_| found.billable).map(|tokens| tokens as f64 / quota.max(1) as f64);
     Ghost {
         id: format!(
             "{:016x}",
@@ -139,9 +161,8 @@ fn ghost_view(found: &TokenUse, elapsed: f64) -> Ghost {
             Verdict::StoppedCaching { at } => Some(at),
             _ => None,
         },
-        // As it was on average of the month so far; at its very beginning that says nothing.
-        projected_avoidable: (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64),
-        quota_share: None,
+        projected_avoidable: projected,
+        quota_share: quota.and_then(share),
         first_log_id: found.first_log_id.clone(),
         last_log_id: found.last_log_id.clone(),
         explanation: found.explanation.clone(),

@@ -7,6 +7,7 @@ pub mod activity;
 #[cfg(test)]
 mod chance;
 pub mod follow;
+pub mod forecast;
 pub mod ghost;
 pub mod quota;
 pub mod recent;

@@ -151,7 +151,10 @@ async fn journalled(store: &Store) -> Vec<Entry> {
         let path = object.location.to_string();
         if !path.contains("_evaluated") && !path.contains("repeat") {
             let bytes = store.read(&object.location).await.expect("reads");
-            entries.push(serde_json::from_slice::<Entry>(&bytes).expect("an entry"));
+            let entry: Entry = serde_json::from_slice(&bytes).expect("an entry");
+            if entry.alert.rule.starts_with(rules::GHOST_USAGE) {
+                entries.push(entry);
+            }
         }
     }
     entries.sort_by_key(|entry| (entry.alert.id.clone(), entry.alert.sequence));
