@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Start reading at [`run`], the write loop. Dependencies point one way: `event` ← `partial` ← `store`, `source` ← `run`;
-//! `usage` reads rows and knows no source.
+//! `usage` reads rows and knows no source. The read side begins at [`watch`]: follow, fold, judge, and show or send.
 
 pub mod alert;
 pub mod cli;

@@ -131,6 +131,13 @@ fn the_settings_described_are_the_settings_read() {
     for text in kafka_settings(folder.path()) {
         in_code.extend(names(&Config::parse(&text, Path::new("kafka.toml")).expect("right settings").describe()));
     }
+    // Alerts are described only where there are some.
+    let secret = folder.path().join("file").display().to_string();
+    let alerts = format!(
+        "[alerts]\nlink = \"https://ghostlight.example.com/\"\n[[alerts.channels]]\ntype = \"slack\"\nname = \"chat\"\nurl = {{ file = {secret:?} }}\n"
+    );
+    std::fs::write(folder.path().join("file"), "https://hooks.slack.com/services/x").expect("written");
+    in_code.extend(names(&Config::parse(&alerts, Path::new("alerts.toml")).expect("right settings").describe()));
     // Where bodies go is one line, with the topic in it.
     in_code.insert("webhook.topic".to_owned());
     assert_eq!(in_schema, in_code);
