@@ -510,9 +510,10 @@ impl Config {
             format!("users.hll_precision     {lg_k}: about {error:.1} % error, {kib:.0} KiB for a full sketch"),
             format!("events.ignore           {}", describe_ignored(&self.ignore)),
             format!(
-                "dedupe.horizon          {}: up to {} of memory per partition",
+                "dedupe.horizon          {}: up to {} of memory per partition{}",
                 self.dedupe.horizon,
-                size(dedupe_bytes)
+                size(dedupe_bytes),
+                self.source.kafka.as_ref().map_or_else(String::new, |_| dedupe_of_partitions(dedupe_bytes))
             ),
             format!("dedupe.ids_keep         {}: 8 bytes on disk per event", time(self.dedupe.ids_keep)),
             format!("flush.interval          {}", time(self.flush.interval)),
@@ -540,6 +541,12 @@ impl Config {
         lines.extend(self.alerts.describe());
         lines.join("\n")
     }
+}
+
+/// What a worker that is left alone with all partitions may take. How many there are only the cluster knows.
+fn dedupe_of_partitions(bytes: u64) -> String {
+    let sums = [12, 48].map(|partitions| format!("{} with {partitions}", iec(bytes * partitions)));
+    format!(", {} (one worker may have to read all)", sums.join(", "))
 }
 
 const KIB: u64 = 1 << 10;
@@ -843,6 +850,15 @@ mod tests {
         let text = "[events]\nignore = [\"sapi\", \"spai\"]\n[log]\nlevel = \"warn,ghostlight=debug\"";
         let described = Config::parse(text, Path::new("x.toml")).expect("right").describe();
         assert!(described.contains("the catalogue does not have spai"), "{described}");
+    }
+
+    #[test]
+    fn the_memory_of_log_ids_is_told_for_all_partitions_of_kafka() {
+        let describe = |text: &str| Config::parse(text, Path::new("x.toml")).expect("is right").describe();
+        assert!(describe("").contains("1000000: up to 18.1 MiB of memory per partition\n"), "{}", describe(""));
+        let kafka = "[kafka]\nbootstrap_servers = \"x:1\"\n[source.kafka]\ntopics = [\"a\"]";
+        let expected = "per partition, 217.4 MiB with 12, 869.8 MiB with 48";
+        assert!(describe(kafka).contains(expected), "{}", describe(kafka));
     }
 
     #[test]

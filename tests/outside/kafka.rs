@@ -242,8 +242,12 @@ fn chaos_of_workers_and_broker_changes_nothing() {
     let mut workers: BTreeMap<usize, Server> = (0..3).map(|n| (n, start_one(n))).collect();
     let mut frozen: Vec<(usize, Instant)> = Vec::new();
     let mut done: BTreeMap<&str, u32> = BTreeMap::new();
+    // Each kind once, in an order by the seed; then as the dice say.
+    let kinds = ["killed", "frozen", "stopped", "broker restarted"];
+    let mut planned = kinds.to_vec();
+    (1..planned.len()).for_each(|at| planned.swap(at, dice.roll(at as u64 + 1) as usize));
     let began = monotonic();
-    while began.elapsed().as_secs() < seconds {
+    while began.elapsed().as_secs() < seconds || !planned.is_empty() {
         std::thread::sleep(Duration::from_millis(500 + dice.roll(1500)));
         frozen.retain(|(n, until)| {
             let is_over = monotonic() >= *until;
@@ -252,32 +256,52 @@ fn chaos_of_workers_and_broker_changes_nothing() {
             }
             !is_over
         });
-        let n = dice.roll(5) as usize;
-        let is_frozen = frozen.iter().any(|(other, _)| *other == n);
-        match (dice.roll(10), workers.contains_key(&n)) {
+        let is_frozen = |n: &usize| frozen.iter().any(|(other, _)| other == n);
+        let (kind, n) = match planned.last().copied() {
+            Some(kind) => match workers.keys().copied().find(|n| !is_frozen(n)) {
+                Some(n) => {
+                    planned.pop();
+                    (kind, n)
+                }
+                // All are gone or frozen.
+                None => ("none", dice.roll(5) as usize),
+            },
+            None => {
+                let kind = match dice.roll(10) {
+                    0..4 => "killed",
+                    4..7 => "frozen",
+                    7 => "stopped",
+                    8 => "broker restarted",
+                    _ => "none",
+                };
+                (kind, dice.roll(5) as usize)
+            }
+        };
+        let is_frozen = is_frozen(&n);
+        match (kind, workers.contains_key(&n)) {
             (_, false) => {
                 *done.entry("started").or_default() += 1;
                 workers.insert(n, start_one(n));
             }
-            (0..4, true) => {
+            ("killed", true) => {
                 *done.entry("killed").or_default() += 1;
                 frozen.retain(|(other, _)| *other != n);
                 drop(workers.remove(&n));
             }
-            (4..7, true) if !is_frozen && frozen.len() < 2 => {
+            ("frozen", true) if !is_frozen && frozen.len() < 2 => {
                 *done.entry("frozen").or_default() += 1;
                 workers[&n].signal("STOP");
                 // Half of the times past the session's time-out.
                 let pause = if dice.roll(2) == 0 { 1 + dice.roll(3) } else { 7 + dice.roll(4) };
                 frozen.push((n, monotonic() + Duration::from_secs(pause)));
             }
-            (7, true) if !is_frozen => {
+            ("stopped", true) if !is_frozen => {
                 *done.entry("stopped").or_default() += 1;
                 if let Some(worker) = workers.remove(&n) {
                     worker.stop();
                 }
             }
-            (8, true) => {
+            ("broker restarted", true) => {
                 *done.entry("broker restarted").or_default() += 1;
                 broker.kill();
                 std::thread::sleep(Duration::from_millis(dice.roll(3000)));
@@ -287,6 +311,7 @@ fn chaos_of_workers_and_broker_changes_nothing() {
         }
     }
     println!("{done:?}");
+    assert!(kinds.iter().all(|kind| done.contains_key(kind)), "{done:?}");
     workers.values().for_each(|worker| worker.signal("CONT"));
     load.finish();
     for n in 0..3 {
@@ -315,8 +340,9 @@ fn assert_same(found: &[String], expected: &[String]) {
     }
 }
 
-/// Two hours of a tenant as fast as they can be read, by one worker with all partitions, in the memory that deploy/ gives
-/// it. `GHOSTLIGHT_TEST_EVENTS=3600000` is a tenant with 500 events a second.
+/// Two hours of a tenant as fast as they can be read, by one worker with all partitions, with the settings and in the memory
+/// that deploy/ gives it. At the default horizon the memory of the log_ids alone may exceed that: `check-config` says by how
+/// much. `GHOSTLIGHT_TEST_EVENTS=3600000` is a tenant with 500 events a second.
 #[test]
 fn two_hours_of_traffic_stay_below_the_ceiling() {
     const CEILING_MIB: u64 = 256;
@@ -493,7 +519,8 @@ fn dead_letter_places(store: &ghostlight::store::Store) -> Vec<String> {
     places
 }
 
-/// What a worker says when it cannot read, within seconds: by its log and by `/readyz`.
+/// What a worker says when it cannot read: by `/readyz`, and by its log among the first things that it complains of. After
+/// how long is printed and not judged, since that is a matter of how busy the machine is.
 fn says(folder: &Path, name: &str, settings: &str, expected: &[&str]) {
     let worker = start(folder, name, settings);
     let began = monotonic();
@@ -504,6 +531,12 @@ fn says(folder: &Path, name: &str, settings: &str, expected: &[&str]) {
             && expected.iter().all(|part| answer.1.contains(part))
             && expected.iter().all(|part| worker.log().contains(part))
         {
+            println!("{name}: said after {:.1} s", began.elapsed().as_secs_f64());
+            let log = worker.log();
+            let mut complaints = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            let is_meant = |line: &&str| expected.iter().all(|part| line.contains(part));
+            let place = complaints.position(|line| is_meant(&line)).expect("one line says all of it");
+            assert!(place < 3, "{name}: {place} other complaints came first: {log}");
             return;
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -923,6 +956,21 @@ fn the_gateway_acknowledges_what_kafka_has_and_nothing_else() {
     assert_eq!(gateway.post(&body(25..60), &[]).0, 200);
     assert_eq!(gateway.post(b"[{\"type\":\"s\",\"log_id\":\"x\"}]", &[]).0, 200, "an array, without a date");
     assert_eq!(gateway.post(b"not json", &[]).0, 400);
+    // The same events in envelopes, each sent several times, and one that has no log_id.
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    let anonymous = r#"{"type":"s","date":"2026-11-01T00:00:00Z","user_id":"u"}"#;
+    for n in 0..5 {
+        let events: Vec<String> = (200..210).map(|id| text(&event(&id.to_string()))).collect();
+        let wrapped = events.iter().map(|event| format!("{{\"time\":{n},\"event\":{event}}}")).collect::<Vec<_>>();
+        let bodies = [
+            wrapped.join("\n"),
+            format!("{{\"id\":\"{n}\",\"detail\":{}}}", events[0]),
+            format!("{{\"offset\":{n},\"records\":[{}]}}", events[1..].join(",")),
+            format!("{{\"offset\":{n},\"message\":{}}}", serde_json::to_string(&events[2]).expect("text")),
+            format!("{{\"offset\":{n},\"event\":{anonymous}}}"),
+        ];
+        bodies.iter().for_each(|body| assert_eq!(gateway.post(body.as_bytes(), &[]).0, 200, "{body}"));
+    }
     let large = format!("{{\"type\":\"s\",\"log_id\":\"l\",\"x\":\"{}\"}}", "x".repeat(1_500_000));
     let (status, why) = gateway.post(large.as_bytes(), &[]);
     assert!(status == 413 && why.contains("max.message.bytes"), "{status} {why}");
@@ -936,6 +984,6 @@ fn the_gateway_acknowledges_what_kafka_has_and_nothing_else() {
     wait_until_committed(&broker, folder.path(), "logs", 3);
     worker.stop();
     let accounting = verified(&open(&folder.path().join("out"))).accounting;
-    assert_eq!((accounting.counted, accounting.rejected), (70, 1), "{accounting:?}");
-    assert!(accounting.duplicates >= 25, "{accounting:?}");
+    assert_eq!((accounting.counted, accounting.rejected), (70 + 10 + 1, 1), "{accounting:?}");
+    assert!(accounting.duplicates >= 25 + 5 * 22 - 11, "{accounting:?}");
 }
