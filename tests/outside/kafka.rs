@@ -97,10 +97,10 @@ fn partition_of(record: &[u8], number: u64, partitions: i32) -> i32 {
     (hash % partitions as u64) as i32
 }
 
-/// A worker's settings: the output in `folder/out`.
+/// A worker's settings: the output in `folder/out`; a page is not its business, as in deploy/.
 fn worker(broker: &Broker, topic: &str, group: &str, more: &str) -> String {
     format!(
-        "[kafka]\nbootstrap_servers = {:?}\n[source.kafka]\ntopics = [{topic:?}]\ngroup = {group:?}\nsession_timeout = \
+        "[live]\nenabled = false\n[kafka]\nbootstrap_servers = {:?}\n[source.kafka]\ntopics = [{topic:?}]\ngroup = {group:?}\nsession_timeout = \
          \"6s\"\n{more}",
         broker.address()
     )
