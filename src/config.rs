@@ -4,6 +4,7 @@ mod alerts;
 mod kafka;
 mod quota;
 mod read;
+mod toml_error;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -204,7 +205,7 @@ struct RawWindows {
 #[serde(deny_unknown_fields)]
 struct RawUsers {
     definition: Option<String>,
-    hll_precision: Option<u8>,
+    hll_precision: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -259,11 +260,28 @@ struct RawWebhook {
 }
 
 /// `{ env = "NAME" }` or `{ file = "PATH" }`; a secret is never in the settings themselves.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`{ env = \"NAME\" }` or `{ file = \"PATH\" }`")]
+#[derive(Debug)]
 struct RawSecret {
     env: Option<String>,
     file: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for RawSecret {
+    /// Whatever else was written may be the secret itself, so the error only says what is right.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            env: Option<String>,
+            file: Option<PathBuf>,
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written { env, file }) => Ok(Self { env, file }),
+            Err(_) => Err(serde::de::Error::custom(
+                "expected `{ env = \"NAME\" }` or `{ file = \"PATH\" }`: a secret is never written here itself",
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -298,7 +316,8 @@ pub struct Flags {
 
 impl RawConfig {
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string() })
+        toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: toml_error::explain(text, error) })
     }
 
     fn apply(&mut self, flags: &Flags) {
@@ -617,7 +636,7 @@ fn size(
     let wrong = |problem| ConfigError::Value { key, problem, example };
     let bytes = text
         .parse::<bytesize::ByteSize>()
-        .map_err(|error| wrong(format!("{text:?} is not a number of bytes: {error}")))?
+        .map_err(|_| wrong(format!("{text:?} is not a size: a number that is not negative, and a unit such as MiB")))?
         .as_u64();
     if range.contains(&bytes) {
         return Ok(bytes);
@@ -671,9 +690,9 @@ fn definition(name: Option<String>) -> Result<ActiveDefinition, ConfigError> {
     })
 }
 
-fn precision(lg_k: Option<u8>) -> Result<Precision, ConfigError> {
+fn precision(lg_k: Option<u64>) -> Result<Precision, ConfigError> {
     let Some(lg_k) = lg_k else { return Ok(Precision::DEFAULT) };
-    Precision::new(lg_k).ok_or_else(|| ConfigError::Value {
+    u8::try_from(lg_k).ok().and_then(Precision::new).ok_or_else(|| ConfigError::Value {
         key: "users.hll_precision",
         problem: format!("{lg_k} is not between {} and {}", Precision::MIN, Precision::MAX),
         example: "hll_precision = 12",
@@ -749,15 +768,27 @@ fn read_secret(raw: RawSecret, key: &'static str, example: &'static str) -> Resu
     let wrong = |problem| ConfigError::Value { key, problem, example };
     let value = match (raw.env, raw.file) {
         (Some(name), None) => {
-            std::env::var(&name).map_err(|_| wrong(format!("the environment has no variable {name}")))?
+            std::env::var(&name).map_err(|_| wrong(format!("the environment has no variable {}", shown_name(&name))))?
         }
         (None, Some(path)) => std::fs::read_to_string(&path)
-            .map_err(|error| wrong(format!("reading {}: {error}", path.display())))?
+            .map_err(|error| wrong(format!("reading {}: {error}", shown_path(&path))))?
             .trim_end_matches(['\n', '\r'])
             .to_owned(),
         _ => return Err(wrong("expected either `env` or `file`".to_owned())),
     };
     if value.is_empty() { Err(wrong("the secret is empty".to_owned())) } else { Ok(Secret::new(value)) }
+}
+
+/// A name that is none may be the secret itself, in the wrong place.
+fn shown_name(name: &str) -> &str {
+    let is_name = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_name { name } else { "of that name (not shown: it does not look like one, such as GHOSTLIGHT_PASSWORD)" }
+}
+
+/// The same for a file.
+fn shown_path(path: &Path) -> String {
+    let is_path = path.is_absolute() || path.starts_with("./") || path.starts_with("../");
+    if is_path { path.display().to_string() } else { "the file named there".to_owned() }
 }
 
 #[cfg(test)]
@@ -841,6 +872,22 @@ mod tests {
             let error = error(text);
             assert!(error.contains(key) && error.contains(example), "{text}: {error}");
         }
+        let typed = [
+            ("[flush]\ninterval = 30", "line 2, column 12: setting flush.interval: an integer", "interval = \"30s\""),
+            ("[flush]\nrows = -1", "flush.rows", "rows = 1000000"),
+            ("[flush]\nbytes = \"-1\"", "flush.bytes", "bytes = \"1GiB\""),
+            ("[flush]\nintervall = \"5s\"", "setting flush.intervall: there is no", "example: interval = \"30s\""),
+            ("[users]\nhll_precision = 300", "users.hll_precision", "hll_precision = 12"),
+            ("flush = 3", "setting flush", "interval = \"30s\""),
+            ("tenant = 7", "line 1, column 10: setting tenant", "tenant = \"acme\""),
+            ("[kafka]\nbootstrap_servers = 7", "kafka.bootstrap_servers", "[\"kafka-1:9092\""),
+            ("[kafka.sasl]\nusername = \"x\"", "setting kafka.sasl.mechanism: missing", "SCRAM-SHA-512"),
+            ("[live]\nenabled = \"yes\"", "true or false", "enabled = false"),
+        ];
+        for (text, says, example) in typed {
+            let error = error(text);
+            assert!(error.contains(says) && error.contains(example), "{text}: {error}");
+        }
         let misspelt = error("[flush]\nintervall = \"5s\"");
         assert!(misspelt.contains("intervall") && misspelt.contains("interval"), "{misspelt}");
     }
@@ -859,6 +906,30 @@ mod tests {
         let kafka = "[kafka]\nbootstrap_servers = \"x:1\"\n[source.kafka]\ntopics = [\"a\"]";
         let expected = "per partition, 217.4 MiB with 12, 869.8 MiB with 48";
         assert!(describe(kafka).contains(expected), "{}", describe(kafka));
+    }
+
+    #[test]
+    fn no_error_quotes_a_secret_that_stands_in_the_wrong_place() {
+        for text in [
+            "[kafka]\nsasl = { mechanism = \"PLAIN\", password = \"hunter2\" }",
+            "[kafka.sasl]\nmechanism = \"PLAIN\"\npasword = \"hunter2\"",
+            "[kafka]\nsasl = \"user:hunter2\"",
+            "[webhook]\nauthorization = { evn = \"Bearer hunter2\" }",
+            "[webhook]\nauthorization = { \"Bearer hunter2\" = 1 }",
+            "[webhook]\nauthorization = \"Bearer hunter2\"",
+            "[webhook]\nauthorization = \"Bearer hunter2",
+            "[webhook]\nauthorization = { env = \"Bearer hunter2\" }",
+            "[webhook]\nauthorization = { env = [\"Bearer hunter2\"] }",
+            "[webhook]\nauthorization = { file = \"hunter2\" }",
+            "webhook = \"Bearer hunter2\"",
+            "[live]\ntoken = \"hunter2\"",
+            "[live]\ninterval = [\"hunter2\"]",
+            "[[alerts.channels]]\ntype = \"slack\"\nname = \"a\"\nurl = \"https://hooks/hunter2\"",
+        ] {
+            let error = error(text);
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+            assert!(error.contains("line ") || error.contains("right would be"), "{text}: {error}");
+        }
     }
 
     #[test]

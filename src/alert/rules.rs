@@ -52,8 +52,7 @@ pub const TIMINGS: [(&str, Timing); 9] = [
     (TOKEN_QUOTA, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(24)) }),
     (SPIKE, Timing { for_windows: 1, clear_windows: 3, repeat: Some(HOUR.saturating_mul(24)) }),
     (LOGIN_FAILURES, Timing { for_windows: 2, clear_windows: 12, repeat: Some(HOUR.saturating_mul(24)) }),
-    // One window in a thousand of a quiet tenant looks silent by chance.
-    (SILENCE, Timing { for_windows: 3, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
+    (SILENCE, Timing { for_windows: 2, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
     (FILTERED_STREAM, Timing { for_windows: 12, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
 ];
 
@@ -362,8 +361,13 @@ fn login_failures(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> V
     let ago = |ms: i64| EventTime::from_ms(window_end.ms() - ms);
     let hour = 3_600_000;
     let of_connection = |(name, connection): (&str, &Connection)| {
-        let now = connection.attempts(ago(hour)..window_end);
-        let found = spike::failures(now, connection.attempts(ago(7 * DAY_MS)..ago(hour)))?;
+        let (now, before) =
+            (connection.attempts(ago(hour)..window_end), connection.attempts(ago(7 * DAY_MS)..ago(hour)));
+        // Nobody uses it any more, or never did: nothing to say.
+        if now.failed + now.succeeded == 0 || before.failed + before.succeeded == 0 {
+            return None;
+        }
+        let found = spike::ratio(now.failed, now.succeeded, before.failed, before.succeeded);
         Some(plain(
             (LOGIN_FAILURES, Severity::Warning),
             tenant,
@@ -393,17 +397,23 @@ fn silence_of(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Optio
         .step_by(WINDOW_MS as usize)
         .map(|slot| usage.activity.at(EventTime::from_ms(slot)))
         .collect::<Vec<_>>();
-    let found = silence::silence(&slots, window_end)?;
+    let found = silence::silence(&slots, SLOTS)?;
+    let minutes = |length: Duration| length.as_secs() / 60;
     Some(plain(
         (SILENCE, Severity::Critical),
         tenant,
         "stream".to_owned(),
         "the log stream".to_owned(),
-        if found.is_silent { Level::On } else { Level::Clear },
-        format!("No event for {} minutes, where {:.0} are usual", found.gap_seconds / 60, found.expected),
+        match found.level {
+            silence::Level::On => Level::On,
+            silence::Level::Between => Level::Between,
+            silence::Level::Clear => Level::Clear,
+        },
+        format!("No event for {} minutes", minutes(found.silent_for)),
         format!(
-            "The longest usual gap at this time is {} minutes. Look at Monitoring > Streams in Auth0: a stream that failed for              seven days is paused. Until events come, every count is too low.",
-            found.limit_seconds / 60
+            "More than {} minutes without any are unusual here at this time. Look at Monitoring > Streams in Auth0: a stream \
+             that failed for seven days is paused. Until events come, every count is too low.",
+            minutes(found.usual)
         ),
     ))
 }
@@ -422,7 +432,7 @@ fn filtered(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Con
         plain(
             (FILTERED_STREAM, Severity::Warning),
             tenant,
-            found.key.to_owned(),
+            found.key.clone(),
             "the log stream".to_owned(),
             Level::On,
             format!("The log stream seems to be filtered: {}", found.what),

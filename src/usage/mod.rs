@@ -9,6 +9,8 @@ mod chance;
 pub mod follow;
 pub mod forecast;
 pub mod ghost;
+#[cfg(test)]
+mod noise;
 pub mod quota;
 pub mod recent;
 pub mod silence;
