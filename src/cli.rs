@@ -249,7 +249,11 @@ fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
     // The summary says what matters; what is committed when is for who asks.
     let level = if config.log.level == "info" { "warn" } else { &config.log.level };
     start_logging(&LogSettings { level: level.to_owned(), json: config.log.json });
-    let inputs = file::inputs(&args.inputs)?;
+    let mut own = vec![config.spool.folder.clone()];
+    if let Location::Folder(out) = &config.out {
+        own.push(out.clone());
+    }
+    let (inputs, left_out) = file::inputs(&args.inputs, &own)?;
     let total = run::total_bytes(&inputs);
     let runtime = runtime()?;
     let read = Arc::new(AtomicU64::new(0));
@@ -259,6 +263,9 @@ fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
     progress.finish_and_clear();
     let summary = summary?;
     print_summary(&summary, &config.out, began.elapsed());
+    if left_out > 0 {
+        println!("left out    {left_out} files of ghostlight's own output and spool");
+    }
     Ok(if summary.failures().next().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

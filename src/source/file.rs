@@ -518,34 +518,47 @@ impl ValueScan {
 }
 
 /// The inputs that `patterns` name: files, all files below a folder, globs, `-` for standard input. Sorted within each.
-pub fn inputs(patterns: &[String]) -> Result<Vec<Input>, InputError> {
-    let mut inputs = Vec::new();
+///
+/// What lies in one of the folders of `own` is left out: ghostlight's output and spool are no input. How many files those
+/// were is the second result.
+pub fn inputs(patterns: &[String], own: &[PathBuf]) -> Result<(Vec<Input>, usize), InputError> {
+    let own: Vec<PathBuf> = own.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+    let is_own = |path: &Path| path.canonicalize().is_ok_and(|path| own.iter().any(|own| path.starts_with(own)));
+    let (mut inputs, mut left_out) = (Vec::new(), 0);
     for pattern in patterns {
         let path = Path::new(pattern);
-        if pattern == "-" {
+        let nothing = |what| InputError::Nothing { pattern: pattern.clone(), what };
+        let mut files = if pattern == "-" {
             inputs.push(Input::Stdin);
+            continue;
         } else if path.is_dir() {
             let mut files = Vec::new();
             walk(path, &mut files).map_err(|source| InputError::Folder { folder: path.to_owned(), source })?;
             if files.is_empty() {
-                return Err(InputError::Nothing { pattern: pattern.clone(), what: "the folder has no files in it" });
+                return Err(nothing("the folder has no files in it"));
             }
-            files.sort();
-            inputs.extend(files.into_iter().map(Input::File));
+            files
         } else if path.exists() || !pattern.contains(['*', '?', '[']) {
-            inputs.push(Input::File(path.to_owned()));
+            vec![path.to_owned()]
         } else {
             let found = glob::glob(pattern)
                 .map_err(|error| InputError::Pattern { pattern: pattern.clone(), problem: error.to_string() })?;
-            let mut files: Vec<_> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+            let files: Vec<_> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
             if files.is_empty() {
-                return Err(InputError::Nothing { pattern: pattern.clone(), what: "no file matches" });
+                return Err(nothing("no file matches"));
             }
-            files.sort();
-            inputs.extend(files.into_iter().map(Input::File));
+            files
+        };
+        let found = files.len();
+        files.retain(|file| !is_own(file));
+        left_out += found - files.len();
+        if files.is_empty() {
+            return Err(nothing("it is ghostlight's own output or spool; give the files that Auth0's events are in"));
         }
+        files.sort();
+        inputs.extend(files.into_iter().map(Input::File));
     }
-    Ok(inputs)
+    Ok((inputs, left_out))
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -369,3 +369,20 @@ fn verifying_beside_a_process_that_writes_finds_nothing_wrong() {
     writer.join().expect("no panic");
     assert!(entries.len() > 3, "it was looked at while it was written: {entries:?}");
 }
+
+#[test]
+fn a_folder_with_the_output_in_it_is_read_without_it() {
+    let scene = Scene::new();
+    scene.write("events.ndjson", &lines(0..20));
+    let folder = scene.folder.path().display().to_string();
+    for _ in 0..3 {
+        let (ok, said) = scene.ingest(&[&folder]);
+        assert!(ok, "{said}");
+        assert_eq!(scene.counted(), 20);
+    }
+    let (_, said) = scene.ingest(&[&folder]);
+    assert!(said.contains("left out") && said.contains("0 rejected"), "{said}");
+    let out = scene.out().display().to_string();
+    let (ok, said) = scene.ingest(&[&out]);
+    assert!(!ok && said.contains("own output"), "{said}");
+}
