@@ -301,7 +301,6 @@ impl Drain {
         let dedupe = self.runtime.block_on(log.dedupe(self.horizon))?;
         let mut reader = self.spool.reader(log.end())?;
         self.spool.release(log.end())?;
-        self.readiness.set(SPOOL_PART, None);
         let mut writer = PartitionWriter::new(self.runtime.clone(), log, dedupe, self.settings.clone());
         let mut decoder = Decoder::new(self.tenant.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
@@ -313,6 +312,8 @@ impl Drain {
             match next {
                 Next::Chunk(chunk) => writer.fold(chunk.decode(&mut decoder, clock::now())),
                 Next::Idle if writer.end() == writer.committed() => {
+                    // Nothing is left that a commit could fail at.
+                    self.readiness.set(SPOOL_PART, None);
                     self.note_caught_up(&id, writer.committed(), looked, &mut noted);
                 }
                 Next::Idle | Next::Closed => {}
@@ -320,6 +321,8 @@ impl Drain {
             if (closed || writer.is_due())
                 && let Some(entry) = writer.flush()?
             {
+                // Only now: that the store can be read says nothing about writing.
+                self.readiness.set(SPOOL_PART, None);
                 self.served.accounting.add(&entry.accounting);
                 self.spool.release(writer.committed())?;
             }
