@@ -93,7 +93,6 @@ pub async fn serve(
             tenant: config.tenant.clone(),
             settings: WriteSettings::new(config),
             horizon: config.dedupe.horizon,
-            has_failed: false,
             served: Served::default(),
         };
         loops.start("write-loop", move || drain.run().map(|served| served.accounting))?;
@@ -235,8 +234,6 @@ struct Drain {
     tenant: Option<String>,
     settings: WriteSettings,
     horizon: usize,
-    /// The last try ended in an error, and nothing was committed since.
-    has_failed: bool,
     served: Served,
 }
 
@@ -278,7 +275,6 @@ impl Drain {
                 Err(error) => {
                     tracing::error!(error = %error_chain(&error), "commit failed; the batch is folded again from the spool");
                     self.readiness.set(SPOOL_PART, Some(error_chain(&error)));
-                    self.has_failed = true;
                     if self.spool.is_closed() {
                         last_tries -= 1;
                         if last_tries == 0 {
@@ -305,10 +301,6 @@ impl Drain {
         let dedupe = self.runtime.block_on(log.dedupe(self.horizon))?;
         let mut reader = self.spool.reader(log.end())?;
         self.spool.release(log.end())?;
-        // After a failure it is well again only once something was committed, or there is nothing to commit.
-        if !self.has_failed {
-            self.readiness.set(SPOOL_PART, None);
-        }
         let mut writer = PartitionWriter::new(self.runtime.clone(), log, dedupe, self.settings.clone());
         let mut decoder = Decoder::new(self.tenant.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
@@ -320,7 +312,8 @@ impl Drain {
             match next {
                 Next::Chunk(chunk) => writer.fold(chunk.decode(&mut decoder, clock::now())),
                 Next::Idle if writer.end() == writer.committed() => {
-                    self.is_well();
+                    // Nothing is left that a commit could fail at.
+                    self.readiness.set(SPOOL_PART, None);
                     self.note_caught_up(&id, writer.committed(), looked, &mut noted);
                 }
                 Next::Idle | Next::Closed => {}
@@ -328,19 +321,14 @@ impl Drain {
             if (closed || writer.is_due())
                 && let Some(entry) = writer.flush()?
             {
+                // Only now: that the store can be read says nothing about writing.
+                self.readiness.set(SPOOL_PART, None);
                 self.served.accounting.add(&entry.accounting);
                 self.spool.release(writer.committed())?;
-                self.is_well();
             }
             if closed {
                 return Ok(());
             }
-        }
-    }
-
-    fn is_well(&mut self) {
-        if std::mem::take(&mut self.has_failed) {
-            self.readiness.set(SPOOL_PART, None);
         }
     }
 

@@ -35,6 +35,8 @@ pub struct PartitionLog {
     store: Store,
     id: PartitionId,
     tail: Tail,
+    /// Whether stages lie where the chain ends: of commits under way, or that failed.
+    has_stages: bool,
 }
 
 impl PartitionLog {
@@ -47,7 +49,7 @@ impl PartitionLog {
     /// [`recover`](Self::recover) for a partition that begins at `begin`, not at 0.
     pub async fn recover_from(store: &Store, id: PartitionId, begin: u64) -> Result<Self, StoreError> {
         let tail = Tail { begin, ..ledger::tail(store, &id).await? };
-        let log = Self { store: store.clone(), id, tail };
+        let mut log = Self { store: store.clone(), id, tail, has_stages: false };
         log.finish_stages().await?;
         Ok(log)
     }
@@ -79,7 +81,11 @@ impl PartitionLog {
         let files = datasets::encode(batch, &self.id, settings, &nonce, now);
         let entry = self.entry(batch, settings, now, nonce, &files);
         for (at, file) in files.into_iter().enumerate() {
-            self.store.put(&stage_path(&entry, at), file.bytes).await?;
+            if let Err(error) = self.store.put(&stage_path(&entry, at), file.bytes).await {
+                // No entry will ever name it.
+                self.abandon_stage(&entry).await;
+                return Err(error.into());
+            }
         }
         self.create_or_yield(&entry).await?;
         self.publish(&entry).await?;
@@ -88,6 +94,10 @@ impl PartitionLog {
         self.tail.last = Some(entry.clone());
         if self.tail.entries.is_multiple_of(SNAPSHOT_EVERY) {
             ledger::write_snapshot(&self.store, &self.id, &self.tail).await?;
+        }
+        if self.has_stages {
+            // The chain is past them now: what no entry names never will be.
+            self.finish_stages().await?;
         }
         Ok(entry)
     }
@@ -140,7 +150,12 @@ impl PartitionLog {
             // Not there as far as anybody can tell, yet the write may still arrive: the stage stays, and whoever finds
             // the entry publishes it.
             None => Err(match created {
-                Err(error) => error.into(),
+                Err(error) => {
+                    if error.is_refusal() {
+                        self.abandon_stage(entry).await;
+                    }
+                    error.into()
+                }
                 Ok(_) => StoreError::damaged(
                     &Path::from(self.id.folder("_ledger")),
                     format!("put-if-absent at {} found an entry that reading does not", entry.start),
@@ -173,13 +188,22 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Deletes a stage that nothing will ever name, as far as the store lets it: what stays is swept after the next commit.
+    async fn abandon_stage(&self, entry: &Entry) {
+        if let Err(error) = self.drop_stage(entry).await {
+            tracing::debug!(%error, "a stage stays until the next commit");
+        }
+    }
+
     /// Publishes staged files that an entry names; deletes those whose range another entry has. A stage at the tail is
     /// left alone: its commit may be under way.
-    async fn finish_stages(&self) -> Result<(), StoreError> {
+    async fn finish_stages(&mut self) -> Result<(), StoreError> {
+        self.has_stages = false;
         let mut entries: HashMap<u64, Option<Entry>> = HashMap::new();
         for staged in self.store.list(&self.id.folder("_staging")).await? {
             let Some((start, nonce, at)) = parse_stage_name(&staged.location) else { continue };
             if start >= self.end() {
+                self.has_stages = true;
                 continue;
             }
             if let std::collections::hash_map::Entry::Vacant(vacant) = entries.entry(start) {

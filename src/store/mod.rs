@@ -24,6 +24,22 @@ pub const FILE: &str = "file";
 /// The source name of inputs that can be read once only; their partitions never go on.
 pub const STDIN: &str = "stdin";
 
+/// Everything that lies directly in an output.
+pub const TOP_FOLDERS: [&str; 12] = [
+    datasets::DATASETS[0],
+    datasets::DATASETS[1],
+    datasets::DATASETS[2],
+    datasets::DATASETS[3],
+    datasets::IDS,
+    "_ledger",
+    "_snapshots",
+    "_staging",
+    "_starts",
+    "_progress",
+    "_alerts",
+    "_probe",
+];
+
 /// Where output goes: a folder, or `s3://bucket/prefix`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
@@ -233,6 +249,13 @@ impl Store {
 }
 
 impl StoreError {
+    /// Whether the store answered, and did nothing: not an answer that may be lost.
+    pub(crate) fn is_refusal(&self) -> bool {
+        use object_store::Error::{NotImplemented, NotSupported, PermissionDenied, Unauthenticated};
+        let Self::Operation { source, .. } = self else { return false };
+        matches!(source, NotImplemented { .. } | NotSupported { .. } | PermissionDenied { .. } | Unauthenticated { .. })
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Operation { source: object_store::Error::NotFound { .. }, .. })
     }

@@ -41,6 +41,8 @@ impl Scene {
     fn check(&self, inner: &Arc<InMemory>, what: &str) {
         let store = Store::of(inner.clone());
         verified(&store);
+        let staged = crate::support::runtime().block_on(store.list("_staging")).expect("listed");
+        assert!(staged.is_empty(), "{what}: {staged:?} stays");
         assert!(committed(&store) == self.expected, "{what}: the tables differ from a run that never stopped");
         assert!(dead_letters(&store) == self.expected_dead, "{what}: the dead letters differ");
     }

@@ -182,6 +182,8 @@ fn a_full_disk_under_the_spool_answers_503_and_loses_nothing_acknowledged() {
     assert!(
         answers.iter().all(|(status, answer)| *status == 200 || (*status == 503 && answer.contains("File too large")))
     );
+    let (status, why) = server.get("/readyz");
+    assert!(status == 503 && why.contains("cannot write to the spool"), "{status} {why}");
     drop(server);
     Server::start(folder.path(), "spool", more).stop();
     assert_eq!(verified(&open(&folder.path().join("out"))).accounting.counted, acknowledged.len() as u64 * 10);

@@ -153,6 +153,7 @@ impl Spool {
                 closed: false,
                 ended: false,
                 failed: None,
+                failing: None,
                 full: None,
             }),
             queued: Condvar::new(),
@@ -247,7 +248,7 @@ impl Spool {
     /// Why bodies are refused, where that does not pass by itself: for `/readyz`.
     pub fn health(&self) -> Result<(), String> {
         let state = self.0.shared.state();
-        match (&state.failed, &state.full) {
+        match (state.failed.as_ref().or(state.failing.as_ref()), &state.full) {
             (Some(reason), _) => Err(reason.clone()),
             (None, Some(full)) => Err(full.to_string()),
             (None, None) if state.closed => Err(AppendError::Closed.to_string()),
@@ -297,6 +298,9 @@ struct Shared {
     faults: tests::Faults,
 }
 
+/// How often a spool that could not write tries again by itself: a process that is not ready gets no bodies to try with.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
 struct State {
     /// Where each segment begins, in order, the active one last; never empty.
     segments: VecDeque<u64>,
@@ -312,6 +316,8 @@ struct State {
     failed: Option<String>,
     /// The last refusal for want of space, until space is released.
     full: Option<AppendError>,
+    /// Why the last write failed, until one works.
+    failing: Option<String>,
 }
 
 impl State {
@@ -374,10 +380,20 @@ impl Shared {
     }
 
     /// Waits for appends and takes what fits into `room` bytes, at least one; `None` when the spool is closed and
-    /// everything was taken.
+    /// everything was taken. After a write that failed it may also be none: time to try whether writing works again.
     fn next_group(&self, room: u64) -> Option<Vec<Pending>> {
         let idle = |state: &mut State| state.queue.is_empty() && !state.closed;
-        let mut state = self.queued.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
+        let mut state = if state.failing.is_some() {
+            let waited = self.queued.wait_timeout_while(state, PROBE_EVERY, idle);
+            let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                return Some(Vec::new());
+            }
+            state
+        } else {
+            self.queued.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner)
+        };
         let mut group = vec![state.queue.pop_front()?];
         let mut bytes = group[0].record_bytes();
         while state.queue.front().is_some_and(|next| bytes + next.record_bytes() <= room)
@@ -394,9 +410,15 @@ impl Shared {
         let mut state = self.state();
         let start = state.end;
         state.end = end;
+        state.failing = None;
         state.waiting_bytes -= end - start;
         self.synced.notify_all();
         start
+    }
+
+    /// Says in `health` whether writing works.
+    fn set_failing(&self, reason: Option<String>) {
+        self.state().failing = reason;
     }
 
     /// Takes a group that was not written out of the account.

@@ -23,6 +23,9 @@ pub struct Writer {
     pub synced_bytes: u64,
 }
 
+/// How much a probe writes: more than a block.
+const PROBE_BYTES: usize = 16 << 10;
+
 enum Failed {
     /// Nothing of the group is in the segment; the next group may succeed.
     Group(String),
@@ -43,6 +46,14 @@ impl Writer {
             }
             let room = self.shared.segment_bytes.saturating_sub(self.synced_bytes);
             let Some(group) = self.shared.next_group(room) else { return };
+            if group.is_empty() {
+                match self.probe() {
+                    Ok(()) => self.shared.set_failing(None),
+                    Err(Failed::Group(reason)) => self.shared.set_failing(Some(reason)),
+                    Err(Failed::ForGood(reason)) => return self.shared.fail(reason),
+                }
+                continue;
+            }
             match self.commit(&group, &mut buffer) {
                 Ok(()) => {
                     let mut offset = self.shared.publish(self.start + self.synced_bytes);
@@ -55,6 +66,7 @@ impl Writer {
                 Err(Failed::Group(reason)) => {
                     tracing::warn!(appends = group.len(), reason, "the spool could not write; nothing was kept");
                     self.shared.forget(&group);
+                    self.shared.set_failing(Some(reason.clone()));
                     group.into_iter().for_each(|pending| pending.answer(Err(AppendError::Disk(reason.clone()))));
                 }
                 Err(Failed::ForGood(reason)) => {
@@ -91,6 +103,15 @@ impl Writer {
         }
         self.synced_bytes += written;
         Ok(())
+    }
+
+    /// Whether a write would work: zeros behind what is synced, cut off again. A crash in between leaves what a torn write
+    /// leaves.
+    fn probe(&mut self) -> Result<(), Failed> {
+        let written = self.write(&[0; PROBE_BYTES]);
+        self.cut_back()
+            .map_err(|undo| Failed::ForGood(format!("cannot cut the spool back: {undo}; restart to recover")))?;
+        written.map_err(|error| Failed::Group(format!("cannot write to the spool: {error}; nothing of it was kept")))
     }
 
     fn write_group(&mut self, group: &[Pending], buffer: &mut Vec<u8>) -> io::Result<u64> {
