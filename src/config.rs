@@ -925,6 +925,9 @@ mod tests {
             "[live]\ntoken = \"hunter2\"",
             "[live]\ninterval = [\"hunter2\"]",
             "[[alerts.channels]]\ntype = \"slack\"\nname = \"a\"\nurl = \"https://hooks/hunter2\"",
+            "[[alerts.channels]]\ntype = \"webhook\"\nname = \"a\"\nurl = \"htps://user:hunter2@x\"",
+            "[[alerts.channels]]\ntype = \"hunter2\"\nname = \"a\"",
+            "[[alerts.channels]]\ntype = \"email\"\nname = \"a\"\nsmtp = \"smtp://u:hunter2@x\"\nfrom = \"a@example.com\"\nto = []",
         ] {
             let error = error(text);
             assert!(!error.contains("hunter2"), "{text}: {error}");

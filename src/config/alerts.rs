@@ -132,8 +132,12 @@ fn email(name: &str, raw: RawEmail) -> Result<Email, ConfigError> {
     };
     let server = raw.smtp.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let Some((host, port)) = server.filter(|(host, _)| !host.is_empty() && !host.contains(['/', '@', ' '])) else {
-        let problem = format!("{:?} is not a host and a port", raw.smtp);
-        return Err(wrong("alerts.channels.smtp", problem, "smtp = \"smtp.example.com:587\""));
+        // Not repeated: a password may stand in it.
+        return Err(wrong(
+            "alerts.channels.smtp",
+            "it is not a host and a port".to_owned(),
+            "smtp = \"smtp.example.com:587\"",
+        ));
     };
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let tls = match raw.tls.as_deref() {
@@ -213,7 +217,7 @@ fn url_wrong(name: &str, problem: &str, example: &'static str) -> ConfigError {
 }
 
 fn plain_url(name: &str, url: String, example: &'static str) -> Result<String, ConfigError> {
-    let parsed = parsed(&url, &format!("{url:?} ")).map_err(|problem| url_wrong(name, &problem, example))?;
+    let parsed = parsed(&url, "it ").map_err(|problem| url_wrong(name, &problem, example))?;
     if parsed.password().is_some() || !parsed.username().is_empty() {
         return Err(url_wrong(name, "it has a user or a password in it, and the settings hold no secrets", example));
     }

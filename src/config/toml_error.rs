@@ -49,6 +49,10 @@ fn without_values(message: &str) -> String {
         };
         return format!("{} was written, expected {expected}", with_article(found));
     }
+    if let Some((_, expected)) = message.strip_prefix("unknown variant").and_then(|rest| rest.split_once(", expected "))
+    {
+        return format!("what was written is not {expected}");
+    }
     match message.split_once("untagged enum") {
         Some(_) => "what was written is of another type than it can be".to_owned(),
         None => message.replacen("unknown field", "there is no", 1),

@@ -278,7 +278,7 @@ def check_kubernetes(root):
     expect_equal(scraped["prometheus.io/port"], str(ports["http"]), "the port that is scraped")
     for probe, path in {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}.items():
         expect_equal(container[probe]["httpGet"], {"path": path, "port": "http"}, probe)
-    routes = (root / "src/live.rs").read_text()
+    routes = (root / "src/live/mod.rs").read_text()
     for path in ["/healthz", "/readyz", scraped["prometheus.io/path"]]:
         expect(f'.route("{path}"' in routes, f"ghostlight does not answer {path}")
 
