@@ -522,7 +522,8 @@ impl ValueScan {
 /// What lies in one of the folders of `own` is left out: ghostlight's output and spool are no input. How many files those
 /// were is the second result.
 pub fn inputs(patterns: &[String], own: &[PathBuf]) -> Result<(Vec<Input>, usize), InputError> {
-    let own: Vec<PathBuf> = own.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+    let own: Vec<PathBuf> =
+        own.iter().filter_map(|folder| folder.canonicalize().ok()).filter(|folder| folder.is_dir()).collect();
     let is_own = |path: &Path| path.canonicalize().is_ok_and(|path| own.iter().any(|own| path.starts_with(own)));
     let (mut inputs, mut left_out) = (Vec::new(), 0);
     for pattern in patterns {
