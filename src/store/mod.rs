@@ -249,11 +249,10 @@ impl Store {
 }
 
 impl StoreError {
-    /// Whether the store answered, and did nothing: not an answer that may be lost.
+    /// Whether the store cannot do what was asked at all. A refusal for other reasons may follow a try whose answer was lost.
     pub(crate) fn is_refusal(&self) -> bool {
-        use object_store::Error::{NotImplemented, NotSupported, PermissionDenied, Unauthenticated};
-        let Self::Operation { source, .. } = self else { return false };
-        matches!(source, NotImplemented { .. } | NotSupported { .. } | PermissionDenied { .. } | Unauthenticated { .. })
+        use object_store::Error::{NotImplemented, NotSupported};
+        matches!(self, Self::Operation { source: NotImplemented { .. } | NotSupported { .. }, .. })
     }
 
     pub(crate) fn is_not_found(&self) -> bool {

@@ -534,6 +534,12 @@ fn holds_empty_array(value: &Value) -> bool {
     }
 }
 
+/// By the grammar of RFC 8259, which allows half a surrogate pair and numbers beyond any type's; serde_json's own values do
+/// not, what it skips may be such.
+fn is_json(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok() && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -563,7 +569,7 @@ proptest! {
             prop_assert!(nothing || no_events(), "neither understood nor refused: {}", String::from_utf8_lossy(body));
         }
         // One line is one value: if it is no JSON, it is refused whole.
-        if !body.contains(&b'\n') && serde_json::from_slice::<Value>(body).is_err() && !body.trim_ascii().is_empty() {
+        if !body.contains(&b'\n') && !is_json(body) && !body.trim_ascii().is_empty() {
             prop_assert!(!rejects.is_empty(), "no JSON, yet accepted: {}", String::from_utf8_lossy(body));
             prop_assert!(decoded.is_empty(), "no JSON, yet events: {}", String::from_utf8_lossy(body));
         }
