@@ -1,6 +1,7 @@
-//! The read side beside a server: a thread that follows and judges, since folding is work, and a task that sends what was
+//! The read side beside a server: a thread of its own, since folding is work, that follows, judges, and sends what was
 //! decided.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 
 use super::error_chain;
 use crate::alert::notify::{Notifier, Retry};
@@ -27,17 +27,14 @@ const RETRY: Duration = Duration::from_secs(10);
 /// The read loop in `/readyz` of a process that does nothing else.
 const PART: &str = "read side";
 
-/// What of the read side runs; it ends with this.
+/// The read side's thread; it ends with this.
 pub(super) struct ReadSide {
-    /// Tells the thread.
     over: watch::Sender<bool>,
-    deliver: JoinHandle<()>,
 }
 
 impl Drop for ReadSide {
     fn drop(&mut self) {
         self.over.send_replace(true);
-        self.deliver.abort();
     }
 }
 
@@ -49,18 +46,17 @@ impl ReadSide {
         stopping: watch::Receiver<bool>,
         readiness: Option<Readiness>,
     ) -> anyhow::Result<(Self, Router)> {
-        let settings = watch_settings(config);
         let channels = config.alerts.channels.clone();
         let notifier = Notifier::new(channels, config.alerts.link.clone(), Retry::default())
             .context("making the channels of alerts")?;
         let (publish, overview) = watch::channel(Arc::new(Model::default()));
-        let decided = Arc::new(Notify::new());
         let follow = Follow {
             store: store.clone(),
-            settings: settings.clone(),
+            settings: watch_settings(config),
             interval: config.live.interval,
             publish,
-            decided: Arc::clone(&decided),
+            decided: Notify::new(),
+            notifier: Arc::new(notifier),
             readiness,
         };
         let (over, mut is_over) = watch::channel(false);
@@ -73,8 +69,7 @@ impl ReadSide {
                 }
             });
         })?;
-        let deliver = tokio::spawn(deliver(store.clone(), settings, Arc::new(notifier), decided));
-        Ok((Self { over, deliver }, page::router(overview, config.live.token.clone(), stopping)))
+        Ok((Self { over }, page::router(overview, config.live.token.clone(), stopping)))
     }
 }
 
@@ -92,7 +87,8 @@ struct Follow {
     settings: WatchSettings,
     interval: Duration,
     publish: watch::Sender<Arc<Model>>,
-    decided: Arc<Notify>,
+    decided: Notify,
+    notifier: Arc<Notifier>,
     readiness: Option<Readiness>,
 }
 
@@ -116,8 +112,17 @@ impl Follow {
         }
     }
 
-    async fn follow(&self) -> Result<std::convert::Infallible, StoreError> {
+    async fn follow(&self) -> Result<Infallible, StoreError> {
         let mut watch = Watch::open(self.store.clone(), self.settings.clone()).await?;
+        // Beside the journal that decides: what that wrote is this one's to send, at once.
+        let mut outbox = Outbox::open(watch.journal(), &self.notifier.names(), clock::now()).await?;
+        tokio::select! {
+            ended = self.rounds(&mut watch) => ended,
+            never = self.deliver(&mut outbox) => match never {},
+        }
+    }
+
+    async fn rounds(&self, watch: &mut Watch) -> Result<Infallible, StoreError> {
         let mut shown_revision = None;
         loop {
             let round = watch.round(clock::now()).await?;
@@ -137,40 +142,28 @@ impl Follow {
             tokio::time::sleep(self.interval).await;
         }
     }
-}
 
-/// Sends what any reader decided and no one has sent, until it is aborted.
-async fn deliver(store: Store, settings: WatchSettings, notifier: Arc<Notifier>, decided: Arc<Notify>) {
-    loop {
-        let failed = deliver_until_error(&store, &settings, &notifier, &decided).await;
-        let Err(error) = failed;
-        tracing::warn!("delivering alerts failed: {}; tried again", error_chain(&error));
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-async fn deliver_until_error(
-    store: &Store,
-    settings: &WatchSettings,
-    notifier: &Arc<Notifier>,
-    decided: &Notify,
-) -> Result<std::convert::Infallible, StoreError> {
-    let journal = crate::alert::journal::Journal::open(store, settings.episodes()).await?;
-    let mut outbox = Outbox::open(&journal, &notifier.names(), clock::now()).await?;
-    loop {
-        let send = |name: String, alert| {
-            let notifier = Arc::clone(notifier);
-            async move { notifier.send(&name, &alert).await }
-        };
-        let round = outbox.deliver(clock::now, send).await?;
-        let count = |outcome: &'static str, number| {
-            metrics::counter!("ghostlight_alerts_sent_total", "outcome" => outcome).increment(number);
-        };
-        count("sent", round.sent);
-        count("failed", round.failed);
-        count("given_up", round.given_up);
-        // Whichever comes first.
-        let _ = tokio::time::timeout(DELIVER_EVERY, decided.notified()).await;
+    /// Sends what this reader decided, and what no other sent.
+    async fn deliver(&self, outbox: &mut Outbox) -> Infallible {
+        loop {
+            let send = |name: String, alert| {
+                let notifier = Arc::clone(&self.notifier);
+                async move { notifier.send(&name, &alert).await }
+            };
+            match outbox.deliver(clock::now, send).await {
+                Ok(round) => {
+                    let count = |outcome: &'static str, number| {
+                        metrics::counter!("ghostlight_alerts_sent_total", "outcome" => outcome).increment(number);
+                    };
+                    count("sent", round.sent);
+                    count("failed", round.failed);
+                    count("given_up", round.given_up);
+                }
+                Err(error) => tracing::warn!("delivering alerts failed: {}; tried again", error_chain(&error)),
+            }
+            // Whichever comes first.
+            let _ = tokio::time::timeout(DELIVER_EVERY, self.decided.notified()).await;
+        }
     }
 }
 

@@ -24,22 +24,6 @@ pub const FILE: &str = "file";
 /// The source name of inputs that can be read once only; their partitions never go on.
 pub const STDIN: &str = "stdin";
 
-/// Everything that lies directly in an output.
-pub const TOP_FOLDERS: [&str; 12] = [
-    datasets::DATASETS[0],
-    datasets::DATASETS[1],
-    datasets::DATASETS[2],
-    datasets::DATASETS[3],
-    datasets::IDS,
-    "_ledger",
-    "_snapshots",
-    "_staging",
-    "_starts",
-    "_progress",
-    "_alerts",
-    "_probe",
-];
-
 /// Where output goes: a folder, or `s3://bucket/prefix`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
