@@ -4,6 +4,7 @@ mod alerts;
 mod kafka;
 mod quota;
 mod read;
+mod rules;
 mod toml_error;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ pub use alerts::AlertSettings;
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
 pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
+pub use rules::DecisionSettings;
 
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
 use crate::partial::FoldSettings;
@@ -350,6 +352,11 @@ impl RawConfig {
 impl Config {
     /// The settings in `path`, or the defaults without one, with `flags` before both.
     pub fn load(path: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
+        Self::load_with_rules(path, flags, None)
+    }
+
+    /// [`load`](Self::load), with what alerts are decided by from another file, if one is given.
+    pub fn load_with_rules(path: Option<&Path>, flags: &Flags, rules: Option<&Path>) -> Result<Self, ConfigError> {
         let mut raw = match path {
             None => RawConfig::default(),
             Some(path) => {
@@ -359,6 +366,9 @@ impl Config {
             }
         };
         raw.apply(flags);
+        if let Some(rules) = rules {
+            rules::replace(&mut raw, rules)?;
+        }
         Self::from_raw(raw)
     }
 

@@ -66,6 +66,10 @@ pub struct RuleSettings {
     pub lifetimes: Lifetimes,
     pub ghosts: Thresholds,
     pub quota: QuotaSettings,
+    /// Rules that are turned off.
+    pub off: Vec<&'static str>,
+    /// Rules whose conditions are as bad as the settings say.
+    pub severities: BTreeMap<&'static str, Severity>,
 }
 
 /// Everything there is to say of a tenant at the end of a window. The walks over tokens must be settled.
@@ -78,6 +82,10 @@ pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, sett
     found.extend(login_failures(tenant, usage, window_end));
     found.extend(silence_of(tenant, usage, window_end));
     found.extend(filtered(tenant, usage, window_end));
+    found.retain(|condition| !settings.off.contains(&condition.rule));
+    for condition in &mut found {
+        condition.severity = settings.severities.get(condition.rule).copied().unwrap_or(condition.severity);
+    }
     found
 }
 

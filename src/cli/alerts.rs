@@ -48,6 +48,10 @@ struct BacktestArgs {
     /// Settings (TOML) with the lifetimes, thresholds and quotas to try.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What alerts are decided by, instead of what the settings say: TOML with any of [ghosts], [quota], [alerts.rules],
+    /// and [alerts]' silences, grace and retired_after.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
     /// From when on, such as 2026-11-01T00:00:00Z [default: the first event]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<EventTime>,
@@ -113,7 +117,7 @@ fn sample(rule: &str, now: EventTime) -> Alert {
 
 fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags { out: args.data.clone(), ..Flags::default() };
-    let config = Config::load(args.config.as_deref(), &flags)?;
+    let config = Config::load_with_rules(args.config.as_deref(), &flags, args.rules.as_deref())?;
     super::start_logging(&config.log);
     let begin = args.from.unwrap_or(EventTime::from_ms(0));
     let end = args.to.unwrap_or(EventTime::from_ms(i64::MAX));
@@ -131,6 +135,9 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
             Change::Resolved => "resolves",
         };
         println!("{}  {what}  {:<16}  {}: {}", alert.at, alert.rule, alert.tenant, alert.title);
+        if let Some(reason) = &transition.silenced {
+            println!("{:>24}  silenced: {reason}", "");
+        }
     }
     let count = |wanted: fn(&Change) -> bool| found.iter().filter(|found| wanted(&found.change)).count();
     println!(

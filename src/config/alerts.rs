@@ -1,5 +1,6 @@
 //! The settings of alerts: the channels they go to.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::client::Certificate;
 use serde::Deserialize;
 
+use super::rules::{self, DecisionSettings, RawDecisions, RawRule, RawSilence};
 use super::{ConfigError, RawSecret, Secret, read_secret};
 use crate::alert::Severity;
 use crate::alert::notify::alertmanager::Alertmanager;
@@ -27,6 +29,7 @@ pub struct AlertSettings {
     pub link: Option<String>,
     /// With the log, which comes first.
     pub channels: Vec<Target>,
+    pub decisions: DecisionSettings,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +38,19 @@ pub(super) struct RawAlerts {
     link: Option<String>,
     #[serde(default)]
     channels: Vec<RawChannel>,
+    grace: Option<String>,
+    retired_after: Option<String>,
+    #[serde(default)]
+    rules: BTreeMap<String, RawRule>,
+    #[serde(default)]
+    silences: Vec<RawSilence>,
+}
+
+impl RawAlerts {
+    pub(super) fn set_decisions(&mut self, decisions: RawDecisions) {
+        let RawDecisions { grace, retired_after, rules, silences } = decisions;
+        (self.grace, self.retired_after, self.rules, self.silences) = (grace, retired_after, rules, silences);
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +98,9 @@ pub(super) fn alerts(raw: RawAlerts) -> Result<AlertSettings, ConfigError> {
             example: "link = \"https://ghostlight.example.com/\"",
         })
     });
-    Ok(AlertSettings { link: link.transpose()?, channels })
+    let RawAlerts { grace, retired_after, rules, silences, .. } = raw;
+    let decisions = rules::decisions(RawDecisions { grace, retired_after, rules, silences })?;
+    Ok(AlertSettings { link: link.transpose()?, channels, decisions })
 }
 
 fn target(raw: RawChannel) -> Result<Target, ConfigError> {
@@ -193,18 +211,12 @@ fn named(name: String, min_severity: Option<String>, channel: Channel) -> Result
     if !is_channel_name(&name) {
         return Err(name_wrong(format!("{name:?} is not 1 to 64 of ASCII letters, digits, '-' and '_'")));
     }
-    let min_severity = match min_severity.as_deref() {
-        Some("info") => Severity::Info,
-        None | Some("warning") => Severity::Warning,
-        Some("critical") => Severity::Critical,
-        Some(other) => {
-            return Err(ConfigError::Value {
-                key: "alerts.channels.min_severity",
-                problem: format!("of channel {name}: {other:?} is not one of info, warning, critical"),
-                example: "min_severity = \"warning\"",
-            });
-        }
-    };
+    let min_severity = min_severity.as_deref().unwrap_or(Severity::Warning.name());
+    let min_severity = Severity::from_name(min_severity).ok_or_else(|| ConfigError::Value {
+        key: "alerts.channels.min_severity",
+        problem: format!("of channel {name}: {min_severity:?} is not one of info, warning, critical"),
+        example: "min_severity = \"warning\"",
+    })?;
     Ok(Target { name, min_severity, channel })
 }
 
@@ -253,19 +265,19 @@ fn parsed(url: &str, shown: &str) -> Result<reqwest::Url, String> {
 }
 
 impl AlertSettings {
-    /// Lines for `Config::describe`; none unless something is set.
+    /// Lines for `Config::describe`.
     pub(super) fn describe(&self) -> Vec<String> {
-        let severity = |target: &Target| match target.min_severity {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        };
         let mut lines = Vec::new();
         lines.extend(self.link.iter().map(|link| format!("alerts.link             {link}")));
         lines.extend(self.channels.iter().filter(|target| target.name != LOG).map(|target| {
             let (kind, place) = (target.channel.kind(), target.channel.place());
-            format!("alerts.channels         {}: {kind} at {place}, from {} on", target.name, severity(target))
+            format!(
+                "alerts.channels         {}: {kind} at {place}, from {} on",
+                target.name,
+                target.min_severity.name()
+            )
         }));
+        lines.extend(self.decisions.describe());
         lines
     }
 }
@@ -330,7 +342,7 @@ mod tests {
         assert!(!format!("{described} {config:?}").contains("hidden"), "{described}");
 
         let bare = parse("").expect("right").alerts;
-        assert_eq!((bare.channels.len(), bare.channels[0].channel.kind(), bare.describe().len()), (1, "log", 0));
+        assert_eq!((bare.channels.len(), bare.channels[0].channel.kind(), bare.describe().len()), (1, "log", 2));
     }
 
     #[test]

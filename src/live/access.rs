@@ -4,6 +4,7 @@
 //! with the same token, and ends when the token changes. Comparisons take the same time whatever is wrong.
 
 use axum::http::{HeaderMap, header};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -59,17 +60,9 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
-/// HMAC (RFC 2104) for keys of at most a block of SHA-256.
 fn hmac_sha256(key: &[u8], text: &[u8]) -> [u8; 32] {
-    const BLOCK: usize = 64;
-    assert!(key.len() <= BLOCK, "longer keys would have to be hashed first");
-    let padded = |with: u8| {
-        let mut block = [with; BLOCK];
-        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
-        block
-    };
-    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(text).finalize();
-    Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().into()
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length will do");
+    mac.chain_update(text).finalize().into_bytes().into()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,7 @@
 //! The one HTTP server: the webhook's route, the live page and its JSON, `/metrics`, `/healthz`, `/readyz`.
 
 mod access;
+pub mod metrics;
 pub mod model;
 pub mod overview;
 pub mod page;
@@ -15,15 +16,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 
+use self::access::Access;
+use crate::config::Secret;
 use crate::source::spool::Spool;
 
 /// Whether the process can do its work, and if not, why. Written by the write loops, each under its own name, read by
@@ -53,64 +56,7 @@ struct Live {
     readiness: Readiness,
     spool: Option<Spool>,
     metrics: PrometheusHandle,
-}
-
-/// The metrics of this process. Several servers in one process (tests) share them.
-pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*installed {
-        return Ok(handle.clone());
-    }
-    let buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    let handle = PrometheusBuilder::new().set_buckets(&buckets)?.install_recorder()?;
-    describe();
-    *installed = Some(handle.clone());
-    Ok(handle)
-}
-
-/// Folds what the histograms took in, so that they stay small even if nobody ever asks for them.
-pub async fn keep_metrics_small(metrics: PrometheusHandle) {
-    let mut interval = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        interval.tick().await;
-        metrics.run_upkeep();
-    }
-}
-
-fn describe() {
-    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("ghostlight_webhook_requests_total", "Webhook requests by answered status");
-    describe_counter!("ghostlight_webhook_bytes_total", Unit::Bytes, "Webhook bodies stored, decompressed");
-    describe_counter!("ghostlight_records_total", "Records committed, by outcome (read, rejected)");
-    describe_counter!("ghostlight_events_total", "Events committed, by outcome (counted, duplicate, ignored)");
-    describe_counter!("ghostlight_commits_total", "Ledger entries written");
-    describe_counter!("ghostlight_commit_errors_total", "Batches dropped and folded again");
-    describe_counter!("ghostlight_fenced_total", "Batches dropped because another process committed their range");
-    describe_histogram!("ghostlight_commit_seconds", Unit::Seconds, "From the end of a batch to its publication");
-    describe_counter!(
-        "ghostlight_progress_notes_total",
-        "Notes that a partition is caught up, by outcome (written, failed)"
-    );
-    describe_gauge!("ghostlight_batch_bytes", Unit::Bytes, "Memory held by the batch being folded");
-    describe_gauge!("ghostlight_committed_position", "End of the partition's ledger");
-    describe_gauge!("ghostlight_kafka_lag_records", "Records of a partition behind its end, by the ledger");
-    describe_gauge!("ghostlight_kafka_partitions", "Partitions of this worker, by state (read, stopped)");
-    describe_counter!("ghostlight_kafka_records_total", "Records taken from Kafka");
-    describe_counter!("ghostlight_kafka_bytes_total", Unit::Bytes, "Values taken from Kafka, decompressed");
-    describe_counter!("ghostlight_kafka_records_below_position_total", "Records left out: the ledger has them already");
-    describe_counter!(
-        "ghostlight_kafka_rebalances_total",
-        "Times partitions changed hands, by kind (assigned, revoked, lost)"
-    );
-    describe_counter!("ghostlight_kafka_errors_total", "Errors of the Kafka clients, by code");
-    describe_counter!(
-        "ghostlight_gateway_records_total",
-        "Events produced to Kafka, by outcome (acknowledged, failed)"
-    );
-    describe_gauge!("ghostlight_spool_end_position", "End of what the spool has synced");
-    describe_gauge!("ghostlight_spool_held_bytes", Unit::Bytes, "Bytes the spool holds on disk");
-    describe_gauge!("ghostlight_frontier_seconds", Unit::Seconds, "Greatest event time committed, UNIX time");
+    access: Option<Arc<Access>>,
 }
 
 /// How long a connection may send nothing, and be sent nothing, before it is closed: whoever only opens connections must
@@ -188,22 +134,27 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// What operators ask: open to all, also where the page wants a token.
-pub fn router(readiness: Readiness, spool: Option<Spool>, metrics: PrometheusHandle) -> Router {
+/// What operators ask: open to all, also where the page wants a token; but without it `/metrics` keeps tenants' figures to
+/// itself.
+pub fn router(readiness: Readiness, spool: Option<Spool>, metrics: PrometheusHandle, token: Option<&Secret>) -> Router {
+    let access = token.map(|token| Arc::new(Access::new(token)));
     let router = Router::new()
         .route("/metrics", get(render_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Live { readiness, spool, metrics });
+        .with_state(Live { readiness, spool, metrics, access });
     page::with_security_headers(router)
 }
 
-async fn render_metrics(State(live): State<Live>) -> Response {
+async fn render_metrics(State(live): State<Live>, headers: HeaderMap) -> Response {
     if let Some(spool) = &live.spool {
-        metrics::gauge!("ghostlight_spool_end_position").set(spool.end() as f64);
-        metrics::gauge!("ghostlight_spool_held_bytes").set(spool.held() as f64);
+        ::metrics::gauge!("ghostlight_spool_end_position").set(spool.end() as f64);
+        ::metrics::gauge!("ghostlight_spool_held_bytes").set(spool.held() as f64);
+        ::metrics::gauge!("ghostlight_spool_max_bytes").set(spool.bytes_max() as f64);
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], live.metrics.render()).into_response()
+    let may_see = live.access.as_ref().is_none_or(|access| access.is_granted(&headers));
+    let text = metrics::text(&live.metrics, may_see);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 async fn ready(State(live): State<Live>) -> Response {

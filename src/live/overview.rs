@@ -23,7 +23,7 @@ const GHOSTS_SHOWN: usize = 100;
 
 /// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
 pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, settings: &RuleSettings) -> TenantOverview {
-    let RuleSettings { lifetimes, ghosts: thresholds, quota } = settings;
+    let RuleSettings { lifetimes, ghosts: thresholds, quota, .. } = settings;
     let quota = quota.of(tenant);
     let today = Day::of(EventTime::from_ms(as_of.ms() - 1));
     let month = today.month_start()..=today;

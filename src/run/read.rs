@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::error_chain;
+use crate::alert::Status;
 use crate::alert::notify::{Notifier, Retry};
 use crate::alert::outbox::Outbox;
 use crate::clock;
@@ -75,7 +76,16 @@ impl ReadSide {
 
 /// What the read side takes from the settings.
 pub fn watch_settings(config: &Config) -> WatchSettings {
-    let mut settings = WatchSettings { days: config.live.days, ..WatchSettings::default() };
+    let decisions = config.alerts.decisions.clone();
+    let mut settings = WatchSettings {
+        days: config.live.days,
+        timings: decisions.timings,
+        silences: decisions.silences,
+        patience: decisions.patience,
+        ..WatchSettings::default()
+    };
+    settings.rules.off = decisions.off;
+    settings.rules.severities = decisions.severities;
     settings.rules.lifetimes = config.lifetimes.clone();
     settings.rules.ghosts = config.ghosts;
     settings.rules.quota = config.quota.clone();
@@ -97,6 +107,7 @@ impl Follow {
     async fn run(self) {
         loop {
             let Err(error) = self.follow().await;
+            metrics::counter!("ghostlight_read_rounds_total", "outcome" => "failed").increment(1);
             let problem = format!("reading what is committed failed: {}", error_chain(&error));
             tracing::warn!("{problem}; tried again");
             if let Some(readiness) = &self.readiness {
@@ -132,7 +143,10 @@ impl Follow {
             if let Some(readiness) = &self.readiness {
                 readiness.set(PART, None);
             }
+            let of_status = |status| round.decided.iter().filter(|entry| entry.alert.status == status).count() as u64;
+            live::metrics::count_round(round.windows, of_status(Status::Firing), of_status(Status::Resolved));
             let mut model = watch.model(clock::now());
+            live::metrics::show(&model);
             if shown_revision != Some(model.revision) {
                 shown_revision = Some(model.revision);
                 // Greater than whatever was shown, also by an earlier follower.
@@ -173,13 +187,13 @@ pub async fn watch(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let metrics = live::install_metrics()?;
+    let metrics = live::metrics::install()?;
     let readiness = Readiness::default();
     let store = Store::open_existing(&config.out)?;
     let (stopping, stop_seen) = watch::channel(false);
     let (_read_side, page) = ReadSide::start(config, &store, stop_seen, Some(readiness.clone()))?;
-    let router = live::router(readiness, None, metrics.clone()).merge(page);
-    let upkeep = tokio::spawn(live::keep_metrics_small(metrics));
+    let router = live::router(readiness, None, metrics.clone(), config.live.token.as_ref()).merge(page);
+    let upkeep = tokio::spawn(live::metrics::keep_small(metrics));
     let address = listener.local_addr()?;
     tracing::info!(%address, data = %config.out, "listening");
     let until = async move {

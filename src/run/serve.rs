@@ -57,7 +57,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Served> {
-    let metrics = live::install_metrics()?;
+    let metrics = live::metrics::install()?;
     let readiness = Readiness::default();
     let (sink, spool) = match &config.webhook.to {
         WebhookTo::Off => (None, None),
@@ -68,11 +68,11 @@ pub async fn serve(
         }
         WebhookTo::Kafka { topic } => (Some(Sink::Kafka(Arc::new(gateway(config, topic, &readiness)?))), None),
     };
-    let mut router = live::router(readiness.clone(), spool.clone(), metrics.clone());
+    let mut router = live::router(readiness.clone(), spool.clone(), metrics.clone(), config.live.token.as_ref());
     if let Some(sink) = &sink {
         router = router.merge(webhook::router(sink.clone(), &config.webhook));
     }
-    let upkeep = tokio::spawn(live::keep_metrics_small(metrics));
+    let upkeep = tokio::spawn(live::metrics::keep_small(metrics));
 
     let mut loops = WriteLoops::default();
     // A gateway alone writes nothing.

@@ -48,8 +48,8 @@ impl PageServer {
     fn serve(&mut self, listener: TcpListener) {
         let (stop, mut stopping) = watch::channel(false);
         let page = page::router(self.overview.subscribe(), self.token.clone(), stopping.clone());
-        let metrics = live::install_metrics().expect("a recorder");
-        let router = live::router(Readiness::default(), None, metrics).merge(page);
+        let metrics = live::metrics::install().expect("a recorder");
+        let router = live::router(Readiness::default(), None, metrics, None).merge(page);
         let until = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
         let server = axum::serve(Listener::new(listener), router).with_graceful_shutdown(until);
         self.running = Some((stop, tokio::spawn(async move { server.await.expect("serves") })));

@@ -134,7 +134,7 @@ fn the_settings_described_are_the_settings_read() {
     // Alerts are described only where there are some.
     let secret = folder.path().join("file").display().to_string();
     let alerts = format!(
-        "[alerts]\nlink = \"https://ghostlight.example.com/\"\n[[alerts.channels]]\ntype = \"slack\"\nname = \"chat\"\nurl = {{ file = {secret:?} }}\n"
+        "[alerts]\nlink = \"https://ghostlight.example.com/\"\nrules = {{ spike = {{ enabled = false }} }}\nsilences = [{{ until = \"2026-12-01T00:00:00Z\", reason = \"x\" }}]\n[[alerts.channels]]\ntype = \"slack\"\nname = \"chat\"\nurl = {{ file = {secret:?} }}\n"
     );
     std::fs::write(folder.path().join("file"), "https://hooks.slack.com/services/x").expect("written");
     in_code.extend(names(&Config::parse(&alerts, Path::new("alerts.toml")).expect("right settings").describe()));

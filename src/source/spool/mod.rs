@@ -200,6 +200,11 @@ impl Spool {
         state.end - state.start()
     }
 
+    /// The most it may hold.
+    pub fn bytes_max(&self) -> u64 {
+        self.0.shared.bytes_max
+    }
+
     /// Reads from the record at `from` on, or from the end. An offset the spool cannot serve is an error, never a skip.
     pub fn reader(&self, from: u64) -> Result<SpoolReader, SpoolError> {
         SpoolReader::new(Arc::clone(&self.0.shared), from)
