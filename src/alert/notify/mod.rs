@@ -11,7 +11,7 @@ pub mod log;
 pub mod pagerduty;
 pub mod slack;
 pub mod teams;
-mod text;
+pub(crate) mod text;
 pub mod webhook;
 
 use std::time::Duration;
