@@ -19,15 +19,15 @@ use ghostlight::alert::notify::slack::Slack;
 use ghostlight::alert::notify::teams::Teams;
 use ghostlight::alert::notify::webhook::Webhook;
 use ghostlight::alert::notify::{Channel, Message, Notifier, NotifyError, Retry, Target};
-use ghostlight::alert::outbox::Outbox;
+use ghostlight::alert::outbox::{self, Outbox};
 use ghostlight::alert::{Alert, Condition, Level, Severity, Status};
 use ghostlight::config::Secret;
 use ghostlight::event::{EventTime, WindowLength};
 use serde_json::Value;
 
 use crate::schemas::{problems, schema};
-use crate::support::open;
 use crate::support::smtp::{self, Security, SmtpServer};
+use crate::support::{self, Dice, open, runtime};
 
 /// Pauses short enough for a test; time-outs long enough that only what never answers meets them.
 const QUICK: Retry = Retry {
@@ -689,4 +689,85 @@ async fn what_the_journal_holds_reaches_each_channel_once_though_another_is_brok
     let round = outbox.deliver(|| now, send).await.expect("a round");
     assert_eq!((round.sent, round.waiting), (0, 1), "the outbox pauses");
     assert_eq!((good.taken().len(), broken.taken().len()), (2, 3));
+}
+
+/// Tokens of a client that asked for one a day until 25 minutes ago, and since then for one every few seconds, up to now:
+/// alerts are judged by the clock, as far as the stream is known to have come.
+fn cache_that_broke() -> String {
+    let now = ghostlight::clock::now();
+    let mut dice = Dice(9);
+    let mut ago_ms: Vec<i64> = vec![49 * 3_600_000, 24 * 3_600_000 + 1_800_000];
+    let mut next = 25 * 60_000;
+    while next > 0 {
+        ago_ms.push(next);
+        next -= 1000 + dice.roll(8000) as i64;
+    }
+    let event = |(number, ago): (usize, &i64)| {
+        let time = EventTime::from_ms(now.ms() - ago);
+        format!(
+            r#"{{"type":"seccft","date":"{time}","log_id":"broken-{number}","tenant_name":"acme","client_id":"billing","client_name":"billing","audience":"https://api.example/","scope":"read:data","ip":"10.0.0.1","user_agent":"axios/1.7.7","hostname":"acme.us.auth0.com"}}"#
+        )
+    };
+    ago_ms.iter().enumerate().map(event).collect::<Vec<_>>().join("\n")
+}
+
+/// Looks until there is something, for so long at most.
+fn wait_for<T>(what: &str, at_most: Duration, server: &support::Server, look: impl Fn() -> Option<T>) -> T {
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 0..at_most.as_millis() / PAUSE.as_millis() {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("no {what} within {at_most:?}: {}", server.log());
+}
+
+#[test]
+fn the_real_program_pages_at_once_exactly_once_and_not_again_after_a_restart() {
+    // Between the decision and the page lies no lease, only the way: a page that waited for one would come later.
+    const PROMPTLY: Duration = outbox::LEASE.checked_div(3).expect("not by zero");
+    const PATIENCE: Duration = Duration::from_secs(90);
+    let (hook_runtime, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
+    let hook = hook_runtime.block_on(Server::start(&[Answer::Plain(200, "")]));
+    let url = hook.url("/hook");
+    let settings = format!(
+        "[flush]\ninterval = \"100ms\"\n[live]\ninterval = \"200ms\"\n[[alerts.channels]]\ntype = \"webhook\"\nname = \"hook\"\nurl = {url:?}\n"
+    );
+    let start = || support::Server::start(folder.path(), "spool", &settings);
+    // By alert and sequence, how often.
+    let pages = || {
+        let mut pages = BTreeMap::new();
+        for request in hook.taken() {
+            *pages.entry(request.header("x-ghostlight-alert").to_owned()).or_insert(0) += 1;
+        }
+        pages
+    };
+    let ghosts = || pages().into_iter().filter(|(key, _)| key.starts_with("ghost-usage:")).collect::<Vec<_>>();
+    let in_journal = |what: &str| {
+        let paths: Vec<_> = runtime().block_on(open(&folder.path().join("out")).list("_alerts/ghost-usage")).ok()?;
+        paths.into_iter().map(|found| found.location.to_string()).find(|path| path.ends_with(what))
+    };
+
+    let server = start();
+    assert_eq!(server.post(cache_that_broke().as_bytes(), &[]).0, 200);
+    let entry = wait_for("decision", PATIENCE, &server, || in_journal("/0000000000.json"));
+    let page = wait_for("page", PROMPTLY, &server, || ghosts().first().cloned());
+    let id = entry.trim_start_matches("_alerts/").trim_end_matches("/0000000000.json").replace('/', ":");
+    assert_eq!(page, (format!("{id}:0"), 1));
+    let taken = hook.taken().into_iter().find(|request| request.header("x-ghostlight-alert") == page.0).expect("taken");
+    assert_eq!((taken.json()["status"].clone(), taken.json()["tenant"].clone()), ("firing".into(), "acme".into()));
+    assert!(taken.json()["subject"].as_str().is_some_and(|subject| subject.starts_with("billing")), "{}", taken.body);
+    wait_for("marker", PROMPTLY, &server, || in_journal("/0000000000.hook.sent.json"));
+    server.stop();
+
+    let server = start();
+    // It knows the alert, and a round of its outbox is over: that counts what was sent, if only nothing.
+    wait_for("alert", PATIENCE, &server, || server.get("/api/v1/alerts").1.contains(&id).then_some(()));
+    wait_for("round", PATIENCE, &server, || {
+        server.get("/metrics").1.contains("ghostlight_alerts_sent_total{outcome=\"sent\"}").then_some(())
+    });
+    server.stop();
+    assert!(pages().values().all(|times| *times == 1), "{:?}", pages());
+    assert_eq!(ghosts(), [page]);
 }
