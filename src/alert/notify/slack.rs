@@ -144,7 +144,8 @@ mod tests {
                 ..alert()
             };
             let blocks = blocks(&alert, Some(&long_link));
-            assert!(units(&json!(blocks)) <= BLOCKS_MAX, "{}", units(&json!(blocks)));
+            // What Slack was seen to refuse is 13,200.
+            assert!(units(&json!(blocks)) <= BLOCKS_MAX && units(&json!(blocks)) < 13_000, "{}", units(&json!(blocks)));
             assert!(blocks[1]["text"]["text"].as_str().is_some_and(|text| text.ends_with('…')), "{}", blocks[1]);
             let fields = blocks.iter().filter_map(|block| block["fields"].as_array()).flatten();
             let fields: Vec<_> = fields.filter_map(|field| field["text"].as_str()).collect();
