@@ -232,7 +232,7 @@ impl Subject {
             }
             State::Firing { alert, clear, silenced: untold } => {
                 *clear = 0;
-                let repeated = fired(id, alert.sequence, condition?, alert.since, window.end);
+                let repeated = repeated(alert, condition?, window.end);
                 let silenced = silence_of(&repeated);
                 let number = match intervals_begun(timing.repeat, alert.at, window) {
                     Some(number) => number,
@@ -298,6 +298,13 @@ fn fired(id: &str, sequence: u64, condition: &Condition, since: EventTime, at: E
         since,
         at,
     }
+}
+
+/// The alert as it fired, with what is seen now. Severity and subject stay those of the page, whatever is said of them
+/// since: other systems know the alert by them.
+fn repeated(alert: &Alert, condition: &Condition, at: EventTime) -> Alert {
+    let now = fired(&alert.id, alert.sequence, condition, alert.since, at);
+    Alert { severity: alert.severity, subject: alert.subject.clone(), ..now }
 }
 
 /// The alert as it fired, with what is seen now, if its rule still speaks of it.
@@ -453,6 +460,43 @@ mod tests {
         // Shorter than a window: once a window at most.
         let often = Timing { repeat: Some(Duration::from_secs(60)), ..ONCE };
         assert_eq!(story(often, &[], "+++-"), "F510R");
+    }
+
+    #[test]
+    fn page_repeat_and_resolution_are_one_alert_to_other_systems_whatever_is_said_of_it_since() {
+        use crate::alert::notify::alertmanager::Alertmanager;
+        use crate::alert::notify::pagerduty::PagerDuty;
+        let timing = Timing { repeat: Some(Duration::from_secs(300)), ..ONCE };
+        let mut tracker = tracker(timing, &[]);
+        let worse = Condition {
+            severity: Severity::Critical,
+            subject: "another name".to_owned(),
+            summary: "worse".to_owned(),
+            ..condition("k", Level::On)
+        };
+        let clear = Condition { level: Level::Clear, ..worse.clone() };
+        let mut told = tracker.observe(end(0), &[condition("k", Level::On)]);
+        told.extend(tracker.observe(end(1), std::slice::from_ref(&worse)));
+        // As a restart would take it over.
+        let mut restarted = self::tracker(timing, &[]);
+        told.iter().for_each(|transition| restarted.adopt(transition));
+        told.extend(restarted.observe(end(2), &[worse]));
+        told.extend(restarted.observe(end(3), &[clear]));
+        let changes: Vec<_> = told.iter().map(|transition| transition.change).collect();
+        assert_eq!(changes, [Change::Fired, Change::Repeated(1), Change::Repeated(2), Change::Resolved]);
+        assert_eq!(told[2].alert.summary, "worse", "what is seen now is told");
+        let known_by = |alert: &Alert| {
+            let (url, authorization) = ("https://x.test/".to_owned(), None);
+            let posted = Alertmanager { url: url.clone(), authorization }.render(alert, None, alert.at).body;
+            let posted: serde_json::Value = serde_json::from_str(&posted).expect("JSON");
+            let routing_key = crate::config::Secret::new("key".to_owned());
+            let event = PagerDuty { url, routing_key }.render(alert, None).body;
+            let event: serde_json::Value = serde_json::from_str(&event).expect("JSON");
+            (posted[0]["labels"].clone(), event["dedup_key"].clone(), alert.severity, alert.subject.clone())
+        };
+        for transition in &told {
+            assert_eq!(known_by(&transition.alert), known_by(&told[0].alert), "{:?}", transition.change);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | another reader was first, maybe by another window, since late events came in between | its entry | it holds; ours is dropped |
 //! | a reader is behind | entries of later windows | it takes over the last, and passes over windows up to that one's |
 //! | `_evaluated` is missing, damaged or too early | | windows are seen again; the entries are there |
+//! | [`forget`] removes old episodes, stops midway, or two do at once | the last episode of each alert, whole, and its markers | only last transitions decide; what is old is not sent, with a marker or without |
 //!
 //! Entries of a tenant are written in the order of its windows, and a window's before the next one is looked at. So the
 //! journal is at any time what one reader that never stopped had written up to some window.
@@ -20,9 +21,11 @@
 //! `_alerts/_evaluated/<tenant>.json` only saves time: it says which windows need not be seen again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +44,9 @@ pub const FOLDER: &str = "_alerts";
 
 /// How many entries are read at once.
 const READS_AT_ONCE: usize = 16;
+
+/// How long an episode that another has followed is kept, by the store's dates: a year and what it is compared with.
+pub const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// A transition, as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -404,6 +410,41 @@ async fn write_or_yield(store: &Store, entry: &Entry) -> Result<Written, StoreEr
             Ok(_) => StoreError::damaged(&page.path(), "put-if-absent found an entry that reading does not"),
         }),
     }
+}
+
+/// Removes the episodes that are older than [`KEEP`] and that another of the same alert has followed; gives how many objects
+/// went. The last episode of an alert stays for ever: its number is what the next transition is counted from.
+///
+/// Any number of readers may do so at once, and stop anywhere. An entry goes before what says of it that it was sent, so
+/// that none is ever without; and what is left of one that went is old, and goes the next time. A process frozen for so long
+/// in the one write that the removed entry would have stopped writes it anew, dated by the time before: nobody is told.
+pub async fn forget(store: &Store, now: EventTime) -> Result<u64, StoreError> {
+    let oldest = now.ms().saturating_sub(KEEP.as_millis() as i64);
+    let mut alerts: BTreeMap<String, BTreeMap<Page, Vec<(bool, ObjectMeta)>>> = BTreeMap::new();
+    for found in store.list(FOLDER).await? {
+        let Some((page, object)) = parse(&found.location) else { continue };
+        let beside = (object != Object::Entry, found);
+        alerts.entry(page.alert.clone()).or_default().entry(page).or_default().push(beside);
+    }
+    let is_old = |objects: &[(bool, ObjectMeta)]| {
+        objects.iter().all(|(_, found)| found.last_modified.timestamp_millis() < oldest)
+    };
+    let old_pages = alerts.into_values().flat_map(|pages| {
+        let is_entry = |objects: &[(bool, ObjectMeta)]| objects.iter().any(|(is_beside, _)| !is_beside);
+        let last = pages.iter().filter(|(_, objects)| is_entry(objects)).map(|(page, _)| page.sequence).max();
+        // An even number fires, the odd one after it resolves.
+        let last_episode = last.unwrap_or_default() & !1;
+        pages.into_iter().filter(move |(page, objects)| page.sequence < last_episode && is_old(objects))
+    });
+    let removals = old_pages.map(async |(_, mut objects)| {
+        objects.sort_unstable_by_key(|(is_beside, _)| *is_beside);
+        for (_, found) in &objects {
+            store.delete(&found.location).await?;
+        }
+        Ok(objects.len() as u64)
+    });
+    let removed: Vec<u64> = futures::stream::iter(removals).buffered(READS_AT_ONCE).try_collect().await?;
+    Ok(removed.iter().sum())
 }
 
 /// Of an alert's pages, its last transition and that one's repeats.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use crate::alert::episode::Change;
-use crate::alert::notify::{Notifier, Retry};
+use crate::alert::notify::{Notifier, Retry, text};
 use crate::alert::{Alert, Severity, Status, rules};
 use crate::clock;
 use crate::config::{Config, Flags};
@@ -115,6 +115,11 @@ fn sample(rule: &str, now: EventTime) -> Alert {
     }
 }
 
+/// For a terminal, which obeys what strangers write.
+fn shown(text: &str) -> String {
+    text::line(text, 500)
+}
+
 fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags { out: args.data.clone(), ..Flags::default() };
     let config = Config::load_with_rules(args.config.as_deref(), &flags, args.rules.as_deref())?;
@@ -134,7 +139,7 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
             Change::Repeated(_) => "repeats ",
             Change::Resolved => "resolves",
         };
-        println!("{}  {what}  {:<16}  {}: {}", alert.at, alert.rule, alert.tenant, alert.title);
+        println!("{}  {what}  {:<16}  {}: {}", alert.at, alert.rule, shown(&alert.tenant), shown(&alert.title));
         if let Some(reason) = &transition.silenced {
             println!("{:>24}  silenced: {reason}", "");
         }

@@ -120,6 +120,7 @@ fn target(raw: RawChannel) -> Result<Target, ConfigError> {
             let url = plain_url(&name, url, "url = \"https://events.eu.pagerduty.com/v2/enqueue\"")?;
             let example = "routing_key = { env = \"GHOSTLIGHT_PAGERDUTY_KEY\" }";
             let routing_key = read_secret(routing_key, "alerts.channels.routing_key", example)?;
+            only_encrypted(&name, &url, "its routing key", "url = \"https://events.eu.pagerduty.com/v2/enqueue\"")?;
             named(name, min_severity, Channel::PagerDuty(PagerDuty { url, routing_key }))?
         }
         RawChannel::Alertmanager { name, min_severity, url, authorization } => {
@@ -129,6 +130,9 @@ fn target(raw: RawChannel) -> Result<Target, ConfigError> {
             }
             let example = "authorization = { env = \"GHOSTLIGHT_ALERTMANAGER_AUTHORIZATION\" }";
             let authorization = authorization.map(|raw| header(raw, &name, example)).transpose()?;
+            if authorization.is_some() {
+                only_encrypted(&name, &url, "its authorization", "url = \"https://alertmanager.example.com\"")?;
+            }
             named(name, min_severity, Channel::Alertmanager(Alertmanager { url, authorization }))?
         }
         RawChannel::Teams { name, min_severity, url } => {
@@ -167,8 +171,7 @@ fn email(name: &str, raw: RawEmail) -> Result<Email, ConfigError> {
             return Err(wrong("alerts.channels.tls", problem, "tls = \"starttls\""));
         }
     };
-    let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    if tls == email::Tls::None && !is_here {
+    if tls == email::Tls::None && !is_here(&host) {
         let problem = format!("\"none\" is only for this machine, and {host} is another");
         return Err(wrong("alerts.channels.tls", problem, "tls = \"starttls\""));
     }
@@ -239,12 +242,22 @@ fn plain_url(name: &str, url: String, example: &'static str) -> Result<String, C
 /// A URL that nobody may see; neither on the wire.
 fn secret_url(name: &str, raw: RawSecret, example: &'static str) -> Result<Secret, ConfigError> {
     let url = read_secret(raw, "alerts.channels.url", example)?;
-    let parsed = parsed(url.expose(), "it ").map_err(|problem| url_wrong(name, &problem, example))?;
-    let is_here = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if parsed.scheme() != "https" && !is_here {
-        return Err(url_wrong(name, "it is a secret, and is only sent over https", example));
-    }
+    only_encrypted(name, url.expose(), "it", example)?;
     Ok(url)
+}
+
+/// Refuses to send `secret` in the clear to another machine. The URL is not shown: it may be the secret.
+fn only_encrypted(name: &str, url: &str, secret: &str, example: &'static str) -> Result<(), ConfigError> {
+    let parsed = parsed(url, "it ").map_err(|problem| url_wrong(name, &problem, example))?;
+    let is_sent_safely = parsed.scheme() == "https" || parsed.host_str().is_some_and(is_here);
+    let problem = format!("{secret} is a secret, and is only sent over https, but to this machine");
+    is_sent_safely.then_some(()).ok_or_else(|| url_wrong(name, &problem, example))
+}
+
+/// Whether a host is this machine, by its name alone.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn header(raw: RawSecret, name: &str, example: &'static str) -> Result<Secret, ConfigError> {
@@ -323,19 +336,22 @@ mod tests {
                 "type = \"pagerduty\"\nname = \"on-call\"\nrouting_key = {key}\nmin_severity = \"critical\""
             )),
             channel(&format!(
-                "type = \"alertmanager\"\nname = \"am\"\nurl = \"http://am:9093/\"\nauthorization = {key}"
+                "type = \"alertmanager\"\nname = \"am\"\nurl = \"https://am:9093/\"\nauthorization = {key}"
             )),
+            channel("type = \"alertmanager\"\nname = \"am2\"\nurl = \"http://am:9093/\""),
             channel(&format!("type = \"teams\"\nname = \"teams_2\"\nurl = {url}")),
             channel(&format!("{EMAIL}name = \"mail\"\nsmtp = \"mail.test:587\"\nusername = \"u\"\npassword = {key}")),
         ];
         let config = parse(&text.concat()).expect("right");
         let kinds: Vec<_> = config.alerts.channels.iter().map(|target| target.channel.kind()).collect();
-        assert_eq!(kinds, ["log", "webhook", "slack", "pagerduty", "alertmanager", "teams", "email"]);
+        assert_eq!(kinds, ["log", "webhook", "slack", "pagerduty", "alertmanager", "alertmanager", "teams", "email"]);
         let severities: Vec<_> = config.alerts.channels.iter().map(|target| target.min_severity).collect();
         use Severity::{Critical, Info, Warning};
-        assert_eq!(severities, [Info, Warning, Info, Critical, Warning, Warning, Warning]);
+        assert_eq!(severities, [Info, Warning, Info, Critical, Warning, Warning, Warning, Warning]);
         let Channel::Alertmanager(alertmanager) = &config.alerts.channels[4].channel else { panic!("the fifth") };
-        assert_eq!(alertmanager.url, "http://am:9093/api/v2/alerts");
+        assert_eq!(alertmanager.url, "https://am:9093/api/v2/alerts");
+        let Channel::Alertmanager(alertmanager) = &config.alerts.channels[5].channel else { panic!("the sixth") };
+        assert_eq!(alertmanager.url, "http://am:9093/api/v2/alerts", "there is no secret to send");
         let described = config.describe();
         assert!(described.contains("alerts.link             https://live.test/"), "{described}");
         assert!(described.contains("on-call: pagerduty at events.pagerduty.com, from critical on"), "{described}");
@@ -343,6 +359,42 @@ mod tests {
 
         let bare = parse("").expect("right").alerts;
         assert_eq!((bare.channels.len(), bare.channels[0].channel.kind(), bare.describe().len()), (1, "log", 2));
+    }
+
+    #[test]
+    fn a_secret_goes_in_the_clear_to_this_machine_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = file(&folder, "key", "hidden");
+        for (url, is_right) in [
+            ("https://x.test/", true),
+            ("http://localhost:9093/", true),
+            ("http://127.0.0.2/", true),
+            ("http://[::1]:9093/", true),
+            ("http://x.test/", false),
+            ("http://10.0.0.1:9093/", false),
+            ("http://localhost.x.test/", false),
+            ("http://127.0.0.1.x.test/", false),
+            ("HTTP://x.test/", false),
+        ] {
+            let secret_url = file(&folder, "url", url);
+            for (text, secret) in [
+                (format!("type = \"pagerduty\"\nurl = \"{url}\"\nrouting_key = {key}"), "its routing key"),
+                (format!("type = \"alertmanager\"\nurl = \"{url}\"\nauthorization = {key}"), "its authorization"),
+                (format!("type = \"slack\"\nurl = {secret_url}"), "it"),
+                (format!("type = \"teams\"\nurl = {secret_url}"), "it"),
+            ] {
+                let parsed = parse(&channel(&format!("name = \"a\"\n{text}")));
+                let told =
+                    format!("alerts.channels.url: of channel a: {secret} is a secret, and is only sent over https");
+                match parsed {
+                    Ok(_) => assert!(is_right, "{text}"),
+                    Err(error) => {
+                        let error = error.to_string();
+                        assert!(!is_right && error.contains(&told), "{text}: {error}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -12,9 +12,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::error_chain;
-use crate::alert::Status;
 use crate::alert::notify::{Notifier, Retry};
 use crate::alert::outbox::Outbox;
+use crate::alert::{Status, journal};
 use crate::clock;
 use crate::config::Config;
 use crate::live::model::Model;
@@ -24,6 +24,7 @@ use crate::watch::{Watch, WatchSettings};
 
 /// How often what is not delivered yet is looked for, beside right after a decision.
 const DELIVER_EVERY: Duration = Duration::from_secs(30);
+const FORGET_EVERY: Duration = Duration::from_secs(24 * 3600);
 const RETRY: Duration = Duration::from_secs(10);
 /// The read loop in `/readyz` of a process that does nothing else.
 const PART: &str = "read side";
@@ -130,6 +131,7 @@ impl Follow {
         tokio::select! {
             ended = self.rounds(&mut watch) => ended,
             never = self.deliver(&mut outbox) => match never {},
+            never = self.forget() => match never {},
         }
     }
 
@@ -154,6 +156,18 @@ impl Follow {
                 self.publish.send_replace(Arc::new(model));
             }
             tokio::time::sleep(self.interval).await;
+        }
+    }
+
+    /// Removes what is old of the alerts' journal, now and once a day; nothing waits for it.
+    async fn forget(&self) -> Infallible {
+        loop {
+            match journal::forget(&self.store, clock::now()).await {
+                Ok(0) => {}
+                Ok(objects) => tracing::info!(objects, "old alerts were removed from the journal"),
+                Err(error) => tracing::warn!("removing old alerts failed: {}; tried again", error_chain(&error)),
+            }
+            tokio::time::sleep(FORGET_EVERY).await;
         }
     }
 

@@ -25,11 +25,11 @@ impl Chance {
         radius * (std::f64::consts::TAU * self.share()).cos()
     }
 
-    /// Knuth's method ("The Art of Computer Programming" 2, 3.4.1), in parts, since it needs e^-mean.
+    /// Knuth's method ("The Art of Computer Programming" 2, 3.4.1), in parts, so that e^-mean does not underflow.
     pub fn poisson(&mut self, mean: f64) -> u64 {
         let (mut rest, mut sum) = (mean, 0);
         while rest > 0.0 {
-            let part = rest.min(30.0);
+            let part = rest.min(500.0);
             rest -= part;
             let (limit, mut product) = ((-part).exp(), self.share());
             while product > limit {

@@ -9,8 +9,6 @@ mod chance;
 pub mod follow;
 pub mod forecast;
 pub mod ghost;
-#[cfg(test)]
-mod noise;
 pub mod quota;
 pub mod recent;
 pub mod silence;

@@ -251,7 +251,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::usage::noise::Noise;
+    use crate::usage::chance::Chance;
 
     const PER_DAY: usize = 288;
     const HOUR: usize = 12;
@@ -312,8 +312,8 @@ mod tests {
     fn noise_is_hardly_ever_silent_and_a_cut_is_found() {
         let (mut days, mut moments, mut silent, mut episodes) = (0, 0, 0, 0);
         for (set, (n, mean)) in (0..3).flat_map(|set| MEANS.into_iter().enumerate().map(move |mean| (set, mean))) {
-            let mut noise = Noise::new(SEED + set * 1000 + n as u64);
-            let counts: Vec<_> = (0..56 * PER_DAY).map(|window| noise.poisson(rate(mean, window))).collect();
+            let mut chance = Chance::new(SEED + set * 1000 + n as u64);
+            let counts: Vec<_> = (0..56 * PER_DAY).map(|window| chance.poisson(rate(mean, window))).collect();
             let mut was_silent = false;
             for end in 2 * PER_DAY..counts.len() {
                 let is_silent = counts[end - 1] == 0 && level(&counts[..end]) == Level::On;

@@ -281,7 +281,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::usage::noise::Noise;
+    use crate::usage::chance::Chance;
 
     const PER_DAY: usize = 288;
 
@@ -412,9 +412,9 @@ mod tests {
     fn noise_is_quiet_and_a_burst_is_found_in_its_window() {
         let (mut windows, mut alarms, mut bursts, mut found) = (0, 0, 0, 0);
         for (seed, mean) in [0.2, 1.0, 3.0, 10.0, 50.0, 500.0].into_iter().enumerate() {
-            let mut noise = Noise::new(20_000 + seed as u64);
+            let mut chance = Chance::new(20_000 + seed as u64);
             let days = 180;
-            let counts: Vec<_> = (0..days * PER_DAY).map(|window| noise.poisson(rate(mean, window))).collect();
+            let counts: Vec<_> = (0..days * PER_DAY).map(|window| chance.poisson(rate(mean, window))).collect();
             for window in PER_DAY..counts.len() {
                 let at = at(0, window);
                 let past = &counts[window.saturating_sub(29 * PER_DAY)..window];

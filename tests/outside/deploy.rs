@@ -95,3 +95,65 @@ fn complaints(unit: &str) -> Vec<String> {
     }
     complaints
 }
+
+fn promtool(arguments: &[&str]) -> String {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(format!("{ROOT}/deploy/prometheus"));
+    succeed(&mut command)
+}
+
+#[test]
+fn prometheus_accepts_the_alert_rules_and_they_fire_when_they_should() {
+    assert!(promtool(&["check", "rules", "--lint-fatal", "ghostlight.rules.yml"]).contains("SUCCESS"));
+    assert!(promtool(&["test", "rules", "ghostlight.rules.test.yml"]).contains("SUCCESS"));
+    // Each rule has a test.
+    let rules = read("deploy/prometheus/ghostlight.rules.yml");
+    let tests = read("deploy/prometheus/ghostlight.rules.test.yml");
+    let names: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let fires = tests
+            .split("alert_rule_test:")
+            .any(|test| test.split("alertname: ").skip(1).any(|rest| rest.starts_with(&format!("{name}\n"))));
+        assert!(fires, "no test in which {name} fires");
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_there_are_in_promql() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read("deploy/grafana/ghostlight.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let mut rules = "groups: [{name: dashboard, rules: [".to_owned();
+    for (number, panel) in panels.iter().enumerate() {
+        for (of_panel, target) in panel["targets"].as_array().into_iter().flatten().enumerate() {
+            let expression = target["expr"].as_str().expect("an expression").replace("$__rate_interval", "5m");
+            rules +=
+                &serde_json::json!({ "record": format!("panel:{number}:{of_panel}"), "expr": expression }).to_string();
+            rules += ",";
+        }
+        assert!(panel["title"].as_str().is_some_and(|title| !title.is_empty()), "{panel}");
+    }
+    rules += "]}]";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("dashboard.yml");
+    std::fs::write(&path, &rules).expect("written");
+    assert!(promtool(&["check", "rules", &path.display().to_string()]).contains("SUCCESS"));
+
+    let known: std::collections::BTreeSet<_> = ghostlight::live::metrics::names().collect();
+    for (file, text) in [
+        ("the dashboard", rules),
+        ("the rules", read("deploy/prometheus/ghostlight.rules.yml")),
+        ("their tests", read("deploy/prometheus/ghostlight.rules.test.yml")),
+    ] {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let asked: Vec<_> = words.filter(|word| word.starts_with("ghostlight_")).collect();
+        assert!(!asked.is_empty(), "{file}");
+        for name in asked {
+            assert!(known.contains(name), "{file} asks for {name}, which ghostlight does not have");
+        }
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap_or_else(|error| panic!("{path}: {error}"))
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ghostlight::alert::episode::{EpisodeSettings, Timing};
-use ghostlight::alert::journal::Journal;
+use ghostlight::alert::journal::{self, Journal};
 use ghostlight::alert::outbox::{self, Outbox, Round};
 use ghostlight::alert::silence::Silence;
 use ghostlight::alert::{Alert, Condition, Level, Severity, Status};
@@ -953,6 +953,88 @@ fn of_repeats_left_undelivered_only_the_last_is_sent() {
     let at: Vec<_> =
         channels.all().iter().map(|(_, _, sequence, at)| (*sequence, window_after(Some(*at)) - 1)).collect();
     assert_eq!(at, [(0, 1), (0, 7), (1, 8)]);
+}
+
+/// Three episodes of one alert, one of another, and one with repeats that still fires; all delivered.
+fn many_episodes() -> History {
+    History::new(1, 1, &["-+-+-+-", "-+-", "-+-++++"]).repeated_every(1)
+}
+
+/// So late that everything is old, by a clock that the store's dates are compared with.
+fn after_keeping() -> EventTime {
+    EventTime::from_ms(ghostlight::clock::now().ms() + journal::KEEP.as_millis() as i64 + MINUTE)
+}
+
+#[test]
+fn of_old_alerts_only_the_last_episode_is_kept_and_readers_go_on_from_it() {
+    let (store, clock, channels) = (Store::of(Arc::new(InMemory::new())), Clock::new(), Channels::default());
+    let history = many_episodes();
+    block_on(async {
+        finish(&store, &history, &clock, &channels).await;
+        let before = objects(&store).await;
+        assert_eq!(journal::forget(&store, clock.now()).await.expect("works"), 0, "nothing is old");
+        assert_eq!(objects(&store).await, before);
+
+        let removed = journal::forget(&store, after_keeping()).await.expect("works");
+        let left = objects(&store).await;
+        assert_eq!(removed as usize, before.len() - left.len());
+        let gone: BTreeSet<_> = before.keys().filter(|path| !left.contains_key(*path)).collect();
+        let is_old = |path: &str| path.starts_with("_alerts/spike/");
+        assert!(gone.iter().all(|path| is_old(path)), "{gone:?}");
+        // Of the first alert two episodes of three went, of the third one of two; each entry with its two markers.
+        assert_eq!(told(&entries(&store).await).matches(['F', 'R']).count(), 5, "{:?}", left.keys());
+        assert_eq!(gone.len(), 6 * 3, "{gone:?}");
+        assert_eq!(journal::forget(&store, after_keeping()).await.expect("works"), 0, "once is enough");
+
+        // What comes next is counted on, and decided as if all were there.
+        let sent = channels.all().len();
+        let longer = History::new(1, 1, &["-+-+-+-+", "-+----- ", "-+-+++++"]).repeated_every(100);
+        finish(&store, &longer, &clock, &channels).await;
+        let new: Vec<_> = channels.all()[sent..].to_vec();
+        assert_eq!(new.len(), CHANNELS.len(), "one fires, for each channel: {new:?}");
+        assert!(new.iter().all(|(_, _, sequence, at)| (*sequence, *at) == (6, end(7))), "{new:?}");
+    });
+}
+
+#[test]
+fn three_readers_that_forget_at_once_and_one_that_stops_anywhere_send_nothing_again() {
+    let history = many_episodes();
+    for fault in [Fault::Crash, Fault::CrashAfter, Fault::Before, Fault::After] {
+        for at in 1.. {
+            let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let (store, clock, channels) = (Store::of(inner.clone()), Clock::new(), Channels::default());
+            let faulty = FaultyStore::new(inner, at, fault.clone());
+            block_on(async {
+                finish(&store, &history, &clock, &channels).await;
+                let (sent, decided) = (channels.all(), entries(&store).await);
+                let dying = Store::of(faulty.clone());
+                let stopped = journal::forget(&dying, after_keeping()).await;
+                assert!(stopped.is_ok() || faulty.was_reached());
+                // By the clock at which they were decided, so that what lost its marker would be sent.
+                finish(&store, &history, &clock, &channels).await;
+                assert_eq!(channels.all(), sent, "{at}");
+                let of_all = || journal::forget(&store, after_keeping());
+                let done = futures::future::join_all([of_all(), of_all(), of_all()]).await;
+                assert!(done.iter().all(Result::is_ok), "{done:?}");
+                finish(&store, &history, &clock, &channels).await;
+                assert_eq!(channels.all(), sent, "{at}");
+                let left = entries(&store).await;
+                assert!(left.iter().all(|(path, entry)| decided.get(path) == Some(entry)), "{at}");
+                assert_eq!(told(&left).matches(['F', 'R']).count(), 5, "{at}");
+                let has_entry = |path: &String| {
+                    let entry_of = |channel| path.replace(&format!(".{channel}.sent"), "");
+                    CHANNELS.iter().any(|channel| left.contains_key(&entry_of(channel)))
+                };
+                let markers: Vec<_> =
+                    objects(&store).await.into_keys().filter(|path| path.contains(".sent.")).collect();
+                assert!(markers.iter().all(has_entry), "nothing is left of what went: {markers:?}");
+            });
+            if !faulty.was_reached() {
+                assert!(at > 10, "only {at} operations");
+                break;
+            }
+        }
+    }
 }
 
 #[test]

@@ -19,15 +19,15 @@ use ghostlight::alert::notify::slack::Slack;
 use ghostlight::alert::notify::teams::Teams;
 use ghostlight::alert::notify::webhook::Webhook;
 use ghostlight::alert::notify::{Channel, Message, Notifier, NotifyError, Retry, Target};
-use ghostlight::alert::outbox::Outbox;
+use ghostlight::alert::outbox::{self, Outbox};
 use ghostlight::alert::{Alert, Condition, Level, Severity, Status};
 use ghostlight::config::Secret;
 use ghostlight::event::{EventTime, WindowLength};
 use serde_json::Value;
 
 use crate::schemas::{problems, schema};
-use crate::support::open;
 use crate::support::smtp::{self, Security, SmtpServer};
+use crate::support::{self, Dice, open, runtime};
 
 /// Pauses short enough for a test; time-outs long enough that only what never answers meets them.
 const QUICK: Retry = Retry {
@@ -62,6 +62,8 @@ enum Answer {
     /// With `Retry-After`.
     Later(u16, &'static str),
     MovedTo(&'static str),
+    /// Refused, with all that somebody who debugs would have a server say: path, query, header and body.
+    Echo,
     Never,
 }
 
@@ -113,6 +115,9 @@ impl Server {
 
 async fn answer(State(server): State<Server>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let key = serde_json::from_str::<Value>(&body).unwrap_or_default()["routing_key"].clone();
+    let echo = format!("{uri} {authorization} {}", key.as_str().unwrap_or_default());
     server.taken.lock().expect("not poisoned").push(Taken { path: uri.to_string(), headers, body });
     let next = {
         let mut answers = server.answers.lock().expect("not poisoned");
@@ -123,6 +128,7 @@ async fn answer(State(server): State<Server>, uri: Uri, headers: HeaderMap, body
         Answer::Plain(status, text) => (code(status), text).into_response(),
         Answer::Later(status, after) => (code(status), [("Retry-After", after)], "later").into_response(),
         Answer::MovedTo(to) => (code(307), [("Location", to)]).into_response(),
+        Answer::Echo => (code(400), format!("not taken: {echo} {}", echo.to_uppercase())).into_response(),
         Answer::Never => std::future::pending().await,
     }
 }
@@ -247,6 +253,12 @@ async fn a_server_that_asks_for_a_pause_gets_it_or_the_attempt_ends() {
         let error = send(webhook(&server), QUICK).await.expect_err("not now");
         assert_eq!((error.is_final, error.tries, server.taken().len()), (false, 1, 1), "{status}");
     }
+    // Until a date, which is a wait as well.
+    for (date, tries) in [("Sun, 06 Nov 1994 08:49:37 GMT", 2), ("Fri, 31 Dec 2100 23:59:59 GMT", 1)] {
+        let server = Server::start(&[Answer::Later(503, date), Answer::Plain(200, "")]).await;
+        assert_eq!(send(webhook(&server), QUICK).await.is_ok(), tries == 2, "{date}");
+        assert_eq!(server.taken().len(), tries, "{date}");
+    }
     // It means nothing in other answers.
     let server = Server::start(&[Answer::Later(500, "3600"), Answer::Plain(200, "")]).await;
     send(webhook(&server), QUICK).await.expect("taken the second time");
@@ -282,6 +294,123 @@ async fn no_secret_is_in_an_error_even_if_the_answer_repeats_it() {
     let channel = PagerDuty { url: server.url("/"), routing_key: secret("routes-secretly") };
     let error = send(Channel::PagerDuty(channel), QUICK).await.expect_err("refused");
     assert!(!error.to_string().contains("routes-secretly"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_server_echoes_of_urls_and_tokens_is_in_no_error_no_log_and_no_journal() {
+    let server = Server::start(&[Answer::Echo]).await;
+    let (path, token) = ("/hidden-path-1/T0/hidden%2Fpath-2?sig=hidden-query", "hidden-token-0123456789");
+    let channels = [
+        Channel::Webhook(Webhook { url: server.url(path), secret: Some(secret(token)) }),
+        Channel::Slack(Slack { url: secret(&server.url(path)) }),
+        Channel::PagerDuty(PagerDuty { url: server.url(path), routing_key: secret(token) }),
+        Channel::Alertmanager(Alertmanager {
+            url: server.url(path),
+            authorization: Some(secret(&format!("Bearer {token}"))),
+        }),
+        Channel::Alertmanager(Alertmanager {
+            url: server.url(path),
+            authorization: Some(secret("Basic aGlkZGVuOmhpZGRlbg==")),
+        }),
+        Channel::Teams(Teams { url: secret(&server.url(path)) }),
+    ];
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("ghostlight=trace")
+        .with_writer(Written(Arc::clone(&written)).into_writer())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    let mut all = String::new();
+    for (number, channel) in channels.into_iter().enumerate() {
+        let name = format!("channel-{number}");
+        let target = Target { name: name.clone(), min_severity: Severity::Info, channel };
+        let notifier = Notifier::new(vec![target], None, QUICK).expect("a client");
+        let error = notifier.send(&name, &alert()).await.expect_err("refused");
+        assert!(error.problem.starts_with("answered 400: "), "{error}");
+        assert!(number == 4 || error.problem.contains("not taken: (secret)"), "{error}");
+        assert!(!error.problem.contains('…'), "nothing is only cut off: {error}");
+        all += &format!("{error} {error:?}\n");
+        let (_journal, mut outbox) = page_written(&store, &notifier, &name).await;
+        let send = |name: String, alert: Alert| {
+            let notifier = &notifier;
+            async move { notifier.send(&name, &alert).await }
+        };
+        assert_eq!(outbox.deliver(|| alert().at, send).await.expect("a round").failed, 1);
+    }
+    drop(guard);
+    let log = String::from_utf8(written.lock().expect("not poisoned").clone()).expect("UTF-8");
+    assert!(log.contains("could not be sent"), "{log}");
+    all += &log;
+    for object in store.list("").await.expect("lists") {
+        all += &format!("{} ", object.location);
+        all += &String::from_utf8_lossy(&store.read(&object.location).await.expect("reads"));
+    }
+    assert!(all.contains("_alerts/ghost-usage/"), "{all}");
+    assert!(!all.to_lowercase().contains("hidden") && !all.contains("aGlkZGVu"), "{all}");
+}
+
+/// A journal in which one alert fires, and the outbox of its writer.
+async fn page_written(store: &ghostlight::store::Store, notifier: &Notifier, key: &str) -> (Journal, Outbox) {
+    let timing = Timing { for_windows: 1, clear_windows: 1, repeat: None };
+    let settings = EpisodeSettings {
+        window: WindowLength::new(Duration::from_secs(300)).expect("a length"),
+        timings: BTreeMap::from([("ghost-usage", timing)]),
+        silences: Vec::new(),
+    };
+    let mut journal = Journal::open(store, settings).await.expect("a journal");
+    let now = alert().at;
+    let outbox = Outbox::open(&journal, &notifier.names(), now).await.expect("an outbox");
+    let condition = Condition {
+        rule: "ghost-usage",
+        severity: Severity::Warning,
+        // One of its own: what others have decided stays theirs.
+        tenant: format!("tenant-{key}"),
+        key: key.to_owned(),
+        subject: alert().subject,
+        level: Level::On,
+        title: alert().title,
+        summary: alert().summary,
+        evidence: alert().evidence,
+        fix: alert().fix,
+    };
+    journal.observe(&condition.tenant.clone(), now, &[condition], now).await.expect("written down");
+    (journal, outbox)
+}
+
+#[test]
+fn no_channel_shows_what_nobody_sees_or_what_turns_text_round() {
+    let channels = [
+        Channel::Webhook(Webhook { url: "https://x.test/".to_owned(), secret: None }),
+        Channel::Slack(Slack { url: secret("https://x.test/") }),
+        Channel::PagerDuty(PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") }),
+        Channel::Alertmanager(Alertmanager { url: "https://x.test/".to_owned(), authorization: None }),
+        Channel::Teams(Teams { url: secret("https://x.test/") }),
+        Channel::Email(Email {
+            host: "mail.test".to_owned(),
+            port: 25,
+            tls: Tls::None,
+            ca: None,
+            from: "a@x.test".parse().expect("an address"),
+            to: vec!["b@x.test".parse().expect("an address")],
+            login: None,
+        }),
+        Channel::Log,
+    ];
+    // "billing" with an override that shows what follows backwards, a zero width space, an isolate and a tag.
+    let hostile = all_of("bil\u{202e}lin\u{200b}g\u{2066}-\u{e0041}worker\u{2028}x", 3);
+    for channel in channels {
+        let text = match channel.render(&hostile, None, hostile.at) {
+            Message::Http(request) => request.body,
+            Message::Email(mail) => format!("{}\n{}\n{}", mail.subject, mail.text, mail.html),
+            Message::Log(line) => format!("{line:?}"),
+        };
+        let unseen = ['\u{202e}', '\u{200b}', '\u{2066}', '\u{e0041}', '\u{2028}'];
+        let found = unseen.iter().find(|c| text.contains(**c) || text.contains(&format!("u{:04x}", **c as u32)));
+        assert_eq!(found, None, "{}: {text}", channel.kind());
+        assert!(text.contains("billing-worker x"), "{}: {text}", channel.kind());
+    }
 }
 
 #[tokio::test]
@@ -547,28 +676,8 @@ async fn what_the_journal_holds_reaches_each_channel_once_though_another_is_brok
 
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(folder.path());
-    let timing = Timing { for_windows: 1, clear_windows: 1, repeat: None };
-    let settings = EpisodeSettings {
-        window: WindowLength::new(Duration::from_secs(300)).expect("a length"),
-        timings: BTreeMap::from([("ghost-usage", timing)]),
-        silences: Vec::new(),
-    };
-    let mut journal = Journal::open(&store, settings).await.expect("a journal");
     let now = alert().at;
-    let mut outbox = Outbox::open(&journal, &notifier.names(), now).await.expect("an outbox");
-    let condition = Condition {
-        rule: "ghost-usage",
-        severity: Severity::Warning,
-        tenant: "acme".to_owned(),
-        key: "client|audience".to_owned(),
-        subject: alert().subject,
-        level: Level::On,
-        title: alert().title,
-        summary: alert().summary,
-        evidence: alert().evidence,
-        fix: alert().fix,
-    };
-    journal.observe("acme", now, &[condition], now).await.expect("written down");
+    let (_journal, mut outbox) = page_written(&store, &notifier, "key").await;
     let notifier = std::sync::Arc::new(notifier);
     let send = |name: String, alert: Alert| {
         let notifier = std::sync::Arc::clone(&notifier);
@@ -580,4 +689,85 @@ async fn what_the_journal_holds_reaches_each_channel_once_though_another_is_brok
     let round = outbox.deliver(|| now, send).await.expect("a round");
     assert_eq!((round.sent, round.waiting), (0, 1), "the outbox pauses");
     assert_eq!((good.taken().len(), broken.taken().len()), (2, 3));
+}
+
+/// Tokens of a client that asked for one a day until 25 minutes ago, and since then for one every few seconds, up to now:
+/// alerts are judged by the clock, as far as the stream is known to have come.
+fn cache_that_broke() -> String {
+    let now = ghostlight::clock::now();
+    let mut dice = Dice(9);
+    let mut ago_ms: Vec<i64> = vec![49 * 3_600_000, 24 * 3_600_000 + 1_800_000];
+    let mut next = 25 * 60_000;
+    while next > 0 {
+        ago_ms.push(next);
+        next -= 1000 + dice.roll(8000) as i64;
+    }
+    let event = |(number, ago): (usize, &i64)| {
+        let time = EventTime::from_ms(now.ms() - ago);
+        format!(
+            r#"{{"type":"seccft","date":"{time}","log_id":"broken-{number}","tenant_name":"acme","client_id":"billing","client_name":"billing","audience":"https://api.example/","scope":"read:data","ip":"10.0.0.1","user_agent":"axios/1.7.7","hostname":"acme.us.auth0.com"}}"#
+        )
+    };
+    ago_ms.iter().enumerate().map(event).collect::<Vec<_>>().join("\n")
+}
+
+/// Looks until there is something, for so long at most.
+fn wait_for<T>(what: &str, at_most: Duration, server: &support::Server, look: impl Fn() -> Option<T>) -> T {
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 0..at_most.as_millis() / PAUSE.as_millis() {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("no {what} within {at_most:?}: {}", server.log());
+}
+
+#[test]
+fn the_real_program_pages_at_once_exactly_once_and_not_again_after_a_restart() {
+    // Between the decision and the page lies no lease, only the way: a page that waited for one would come later.
+    const PROMPTLY: Duration = outbox::LEASE.checked_div(3).expect("not by zero");
+    const PATIENCE: Duration = Duration::from_secs(90);
+    let (hook_runtime, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
+    let hook = hook_runtime.block_on(Server::start(&[Answer::Plain(200, "")]));
+    let url = hook.url("/hook");
+    let settings = format!(
+        "[flush]\ninterval = \"100ms\"\n[live]\ninterval = \"200ms\"\n[[alerts.channels]]\ntype = \"webhook\"\nname = \"hook\"\nurl = {url:?}\n"
+    );
+    let start = || support::Server::start(folder.path(), "spool", &settings);
+    // By alert and sequence, how often.
+    let pages = || {
+        let mut pages = BTreeMap::new();
+        for request in hook.taken() {
+            *pages.entry(request.header("x-ghostlight-alert").to_owned()).or_insert(0) += 1;
+        }
+        pages
+    };
+    let ghosts = || pages().into_iter().filter(|(key, _)| key.starts_with("ghost-usage:")).collect::<Vec<_>>();
+    let in_journal = |what: &str| {
+        let paths: Vec<_> = runtime().block_on(open(&folder.path().join("out")).list("_alerts/ghost-usage")).ok()?;
+        paths.into_iter().map(|found| found.location.to_string()).find(|path| path.ends_with(what))
+    };
+
+    let server = start();
+    assert_eq!(server.post(cache_that_broke().as_bytes(), &[]).0, 200);
+    let entry = wait_for("decision", PATIENCE, &server, || in_journal("/0000000000.json"));
+    let page = wait_for("page", PROMPTLY, &server, || ghosts().first().cloned());
+    let id = entry.trim_start_matches("_alerts/").trim_end_matches("/0000000000.json").replace('/', ":");
+    assert_eq!(page, (format!("{id}:0"), 1));
+    let taken = hook.taken().into_iter().find(|request| request.header("x-ghostlight-alert") == page.0).expect("taken");
+    assert_eq!((taken.json()["status"].clone(), taken.json()["tenant"].clone()), ("firing".into(), "acme".into()));
+    assert!(taken.json()["subject"].as_str().is_some_and(|subject| subject.starts_with("billing")), "{}", taken.body);
+    wait_for("marker", PROMPTLY, &server, || in_journal("/0000000000.hook.sent.json"));
+    server.stop();
+
+    let server = start();
+    // It knows the alert, and a round of its outbox is over: that counts what was sent, if only nothing.
+    wait_for("alert", PATIENCE, &server, || server.get("/api/v1/alerts").1.contains(&id).then_some(()));
+    wait_for("round", PATIENCE, &server, || {
+        server.get("/metrics").1.contains("ghostlight_alerts_sent_total{outcome=\"sent\"}").then_some(())
+    });
+    server.stop();
+    assert!(pages().values().all(|times| *times == 1), "{:?}", pages());
+    assert_eq!(ghosts(), [page]);
 }

@@ -13,8 +13,9 @@ use super::{Request, text};
 use crate::config::Secret;
 use crate::event::EventTime;
 
-/// When a page that is neither repeated nor resolved is over.
-const HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
+/// When a page that is neither repeated nor resolved is over. The longest interval of a rule's repeats is a week, counted
+/// from the page, and a page may be tried for a day: with a week alone the alert would end just before each repeat, and fire anew.
+const HOLD: Duration = Duration::from_secs(8 * 24 * 3600);
 /// Ours: labels are indexed, and shown in one line.
 const LABEL_MAX: usize = 256;
 const ANNOTATION_MAX: usize = 4000;
@@ -95,9 +96,18 @@ mod tests {
         assert_eq!(firing["labels"], resolved["labels"]);
         assert_eq!(firing["labels"]["alertname"], "ghost-usage");
         assert_eq!(firing["startsAt"], "2026-11-01T00:00:00.000Z");
-        assert_eq!(firing["endsAt"], "2026-11-08T01:01:00.000Z", "a week after it is sent");
+        assert_eq!(firing["endsAt"], "2026-11-09T01:01:00.000Z", "eight days after it is sent");
         assert_eq!(resolved["endsAt"], "2026-11-01T01:00:00.000Z");
         assert_eq!(firing["annotations"]["evidence"], "tokens: 144\nneeded: 12");
+    }
+
+    #[test]
+    fn a_page_holds_until_its_repeat_arrives_even_one_that_is_tried_for_long() {
+        use crate::alert::{outbox, rules};
+        for (rule, timing) in rules::TIMINGS {
+            let arrives = timing.repeat.unwrap_or_default() + outbox::GIVE_UP;
+            assert!(HOLD >= arrives, "{rule} is repeated after up to {arrives:?}");
+        }
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Email {
 
     fn failure(&self, error: &SmtpError) -> Failure {
         let told = error.to_string();
-        let secrets: Vec<_> = self.login.iter().map(|(_, password)| password.expose()).collect();
+        let secrets = self.login.iter().map(|(_, password)| password.expose());
+        let secrets = secrets.fold(http::Secrets::default(), http::Secrets::with);
         let problem = match error.status().map(u16::from) {
             // What is said of a login could repeat it in another encoding.
             Some(code @ (334 | 454 | 530..=538)) => format!("answered {code}: the login was refused"),

@@ -11,7 +11,7 @@ pub mod log;
 pub mod pagerduty;
 pub mod slack;
 pub mod teams;
-mod text;
+pub(crate) mod text;
 pub mod webhook;
 
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::{Alert, Severity};
 use crate::clock;
 use crate::event::EventTime;
 pub use http::Request;
+use http::Secrets;
 
 /// A way to tell people.
 #[derive(Debug, Clone)]
@@ -91,18 +92,18 @@ impl Channel {
         }
     }
 
-    /// What an answer over HTTP could repeat, and must not be shown.
-    fn secrets(&self) -> Vec<&str> {
-        match self {
-            Self::Webhook(webhook) => webhook.secret.iter().map(|secret| secret.expose()).collect(),
-            Self::Slack(slack) => http::secret_parts(slack.url.expose()),
-            Self::PagerDuty(pagerduty) => vec![pagerduty.routing_key.expose()],
-            Self::Alertmanager(alertmanager) => {
-                alertmanager.authorization.iter().map(|secret| secret.expose()).collect()
-            }
-            Self::Teams(teams) => http::secret_parts(teams.url.expose()),
-            Self::Email(_) | Self::Log => Vec::new(),
-        }
+    /// What an answer over HTTP could repeat, and must not be shown. Every URL is one: some people's webhooks have a token
+    /// in theirs.
+    fn secrets(&self) -> Secrets {
+        let (url, secret) = match self {
+            Self::Webhook(webhook) => (webhook.url.as_str(), webhook.secret.as_ref()),
+            Self::Slack(slack) => (slack.url.expose(), None),
+            Self::PagerDuty(pagerduty) => (pagerduty.url.as_str(), Some(&pagerduty.routing_key)),
+            Self::Alertmanager(alertmanager) => (alertmanager.url.as_str(), alertmanager.authorization.as_ref()),
+            Self::Teams(teams) => (teams.url.expose(), None),
+            Self::Email(_) | Self::Log => return Secrets::default(),
+        };
+        secret.into_iter().fold(Secrets::default().with_url(url), |secrets, secret| secrets.with(secret.expose()))
     }
 }
 

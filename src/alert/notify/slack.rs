@@ -1,8 +1,9 @@
 //! Slack's incoming webhooks, with Block Kit.
 //!
 //! After Slack's reference (docs.slack.dev: Block Kit's header and section blocks, text objects, "Formatting message
-//! text"): a header of 150 characters, a section of 3000, 10 fields of 2000, and `&`, `<` and `>` escaped. That
-//! `plain_text` wants the same escapes, and what Slack counts as a character, is unverified.
+//! text"): a header of 150 characters, a section of 3000, 10 fields of 2000, and `&`, `<` and `>` escaped. All blocks
+//! together may have about 13,200 (slackapi/bolt-js#2509; no reference says so), less for more blocks: so what is counted here
+//! is their JSON. That `plain_text` wants the same escapes, and what Slack counts as a character, is unverified.
 
 use serde_json::{Value, json};
 
@@ -13,9 +14,15 @@ use crate::config::Secret;
 const HEADER_MAX: usize = 150;
 const SECTION_MAX: usize = 3000;
 const FIELDS_MAX: usize = 10;
-const FIELD_MAX: usize = 2000;
-/// Ours: a message is read on a phone.
+// Ours: a message is read on a phone, and none may be refused for its length.
+const BLOCKS_MAX: usize = 12_500;
+const SUMMARY_MAX: usize = 2000;
+const FIX_MAX: usize = 1000;
+const FIELD_MAX: usize = 500;
+const NAME_MAX: usize = 100;
 const SECTIONS_OF_FIELDS_MAX: usize = 3;
+const ID_MAX: usize = 200;
+const LINK_MAX: usize = 1000;
 
 #[derive(Debug, Clone)]
 pub struct Slack {
@@ -39,37 +46,51 @@ fn blocks(alert: &Alert, link: Option<&str>) -> Vec<Value> {
     let header = escaped(&text::headline(alert, HEADER_MAX), HEADER_MAX);
     let mut blocks = vec![
         json!({ "type": "header", "text": { "type": "plain_text", "text": header, "emoji": false } }),
-        section(&alert.summary, ""),
+        section(&alert.summary, "", SUMMARY_MAX),
     ];
     if let Some(fix) = &alert.fix {
-        blocks.push(section(fix, "*What to do:* "));
+        blocks.push(section(fix, "*What to do:* ", FIX_MAX));
     }
-    let mut fields: Vec<_> = text::facts(alert).iter().map(|(name, value)| field(name, value)).collect();
-    fields.extend(alert.evidence.iter().map(|(name, value)| field(name, value)));
-    let shown = FIELDS_MAX * SECTIONS_OF_FIELDS_MAX;
-    for fields in fields[..fields.len().min(shown)].chunks(FIELDS_MAX) {
-        blocks.push(json!({ "type": "section", "fields": fields }));
-    }
-    let mut context = vec![marked_up(escaped(&format!("{}:{}", alert.id, alert.sequence), FIELD_MAX))];
-    if let Some(more) = fields.len().checked_sub(shown).filter(|more| *more > 0) {
-        context.push(marked_up(format!("{more} more not shown")));
-    }
+    let mut context = vec![marked_up(escaped(&format!("{}:{}", alert.id, alert.sequence), ID_MAX))];
     if let Some(link) = link {
         // A `|` would end the address.
-        context.push(marked_up(format!("<{}|Live page>", escaped(&link.replace('|', "%7C"), FIELD_MAX))));
+        context.push(marked_up(format!("<{}|Live page>", escaped(&link.replace('|', "%7C"), LINK_MAX))));
+    }
+    let facts = text::facts(alert);
+    let facts = facts.iter().map(|(name, value)| field(name, value));
+    let mut fields = facts.chain(alert.evidence.iter().map(|(name, value)| field(name, value))).peekable();
+    // With room for the frames of what is still to come.
+    let mut left = BLOCKS_MAX - units(&json!([blocks, context])) - 500;
+    let mut shown = Vec::new();
+    while shown.len() < FIELDS_MAX * SECTIONS_OF_FIELDS_MAX
+        && let Some(field) = fields.next_if(|field| units(field) < left)
+    {
+        left -= units(&field) + ",".len();
+        shown.push(field);
+    }
+    for fields in shown.chunks(FIELDS_MAX) {
+        blocks.push(json!({ "type": "section", "fields": fields }));
+    }
+    let more = fields.count();
+    if more > 0 {
+        context.insert(1, marked_up(format!("{more} more not shown")));
     }
     blocks.push(json!({ "type": "context", "elements": context }));
     blocks
 }
 
+/// How long it is as JSON.
+fn units(value: &Value) -> usize {
+    value.to_string().encode_utf16().count()
+}
+
 /// `before` is ours, and marked up.
-fn section(text: &str, before: &str) -> Value {
-    let text = escaped(text, SECTION_MAX - before.len());
+fn section(text: &str, before: &str, max: usize) -> Value {
+    let text = escaped(text, max - before.len());
     json!({ "type": "section", "text": marked_up(format!("{before}{text}")) })
 }
 
 fn field(name: &str, value: &str) -> Value {
-    const NAME_MAX: usize = 200;
     let name = escaped(&text::line(name, NAME_MAX), NAME_MAX);
     let value = escaped(value, FIELD_MAX - NAME_MAX - "**\n".len());
     marked_up(format!("*{name}*\n{value}"))
@@ -106,6 +127,32 @@ mod tests {
         assert_eq!(value["blocks"][2]["text"]["text"], "*What to do:* Cache the token until it expires.");
         assert_eq!(value["blocks"][3]["fields"][5]["text"], "*tokens*\n144");
         assert_eq!(value["blocks"][4]["elements"][1]["text"], "<https://live.test/?a=1&amp;b=2|Live page>");
+    }
+
+    #[test]
+    fn a_message_is_never_too_long_for_slack_and_says_what_it_leaves_out() {
+        let long_link = format!("https://live.test/?{}", "a".repeat(5000));
+        for text in ["long ", "\"", "&", "語", "👻", "\n<"].map(|text| text.repeat(20_000)) {
+            let alert = Alert {
+                id: text.clone(),
+                tenant: text.clone(),
+                subject: text.clone(),
+                title: text.clone(),
+                summary: text.clone(),
+                evidence: vec![(text.clone(), text.clone()); 100],
+                fix: Some(text.clone()),
+                ..alert()
+            };
+            let blocks = blocks(&alert, Some(&long_link));
+            // What Slack was seen to refuse is 13,200.
+            assert!(units(&json!(blocks)) <= BLOCKS_MAX && units(&json!(blocks)) < 13_000, "{}", units(&json!(blocks)));
+            assert!(blocks[1]["text"]["text"].as_str().is_some_and(|text| text.ends_with('…')), "{}", blocks[1]);
+            let fields = blocks.iter().filter_map(|block| block["fields"].as_array()).flatten();
+            let fields: Vec<_> = fields.filter_map(|field| field["text"].as_str()).collect();
+            assert!(fields[1].ends_with('…') && fields[1].encode_utf16().count() <= FIELD_MAX, "{}", fields[1]);
+            let more = format!("{} more not shown", 105 - fields.len());
+            assert_eq!(blocks[blocks.len() - 1]["elements"][1]["text"], more);
+        }
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! Text as channels take it: short enough, and without control characters.
 //!
+//! Names and user agents are chosen by strangers. Characters that nobody sees, and those that turn the order of others
+//! round, are left out, so that no page reads otherwise than it was written. Right-to-left letters stay: they are somebody's name.
+//!
 //! Lengths are in UTF-16 units, since no service says what its "characters" are: the strictest reading of those that are
 //! likely.
+
+use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::super::{Alert, Status};
 
@@ -9,7 +15,7 @@ const CUT: char = '…';
 
 /// One line of at most `max` units, never empty.
 pub fn line(text: &str, max: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean = clean(text).replace('\n', " ");
     cut(clean.trim(), max, |c, out| out.push(c))
 }
 
@@ -23,8 +29,19 @@ pub fn written(text: &str, max: usize, write: impl Fn(char, &mut String)) -> Str
     cut(clean(text).trim(), max, write)
 }
 
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+/// Without what is not seen; controls that are no line's end, and separators of lines that only Unicode has, as spaces.
+pub fn clean(text: &str) -> String {
+    const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+    let space = |c: char| (c.is_control() && c != '\n') || SEPARATORS.contains(&c);
+    text.chars().filter(|c| !is_unseen(*c)).map(|c| if space(c) { ' ' } else { c }).collect()
+}
+
+/// Formats and fillers, those of emoji too: they fall apart into their parts.
+fn is_unseen(c: char) -> bool {
+    !c.is_ascii()
+        && (CodePointSetData::new::<BidiControl>().contains(c)
+            || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+            || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format)
 }
 
 fn cut(text: &str, max: usize, write: impl Fn(char, &mut String)) -> String {
@@ -99,6 +116,20 @@ mod tests {
         assert_eq!(line("a\nb\tc\u{0}", 9), "a b c");
         assert_eq!(lines("a\nb\tc\u{0}", 9), "a\nb c");
         assert_eq!(line(" \n", 9), "-");
+    }
+
+    #[test]
+    fn what_is_not_seen_or_turns_text_round_is_left_out() {
+        // Bidirectional controls, zero width, word joiner, byte order mark, soft hyphen, fillers, tags, annotations.
+        let unseen = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}\
+                      \u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{ad}\u{34f}\u{115f}\u{3164}\u{ffa0}\u{180e}\u{206a}\
+                      \u{fff9}\u{fffb}\u{fe0f}\u{e0041}\u{e0100}\u{e0001}";
+        for c in unseen.chars() {
+            assert_eq!(line(&format!("a{c}b"), 9), "ab", "{c:?}");
+        }
+        assert_eq!((line(unseen, 9), lines(unseen, 9)), ("-".to_owned(), "-".to_owned()));
+        assert_eq!(line("a\u{2028}b\u{2029}c\u{85}d\u{9b}e", 9), "a b c d e");
+        assert_eq!(line("שלום 語 é e\u{301} ünï नमस्ते", 99), "שלום 語 é e\u{301} ünï नमस्ते");
     }
 
     #[test]

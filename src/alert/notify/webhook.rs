@@ -1,12 +1,12 @@
-//! A POST of the alert as it is, for whoever writes their own receiver. The format is ours:
-//! `schemas/alert-webhook.schema.json`.
+//! A POST of the alert as it is, but for characters that nobody sees, for whoever writes their own receiver. The format is
+//! ours: `schemas/alert-webhook.schema.json`.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
 
 use super::super::Alert;
-use super::Request;
+use super::{Request, text};
 use crate::config::Secret;
 use crate::event::EventTime;
 
@@ -32,15 +32,31 @@ impl Webhook {
     /// With `X-Ghostlight-Timestamp` (seconds), with `X-Ghostlight-Alert` (the same for each try, so that a receiver can tell a
     /// page that comes twice) and, given a secret, with `X-Ghostlight-Signature: v1=<HMAC-SHA256 of "timestamp.body", in hex>`.
     pub fn render(&self, alert: &Alert, link: Option<&str>, now: EventTime) -> Request {
-        let body = serde_json::to_string(&Body { format: FORMAT, alert, link }).unwrap_or_default();
+        let seen = seen(alert);
+        let body = serde_json::to_string(&Body { format: FORMAT, alert: &seen, link }).unwrap_or_default();
         let timestamp = now.ms().div_euclid(1000).to_string();
-        let key = super::text::line(&format!("{}:{}", alert.id, alert.sequence), 512);
+        let key = text::line(&format!("{}:{}", alert.id, alert.sequence), 512);
         let mut headers = vec![("X-Ghostlight-Alert", key)];
         if let Some(secret) = &self.secret {
             headers.push(("X-Ghostlight-Signature", format!("v1={}", signature(secret, &timestamp, &body))));
         }
         headers.push(("X-Ghostlight-Timestamp", timestamp));
         Request { url: self.url.clone(), headers, body }
+    }
+}
+
+/// Receivers show it to people.
+fn seen(alert: &Alert) -> Alert {
+    let clean = |text: &String| text::clean(text);
+    Alert {
+        rule: clean(&alert.rule),
+        tenant: clean(&alert.tenant),
+        subject: clean(&alert.subject),
+        title: clean(&alert.title),
+        summary: clean(&alert.summary),
+        evidence: alert.evidence.iter().map(|(name, value)| (clean(name), clean(value))).collect(),
+        fix: alert.fix.as_ref().map(clean),
+        ..alert.clone()
     }
 }
 
