@@ -224,8 +224,7 @@ impl Watch {
             sum.add(&followed.accounting);
             let progress = &followed.progress;
             let reach = progress.reaches(Duration::ZERO).map(|reach| reach.min(now));
-            let is_caught_up =
-                progress.ended || progress.caught_up.is_some_and(|(position, _)| position == progress.end);
+            let is_caught_up = progress.ended || progress.idle_since().is_some();
             partitions.push(PartitionState {
                 partition: progress.partition.to_string(),
                 position: progress.end,

@@ -134,7 +134,7 @@ impl Progress {
 
     /// When the partition was caught up at exactly where it was followed to. A note of another position says nothing: it
     /// is a stale owner's, or of entries the caller has not seen.
-    fn idle_since(&self) -> Option<EventTime> {
+    pub fn idle_since(&self) -> Option<EventTime> {
         self.caught_up.filter(|(position, _)| *position == self.end).map(|(_, at)| at)
     }
 
