@@ -121,6 +121,18 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
+/// Waits, two minutes at most, until there is such a value.
+pub fn wait_for<T>(what: &str, find: impl Fn() -> Option<T>) -> T {
+    let began = ghostlight::clock::monotonic();
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "still not: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 pub fn open(folder: &Path) -> Store {
     Store::open(&Location::Folder(folder.to_owned())).expect("a folder can be opened")
 }

@@ -4,15 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ghostlight::clock::{monotonic, now};
+use ghostlight::clock::now;
 use ghostlight::event::EventTime;
 use ghostlight::store::ledger::{self, PartitionId};
 use ghostlight::store::progress::{self, Note, Progress};
 
-use crate::support::{Server, open, runtime, verified};
-
-/// After this long something hangs. Notes come every 15 s.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::{Server, open, runtime, verified, wait_for};
 
 const FLUSH: &str = "[flush]\ninterval = \"50ms\"\n";
 
@@ -31,18 +28,6 @@ fn notes(folder: &Path) -> HashMap<PartitionId, Note> {
 fn end(folder: &Path, id: &PartitionId) -> (u64, u64) {
     let tail = runtime().block_on(ledger::tail(&open(&folder.join("out")), id)).expect("can be read");
     (tail.end(), tail.accounting.counted)
-}
-
-/// Waits until there is such a value.
-fn wait_for<T>(what: &str, find: impl Fn() -> Option<T>) -> T {
-    let began = monotonic();
-    loop {
-        if let Some(found) = find() {
-            return found;
-        }
-        assert!(began.elapsed() < PATIENCE, "still not: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Waits until so many events are counted and the partition is noted as caught up at that end.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 
-use crate::support::{Server, dead_letters, open, output, verified};
+use crate::support::{Server, dead_letters, open, output, runtime, verified, wait_for};
 
 fn event(n: usize) -> String {
     format!(
@@ -105,6 +105,34 @@ fn health_readiness_and_metrics_are_served() {
     assert!(seen, "{metrics}");
     assert!(metrics.contains("ghostlight_webhook_requests_total{status=\"200\"} 1"), "{metrics}");
     assert!(metrics.contains("ghostlight_commits_total 1"), "{metrics}");
+}
+
+#[test]
+fn the_read_sides_figures_are_metrics_and_tenants_only_for_who_has_the_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "open sesame").expect("written");
+    let live = format!("[live]\ninterval = \"20ms\"\ntoken = {{ file = {:?} }}\n", token.display().to_string());
+    let server = Server::start(folder.path(), "spool", &format!("[flush]\ninterval = \"20ms\"\n{live}"));
+    assert_eq!(server.post(&bodies(0..10), &[]).0, 200);
+    let with_token = || {
+        let request = reqwest::Client::new().get(server.url.replace("/v1/logs", "/metrics")).bearer_auth("open sesame");
+        runtime().block_on(async { request.send().await.expect("it answers").text().await.expect("a body") })
+    };
+    let shown = wait_for("the tenant is shown", || {
+        Some(with_token()).filter(|metrics| metrics.contains("ghostlight_tenant_active_users{tenant="))
+    });
+    for line in [
+        "ghostlight_tenants{state=\"shown\"} 1",
+        "ghostlight_alerts_firing{rule=\"ghost-usage\",severity=\"critical\"} 0",
+        "ghostlight_read_rounds_total{outcome=\"done\"} ",
+        "ghostlight_spool_max_bytes 10737418240",
+    ] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+    let open = server.get("/metrics").1;
+    assert!(open.contains("ghostlight_tenants{state=\"shown\"} 1"), "{open}");
+    assert!(!open.contains("ghostlight_tenant_"), "{open}");
 }
 
 #[test]
