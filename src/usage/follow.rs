@@ -28,7 +28,7 @@ const AT_ONCE: usize = 256;
 /// What is handed over.
 pub enum Seen {
     /// Rows, each once.
-    Rows(Partial),
+    Rows(Box<Partial>),
     /// What was handed over so far is to be forgotten: all of it comes again, from where it is now.
     Anew,
 }
@@ -129,7 +129,7 @@ impl Follower {
             let mut taken = 0;
             let mut rows = |rows: Partial| {
                 taken += 1;
-                take(Seen::Rows(rows));
+                take(Seen::Rows(Box::new(rows)));
             };
             let mut step = self.load(&mut rows).await?;
             if step == Step::Done {

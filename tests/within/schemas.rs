@@ -332,8 +332,10 @@ fn what_compaction_writes_is_as_described() {
         .collect()
     };
     let (generations, currents) = (read_all("_generations"), read_all("_current"));
-    round(0 * day, 5);
-    for (name, written) in [("generation", generations), ("current", currents), ("retired-entries", read_all("_retired"))] {
+    round(std::time::Duration::ZERO, 5);
+    for (name, written) in
+        [("generation", generations), ("current", currents), ("retired-entries", read_all("_retired"))]
+    {
         let described = schema(name);
         let (mut seen, mut all) = (BTreeSet::new(), BTreeSet::new());
         for written in &written {
