@@ -1,6 +1,7 @@
 //! The commands: what each takes, and what it prints.
 
 mod alerts;
+mod compact;
 mod demo;
 mod simulate;
 
@@ -41,6 +42,8 @@ enum Command {
     Watch(WatchArgs),
     /// Tries alerts out.
     Alerts(alerts::AlertsArgs),
+    /// Merges the small files of each day, and removes what merged files have held for long.
+    Compact(compact::CompactArgs),
     /// Proves an output directory: nothing lost, nothing twice, nothing altered.
     Verify(VerifyArgs),
     /// Writes a synthetic tenant's log events, the same for the same seed.
@@ -125,6 +128,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Run(args) => serve(args),
         Command::Watch(args) => watch(args),
         Command::Alerts(args) => alerts::alerts(&args),
+        Command::Compact(args) => compact::compact(&args),
         Command::Verify(args) => verify(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::CheckConfig(args) => check_config(&args),

@@ -24,6 +24,7 @@ use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
+use crate::store::compact::CompactSettings;
 use crate::usage::ghost::{Lifetimes, Thresholds};
 use alerts::RawAlerts;
 use kafka::{RawKafka, RawKafkaSource};
@@ -52,6 +53,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     pub ghosts: Thresholds,
     pub live: LiveSettings,
+    /// How the read side compacts; `None` where it does not.
+    pub compaction: Option<CompactSettings>,
     pub alerts: AlertSettings,
     pub log: LogSettings,
 }
@@ -189,6 +192,8 @@ struct RawConfig {
     ghosts: RawGhosts,
     #[serde(default)]
     live: RawLive,
+    #[serde(default)]
+    compaction: read::RawCompaction,
     #[serde(default)]
     alerts: RawAlerts,
     #[serde(default)]
@@ -454,6 +459,7 @@ impl Config {
             lifetimes,
             ghosts,
             live: read::live(raw.live)?,
+            compaction: read::compaction(raw.compaction)?,
             alerts: alerts::alerts(raw.alerts)?,
             log: log(raw.log)?,
         };
@@ -565,6 +571,7 @@ impl Config {
         lines.extend(self.quota.describe());
         lines.extend(read::describe_ghosts(&self.lifetimes, &self.ghosts));
         lines.extend(self.live.describe(self.http.listen.ip().is_loopback()));
+        lines.extend(read::describe_compaction(self.compaction.as_ref()));
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
         lines.extend(self.alerts.describe());

@@ -7,6 +7,7 @@
 //! [`PartitionWriter`] is that line for one partition. [`serve`] feeds it from the webhook's spool and from Kafka
 //! (`consume`), [`ingest`] from files, with as many decoding threads as there are cores and one that folds in order.
 
+mod compact;
 mod consume;
 mod ingest;
 mod notes;

@@ -79,7 +79,7 @@ pub async fn backtest(
     period: &Range<EventTime>,
 ) -> Result<Vec<Transition>, StoreError> {
     let mut usage = Usage::default();
-    Follower::new(store.clone()).poll(|_, rows| usage.absorb(&rows)).await?;
+    Follower::new(store.clone()).poll(|seen| usage.see(seen)).await?;
     usage.settle(&settings.rules.lifetimes);
     let mut all = Vec::new();
     for (tenant, of_tenant) in usage.tenants() {
@@ -144,7 +144,7 @@ impl Watch {
     }
 
     async fn follow(&mut self) -> Result<u64, StoreError> {
-        let entries = self.follower.poll(|_, rows| self.usage.absorb(&rows)).await?;
+        let entries = self.follower.poll(|seen| self.usage.see(seen)).await?;
         if entries > 0 {
             // By the newest event there is, not by the clock: data of last year can be looked at too.
             let newest = self.follower.partitions().filter_map(|followed| followed.progress.frontier).max();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{ConfigError, RawSecret, Secret, count, duration, read_secret};
+use crate::store::compact::CompactSettings;
 use crate::usage::ghost::{
     DEFAULT_LEEWAY_PERCENT, DEFAULT_LIFETIME_SECONDS, LIFETIME_SECONDS_MAX, Lifetimes, Thresholds,
 };
@@ -42,6 +43,32 @@ pub(super) struct RawLive {
     token: Option<RawSecret>,
     interval: Option<String>,
     days: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCompaction {
+    enabled: Option<bool>,
+    interval: Option<String>,
+    keep: Option<String>,
+}
+
+/// `None` where it is off.
+pub(super) fn compaction(raw: RawCompaction) -> Result<Option<CompactSettings>, ConfigError> {
+    let interval = duration(raw.interval, "compaction.interval", "1h", "interval = \"1h\"")?;
+    let keep = duration(raw.keep, "compaction.keep", "1day", "keep = \"1day\"")?;
+    let settings = CompactSettings { interval, keep, ..CompactSettings::default() };
+    Ok(raw.enabled.unwrap_or(false).then_some(settings))
+}
+
+pub(super) fn describe_compaction(settings: Option<&CompactSettings>) -> Vec<String> {
+    let time = |length| humantime::format_duration(length).to_string();
+    let effective = settings.copied().unwrap_or_default();
+    vec![
+        format!("compaction.enabled      {}", settings.is_some()),
+        format!("compaction.interval     {}", time(effective.interval)),
+        format!("compaction.keep         {}: what is merged lies there twice for so long", time(effective.keep)),
+    ]
 }
 
 const LIFETIMES_EXAMPLE: &str = "[ghosts.lifetimes]\n  \"https://api.example.com/\" = \"1h\"";

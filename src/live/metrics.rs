@@ -22,7 +22,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Name, kind, unit and meaning of every metric; what has no unit counts things.
-const METRICS: [(&str, Kind, Option<Unit>, &str); 38] = [
+const METRICS: [(&str, Kind, Option<Unit>, &str); 42] = [
     ("ghostlight_webhook_requests_total", Counter, None, "Webhook requests by answered status"),
     ("ghostlight_webhook_bytes_total", Counter, Some(Unit::Bytes), "Webhook bodies stored, decompressed"),
     ("ghostlight_records_total", Counter, None, "Records committed, by outcome (read, rejected)"),
@@ -70,6 +70,10 @@ const METRICS: [(&str, Kind, Option<Unit>, &str); 38] = [
     ),
     ("ghostlight_read_lag_seconds", Gauge, Some(Unit::Seconds), "How far the slowest partition is behind now"),
     ("ghostlight_read_windows_total", Counter, None, "Windows of 5 minutes judged, of all tenants"),
+    ("ghostlight_generations_total", Counter, None, "Days merged into a new generation"),
+    ("ghostlight_retired_files_total", Counter, None, "Files removed since a generation has held their rows for long"),
+    ("ghostlight_retired_entries_total", Counter, None, "Ledger entries summed up and removed"),
+    ("ghostlight_compaction_seconds", Histogram, Some(Unit::Seconds), "Duration of a round of compaction"),
     (
         "ghostlight_tenants",
         Gauge,

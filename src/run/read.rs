@@ -62,6 +62,9 @@ impl ReadSide {
             readiness,
         };
         let (over, mut is_over) = watch::channel(false);
+        if let Some(settings) = config.compaction {
+            super::compact::start(store.clone(), settings, over.subscribe())?;
+        }
         let runtime = Handle::current();
         std::thread::Builder::new().name("read-side".to_owned()).spawn(move || {
             runtime.block_on(async {

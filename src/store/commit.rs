@@ -10,8 +10,10 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
+use super::compact;
 use super::datasets::{self, File};
 use super::ledger::{self, Entry, FileRecord, PartitionId, SNAPSHOT_EVERY, SettingsText, Tail};
+use super::retired::{Retired, id_files};
 use super::{Created, Store, StoreError};
 use crate::event::EventTime;
 use crate::partial::Batch;
@@ -135,17 +137,14 @@ impl PartitionLog {
     async fn create_or_yield(&self, entry: &Entry) -> Result<(), CommitError> {
         let created = ledger::create_entry(&self.store, entry).await;
         if matches!(created, Ok(Created::Now)) {
-            return Ok(());
+            return self.yield_if_retired(entry).await;
         }
         match ledger::entry_at(&self.store, &self.id, entry.start).await? {
-            Some(there) if there.nonce == entry.nonce => Ok(()),
+            Some(there) if there.nonce == entry.nonce => self.yield_if_retired(entry).await,
             Some(there) => {
                 self.drop_stage(entry).await?;
-                Err(CommitError::Fenced {
-                    partition: self.id.clone(),
-                    start: entry.start,
-                    by: format!("nonce {}, ghostlight {}, at {}", there.nonce, there.ghostlight, there.committed_at),
-                })
+                let by = format!("nonce {}, ghostlight {}, at {}", there.nonce, there.ghostlight, there.committed_at);
+                Err(self.fenced(entry, by))
             }
             // Not there as far as anybody can tell, yet the write may still arrive: the stage stays, and whoever finds
             // the entry publishes it.
@@ -165,19 +164,45 @@ impl PartitionLog {
         }
     }
 
+    /// Where this process slept for so long that the range was committed by another and retired since, nothing was there to
+    /// collide with. But then the entry before is gone as well: they go in ascending order.
+    async fn yield_if_retired(&self, entry: &Entry) -> Result<(), CommitError> {
+        let is_retired = match &self.tail.last {
+            Some(before) => !self.store.exists(&self.id.entry_path(before.start)).await?,
+            None => Retired::newest(&self.store, &self.id).await?.is_some(),
+        };
+        if !is_retired {
+            return Ok(());
+        }
+        // The stage first: without it nobody can publish what the entry names.
+        self.drop_stage(entry).await?;
+        self.store.delete(&self.id.entry_path(entry.start)).await?;
+        Err(self.fenced(entry, "it was retired since".to_owned()))
+    }
+
+    fn fenced(&self, entry: &Entry, by: String) -> CommitError {
+        CommitError::Fenced { partition: self.id.clone(), start: entry.start, by }
+    }
+
     /// Moves a committed entry's files to their final paths. Idempotent, also beside another process that does the same.
     async fn publish(&self, entry: &Entry) -> Result<(), StoreError> {
         for (at, file) in entry.files.iter().enumerate() {
-            self.publish_file(&stage_path(entry, at), file).await?;
+            self.publish_file(&stage_path(entry, at), entry, file).await?;
         }
         Ok(())
     }
 
-    async fn publish_file(&self, staged: &Path, file: &FileRecord) -> Result<(), StoreError> {
+    async fn publish_file(&self, staged: &Path, entry: &Entry, file: &FileRecord) -> Result<(), StoreError> {
         let to = Path::from(file.path.as_str());
         match self.store.rename(staged, &to).await {
-            Err(error) if !(error.is_not_found() && self.store.exists(&to).await?) => Err(error),
-            _ => Ok(()),
+            // Another process published it; by now compaction may even have retired it.
+            Err(error) if error.is_not_found() => {
+                match self.store.exists(&to).await? || compact::is_retired(&self.store, entry, file).await? {
+                    true => Ok(()),
+                    false => Err(error),
+                }
+            }
+            other => other,
         }
     }
 
@@ -200,6 +225,7 @@ impl PartitionLog {
     async fn finish_stages(&mut self) -> Result<(), StoreError> {
         self.has_stages = false;
         let mut entries: HashMap<u64, Option<Entry>> = HashMap::new();
+        let mut behind = Vec::new();
         for staged in self.store.list(&self.id.folder("_staging")).await? {
             let Some((start, nonce, at)) = parse_stage_name(&staged.location) else { continue };
             if start >= self.end() {
@@ -209,14 +235,22 @@ impl PartitionLog {
             if let std::collections::hash_map::Entry::Vacant(vacant) = entries.entry(start) {
                 vacant.insert(ledger::entry_at(&self.store, &self.id, start).await?);
             }
+            behind.push((staged.location, start, nonce, at));
+        }
+        if behind.is_empty() {
+            return Ok(());
+        }
+        // After the entries: one that is retired by now was written by somebody who woke up late, and is not true.
+        let retired = Retired::newest(&self.store, &self.id).await?.map_or(0, |retired| retired.end);
+        for (staged, start, nonce, at) in behind {
             let named = entries
                 .get(&start)
                 .and_then(Option::as_ref)
-                .filter(|entry| entry.nonce == nonce)
-                .and_then(|entry| entry.files.get(at));
+                .filter(|entry| entry.nonce == nonce && entry.start >= retired)
+                .and_then(|entry| Some((entry, entry.files.get(at)?)));
             match named {
-                Some(file) => self.publish_file(&staged.location, file).await?,
-                None => self.store.delete(&staged.location).await?,
+                Some((entry, file)) => self.publish_file(&staged, entry, file).await?,
+                None => self.store.delete(&staged).await?,
             }
         }
         Ok(())
@@ -224,9 +258,13 @@ impl PartitionLog {
 
     /// What the partition counted last, so that a duplicate is one whether or not the process was restarted.
     pub async fn dedupe(&self, horizon: usize) -> Result<Dedupe, StoreError> {
-        // Names sort by position, whatever a copy or a clock made of the files' times.
-        let files = self.store.list(&self.id.folder("_ids")).await?;
-        seed_dedupe(&self.store, files, horizon).await
+        loop {
+            // Names sort by position, whatever a copy or a clock made of the files' times.
+            let files = id_files(&self.store, &self.id.folder("")).await?;
+            if let Some(dedupe) = seed_dedupe(&self.store, files, horizon).await? {
+                return Ok(dedupe);
+            }
+        }
     }
 }
 
@@ -235,7 +273,7 @@ impl PartitionLog {
 /// event may repeat.
 pub async fn retire_ids(store: &Store, horizon: usize, keep_ms: i64, now: EventTime) -> Result<(), StoreError> {
     let mut newer: HashMap<PartitionId, u64> = HashMap::new();
-    for file in store.list("_ids").await?.into_iter().rev() {
+    for file in id_files(store, "").await?.into_iter().rev() {
         let Some(id) = PartitionId::of_path(&file.location) else { continue };
         let has_ended = id.source == crate::store::STDIN;
         let newer = newer.entry(id).or_default();
@@ -250,23 +288,24 @@ pub async fn retire_ids(store: &Store, horizon: usize, keep_ms: i64, now: EventT
 
 /// What any partition counted last: for sources whose records may have come another way already (a file, a backfill).
 pub async fn dedupe_of_all(store: &Store, horizon: usize) -> Result<Dedupe, StoreError> {
-    let mut files = store.list("_ids").await?;
-    files.sort_by_key(|file| file.last_modified);
-    seed_dedupe(store, files, horizon).await
+    loop {
+        let mut files = id_files(store, "").await?;
+        files.sort_by_key(|file| file.last_modified);
+        if let Some(dedupe) = seed_dedupe(store, files, horizon).await? {
+            return Ok(dedupe);
+        }
+    }
 }
 
-/// Takes the newest ids of `files`, which are in the order they were counted.
-async fn seed_dedupe(store: &Store, files: Vec<ObjectMeta>, horizon: usize) -> Result<Dedupe, StoreError> {
+/// Takes the newest ids of `files`, which are in the order they were counted; `None` where one has gone since it was listed.
+async fn seed_dedupe(store: &Store, files: Vec<ObjectMeta>, horizon: usize) -> Result<Option<Dedupe>, StoreError> {
     let mut blocks = Vec::new();
     let mut wanted = horizon;
     for file in files.into_iter().rev() {
         if wanted == 0 {
             break;
         }
-        let bytes = match store.get_if_there(&file.location).await? {
-            Some(bytes) => bytes,
-            None => continue,
-        };
+        let Some(bytes) = store.get_if_there(&file.location).await? else { return Ok(None) };
         let ids = datasets::decode_ids(&bytes).map_err(|problem| StoreError::damaged(&file.location, problem))?;
         let keep = ids.len().min(wanted);
         wanted -= keep;
@@ -276,7 +315,7 @@ async fn seed_dedupe(store: &Store, files: Vec<ObjectMeta>, horizon: usize) -> R
     for identity in blocks.iter().rev().flatten() {
         dedupe.insert(*identity);
     }
-    Ok(dedupe)
+    Ok(Some(dedupe))
 }
 
 /// Finishes every interrupted commit on the store, whoever left it.

@@ -1,7 +1,8 @@
 //! The datasets as Parquet, in both directions. The shapes are described in `schemas/`; a test compares.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -25,15 +26,19 @@ pub const ACTIVE_USERS: &str = "active_users";
 pub const M2M_TOKENS: &str = "m2m_tokens";
 pub const EVENT_COUNTS: &str = "event_counts";
 pub const DEAD_LETTERS: &str = "dead_letters";
+/// Users by day: `active_users` with windows of a day, made by compaction.
+pub const DAILY: &str = "daily";
 /// The identities of the events a batch counted: no dataset for readers, but committed like one.
 pub const IDS: &str = "_ids";
 
 /// The datasets readers see.
-pub const DATASETS: [&str; 4] = [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS, DEAD_LETTERS];
+pub const DATASETS: [&str; 5] = [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS, DEAD_LETTERS, DAILY];
+/// The datasets commits write whose rows are partials that merge: all that can be known is in them.
+pub const AGGREGATES: [&str; 3] = [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS];
 
-/// Whether a dataset's rows are partials that merge.
+/// Whether a dataset is one of [`AGGREGATES`].
 pub fn is_aggregate(dataset: &str) -> bool {
-    [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS].contains(&dataset)
+    AGGREGATES.contains(&dataset)
 }
 
 /// A file to be committed.
@@ -52,7 +57,7 @@ pub fn schema(dataset: &str) -> Option<SchemaRef> {
     let at = |name| Field::new(name, time(), false);
     let window = || [at("window_start"), Field::new("window_seconds", DataType::Int32, false), text("tenant")];
     let rest = match dataset {
-        ACTIVE_USERS => vec![
+        ACTIVE_USERS | DAILY => vec![
             text("dimension"),
             text("key"),
             text("key_name"),
@@ -119,7 +124,7 @@ pub fn encode(batch: &Batch, id: &PartitionId, settings: &SettingsText, nonce: &
         dataset,
         path: format!("{dataset}/date={date}/{name}.parquet"),
         rows: batch.num_rows() as u64,
-        bytes: to_parquet(batch, settings),
+        bytes: to_parquet(std::slice::from_ref(batch), &settings.users_definition, settings.hll_lg_k),
     };
     let mut files = Vec::new();
     for (date, rows) in by_date(batch.partial.users(), |row| row.window_start) {
@@ -253,20 +258,30 @@ fn dead_letters_batch(letters: &[DeadLetter], id: &PartitionId, now: EventTime) 
     assemble(DEAD_LETTERS, columns)
 }
 
-fn to_parquet(batch: &RecordBatch, settings: &SettingsText) -> Bytes {
+/// The rows of one aggregate dataset, sorted; or the users by day of a partial folded to days.
+pub(super) fn rows_of(dataset: &str, partial: &Partial) -> RecordBatch {
+    match dataset {
+        M2M_TOKENS => tokens_batch(&partial.tokens()),
+        EVENT_COUNTS => counts_batch(&partial.counts()),
+        _ => users_batch(&partial.users()),
+    }
+}
+
+/// A Parquet file of at least one batch.
+pub(super) fn to_parquet(batches: &[RecordBatch], users_definition: &str, hll_lg_k: u8) -> Bytes {
     let about = |key: &str, value: String| KeyValue::new(format!("ghostlight.{key}"), value);
     let level = ZstdLevel::try_new(1).unwrap_or_default();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_key_value_metadata(Some(vec![
             about("version", env!("CARGO_PKG_VERSION").to_owned()),
-            about("users_definition", settings.users_definition.clone()),
-            about("hll_lg_k", settings.hll_lg_k.to_string()),
+            about("users_definition", users_definition.to_owned()),
+            about("hll_lg_k", hll_lg_k.to_string()),
         ]))
         .build();
     let mut bytes = Vec::new();
-    let written = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).and_then(|mut writer| {
-        writer.write(batch)?;
+    let written = ArrowWriter::try_new(&mut bytes, batches[0].schema(), Some(properties)).and_then(|mut writer| {
+        batches.iter().try_for_each(|batch| writer.write(batch))?;
         writer.close()
     });
     match written {
@@ -296,16 +311,38 @@ pub fn decode_ids(bytes: &[u8]) -> Result<Vec<u64>, String> {
 
 /// Reads a file of an aggregate dataset into `partial`; other datasets have no rows to merge.
 pub fn absorb(dataset: &str, bytes: Bytes, partial: &mut Partial) -> Result<(), String> {
-    for batch in read(dataset, bytes)? {
-        let columns = Columns(&batch);
-        match dataset {
-            ACTIVE_USERS => absorb_users(&columns, partial)?,
-            M2M_TOKENS => absorb_tokens(&columns, partial)?,
-            EVENT_COUNTS => absorb_counts(&columns, partial)?,
-            _ => {}
+    read(dataset, bytes)?.iter().try_for_each(|batch| absorb_batch(dataset, batch, partial))
+}
+
+/// The same for rows that were read.
+pub(super) fn absorb_batch(dataset: &str, batch: &RecordBatch, partial: &mut Partial) -> Result<(), String> {
+    let columns = Columns(batch);
+    match dataset {
+        ACTIVE_USERS => absorb_users(&columns, partial),
+        M2M_TOKENS => absorb_tokens(&columns, partial),
+        EVENT_COUNTS => absorb_counts(&columns, partial),
+        _ => Ok(()),
+    }
+}
+
+/// The rows whose window begins within `windows`.
+pub(super) fn within(batch: &RecordBatch, windows: &Range<EventTime>) -> Result<RecordBatch, String> {
+    let starts = Columns(batch).times("window_start")?;
+    let is_within: BooleanArray =
+        starts.values().iter().map(|start| Some(windows.contains(&EventTime::from_ms(*start)))).collect();
+    arrow::compute::filter_record_batch(batch, &is_within).map_err(|error| error.to_string())
+}
+
+/// How many events rows of `event_counts` are, and whose.
+pub(super) fn events_of(batch: &RecordBatch, tenants: &mut BTreeSet<String>) -> Result<u64, String> {
+    let columns = Columns(batch);
+    let (events, names) = (columns.numbers("events")?, columns.texts("tenant")?);
+    for row in 0..batch.num_rows() {
+        if !tenants.contains(names.value(row)) {
+            tenants.insert(names.value(row).to_owned());
         }
     }
-    Ok(())
+    Ok(events.values().iter().map(|events| *events as u64).sum())
 }
 
 /// Reads a file as it lies, checking its columns.

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::retired::Retired;
 use super::{Created, Store, StoreError};
 use crate::event::{EventTime, Resume};
 use crate::partial::{Accounting, FoldSettings, Frontier};
@@ -47,7 +48,12 @@ impl PartitionId {
         format!("{top}/{}/{}/{}", self.source, self.incarnation, self.partition)
     }
 
-    fn entry_path(&self, start: u64) -> Path {
+    /// The start in the name of an entry.
+    pub(crate) fn start_of(path: &Path) -> Option<u64> {
+        path.filename()?.strip_suffix(".json")?.parse().ok()
+    }
+
+    pub(crate) fn entry_path(&self, start: u64) -> Path {
         Path::from(format!("{}/{start:020}.json", self.folder("_ledger")))
     }
 
@@ -148,6 +154,13 @@ impl SettingsText {
     }
 }
 
+impl FileRecord {
+    /// The day its rows are of; `None` for files of ids.
+    pub fn date(&self) -> Option<&str> {
+        self.path.split('/').find_map(|part| part.strip_prefix("date="))
+    }
+}
+
 impl Entry {
     pub fn partition_id(&self) -> PartitionId {
         PartitionId::new(&self.source, &self.incarnation, &self.partition)
@@ -180,7 +193,9 @@ pub struct Tail {
     pub last: Option<Entry>,
     /// Where a partition without entries begins.
     pub begin: u64,
-    /// How many entries the partition has, and their sum.
+    /// Where the entries that are still there begin; 0 if none was retired.
+    pub retired: u64,
+    /// How many entries the partition has had, and their sum.
     pub entries: u64,
     pub accounting: Accounting,
 }
@@ -194,22 +209,47 @@ impl Tail {
 
 /// Finds the end of a partition's chain.
 pub async fn tail(store: &Store, id: &PartitionId) -> Result<Tail, StoreError> {
+    loop {
+        let retired = Retired::newest(store, id).await?;
+        match tail_after(store, id, retired.as_ref()).await {
+            // Its beginning was retired between two looks.
+            Err(error) if Retired::newest(store, id).await? != retired => {
+                tracing::debug!(%error, "looking again");
+            }
+            found => return found,
+        }
+    }
+}
+
+async fn tail_after(store: &Store, id: &PartitionId, retired: Option<&Retired>) -> Result<Tail, StoreError> {
     let mut tail = Tail::default();
     let mut from = None;
-    if let Some(snapshot) = last_snapshot(store, id).await? {
-        let entry = read_entry(store, &id.entry_path(snapshot.start)).await?;
+    if let Some(retired) = retired {
+        tail.retired = retired.end;
+        (tail.begin, tail.entries, tail.accounting) = (retired.end, retired.entries, retired.accounting);
+        from = Some(id.entry_path(retired.end - 1));
+    }
+    if let Some(snapshot) = last_snapshot(store, id).await?.filter(|snapshot| snapshot.start >= tail.retired)
+        // A snapshot of an entry that is gone was written by somebody who woke up late.
+        && let Some(entry) = entry_at(store, id, snapshot.start).await?
+    {
         from = Some(id.entry_path(snapshot.start));
-        tail = Tail { last: Some(entry), entries: snapshot.entries, accounting: snapshot.accounting, begin: 0 };
+        (tail.last, tail.entries, tail.accounting) = (Some(entry), snapshot.entries, snapshot.accounting);
     }
     for found in store.list_after(&id.folder("_ledger"), from.as_ref()).await? {
         let entry = read_entry(store, &found.location).await?;
-        if tail.last.is_some() && entry.start != tail.end() {
+        if from.is_some() && entry.start != tail.end() {
             let problem = format!("it begins at {}, the entry before it ends at {}", entry.start, tail.end());
             return Err(StoreError::damaged(&found.location, problem));
         }
         tail.entries += 1;
         tail.accounting.add(&entry.accounting);
+        from = Some(found.location);
         tail.last = Some(entry);
+    }
+    if retired.is_some() && tail.last.is_none() {
+        // The last entry always stays.
+        return Err(StoreError::damaged(&Path::from(id.folder("_ledger")), "its last entry is missing"));
     }
     Ok(tail)
 }
@@ -220,6 +260,11 @@ async fn last_snapshot(store: &Store, id: &PartitionId) -> Result<Option<Snapsho
     let bytes = store.get_if_there(&newest.location).await?;
     let snapshot = bytes.and_then(|bytes| serde_json::from_slice::<Snapshot>(&bytes).ok());
     Ok(snapshot.filter(|snapshot| snapshot.format == FORMAT))
+}
+
+/// The entry of the last snapshot: whoever recovers reads on from it.
+pub(super) async fn last_snapshot_start(store: &Store, id: &PartitionId) -> Result<Option<u64>, StoreError> {
+    Ok(last_snapshot(store, id).await?.map(|snapshot| snapshot.start))
 }
 
 /// Writes a snapshot after the entry that `tail` ends with, and forgets older ones.

@@ -3,9 +3,11 @@
 //! `docs` for the protocol and every crash point: ARCHITECTURE.md, "Why a commit is safe".
 
 pub mod commit;
+pub mod compact;
 pub mod datasets;
 pub mod ledger;
 pub mod progress;
+pub mod retired;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -195,6 +197,15 @@ impl Store {
         self.inner.rename(from, to).await.map_err(operation("publishing", from))
     }
 
+    /// Copies an object; false where it is gone.
+    pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
+        match self.inner.copy(from, to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(operation("copying", from)(source)),
+        }
+    }
+
     /// Deletes what may already be gone.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
         match self.inner.delete(path).await {
@@ -237,6 +248,10 @@ impl StoreError {
     pub(crate) fn is_refusal(&self) -> bool {
         use object_store::Error::{NotImplemented, NotSupported};
         matches!(self, Self::Operation { source: NotImplemented { .. } | NotSupported { .. }, .. })
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
     }
 
     pub(crate) fn is_not_found(&self) -> bool {

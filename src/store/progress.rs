@@ -13,6 +13,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Entry, PartitionId, text_time, to_json};
+use super::retired::Retired;
 use super::{FILE, STDIN, Store, StoreError};
 use crate::event::EventTime;
 
@@ -112,6 +113,13 @@ impl Progress {
         self.read_at = self.read_at.max(Some(entry.committed_at));
         let frontier = entry.frontier.map(|frontier| frontier.event_time.min(frontier.read_at));
         self.frontier = self.frontier.max(frontier);
+    }
+
+    /// Takes in the partition's entries that are no longer there one by one.
+    pub fn follow_retired(&mut self, retired: &Retired) {
+        self.end = self.end.max(retired.end);
+        self.read_at = self.read_at.max(Some(retired.committed_at));
+        self.frontier = self.frontier.max(retired.frontier);
     }
 
     /// Takes in the partition's note, as it was read at `now`: a clock that is ahead of ours does not reach further.

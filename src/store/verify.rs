@@ -2,17 +2,21 @@
 //! on the store alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::{BinaryArray, Float64Array};
 use bytes::Bytes;
 use object_store::path::Path;
 
-use super::commit::sha256;
-use super::datasets::{self, ACTIVE_USERS, DATASETS, DEAD_LETTERS, IDS};
+use super::compact::generation::published_path;
+use super::compact::merge::{add_to_day, check};
+use super::compact::{Current, Generation, Generations, is_retired};
+use super::datasets::{self, ACTIVE_USERS, DAILY, DATASETS, DEAD_LETTERS, IDS};
 use super::ledger::{self, Entry, FileRecord, PartitionId, Starts};
+use super::retired::{self, Retired};
 use super::{Store, StoreError};
 use crate::partial::sketch::UserSketch;
-use crate::partial::{Accounting, Partial};
+use crate::partial::{Accounting, Partial, UsersRow};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -33,36 +37,269 @@ impl Report {
     }
 }
 
-/// Checks everything, also while workers write.
+/// Checks everything, also while workers write and compaction goes on.
 ///
-/// The ledger is listed after the rest: what lay at its final path then has its entry by now.
+/// The ledger is listed after the rest: what lay at its final path then has its entry by now. What a generation holds may be
+/// gone; then its sums stand for the rows.
 pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let objects: BTreeSet<String> =
         store.list("").await?.into_iter().map(|object| object.location.to_string()).collect();
-    let chains = read_chains(store, &mut report).await?;
-    let mut named: HashSet<String> = HashSet::new();
+    let retired_before = retired::newest_paths(store, "").await?;
+    let generations = Generations::read(store).await?;
+    let mut chains = read_chains(store, &mut report).await?;
+    // After the entries: those it stands for are complete in it, whether or not they are gone.
+    let retired = retired::all_within(store, "").await?;
+    let retired_since = retired::newest_paths(store, "").await?;
+    let copied = copied(&generations, &objects);
+    let mut held = check_generations(store, &generations, &objects, &mut report).await?;
     note_successions(store, &objects, &mut report).await?;
-    for (id, chain) in &chains {
-        let starts = Starts::read(store, &id.source, &id.incarnation).await?.unwrap_or_default();
-        check_chain(id, chain, starts.of(&id.partition), &mut report);
+    let mut named: HashSet<String> = names_of(&generations, &retired);
+    for (id, chain) in &mut chains {
+        let retired = retired.get(id);
+        let begin = match retired {
+            Some(retired) => {
+                chain.retain(|entry| entry.start >= retired.end);
+                check_retired(store, retired, chain, &mut report).await?;
+                report.accounting.add(&retired.accounting);
+                report.entries += retired.entries as usize;
+                retired.end
+            }
+            None => Starts::read(store, &id.source, &id.incarnation).await?.unwrap_or_default().of(&id.partition),
+        };
+        check_chain(id, chain, begin, &mut report);
+        let mut sums = held.remove(id).unwrap_or_default();
+        sums.is_partial = retired_before.get(id) != retired_since.get(id);
         for (at, entry) in chain.iter().enumerate() {
             let is_last = at + 1 == chain.len();
             report.accounting.add(&entry.accounting);
             named.extend(entry.files.iter().map(|file| file.path.clone()));
-            check_entry(store, entry, is_last, &mut report).await?;
+            check_entry(store, entry, is_last, &generations, &mut sums, &mut report).await?;
+            check_doubled(store, entry, &copied, &mut report).await?;
         }
+        check_partition(id, chain, retired, &sums, &mut report);
+    }
+    for id in
+        held.into_keys().chain(retired.keys().cloned()).filter(|id| !chains.contains_key(id)).collect::<BTreeSet<_>>()
+    {
+        report.problem(id, "missing: compaction holds rows of it, and it has no ledger entry");
     }
     report.partitions = chains.len();
-    report.entries = chains.values().map(Vec::len).sum();
-    check_foreign(&objects, &named, &mut report);
-    let shared = ids_in_several_partitions(store, &chains, &objects).await?;
+    report.entries += chains.values().map(Vec::len).sum::<usize>();
+    check_foreign(store, &objects, &named, &retired, &mut report).await?;
+    check_current(store, &generations, &mut report).await?;
+    let shared = ids_in_several_partitions(store, &objects).await?;
     if shared > 0 {
         report.notes.push(format!(
             "{shared} log_ids were counted in more than one partition: the same events came two ways, and count twice"
         ));
     }
     Ok(report)
+}
+
+/// What of one partition compaction holds, and what else of it was found.
+#[derive(Default)]
+struct Sums {
+    events: u64,
+    dead_letters: u64,
+    /// Whether something could not be read, or went while it was looked at: then nothing can be said of the sum.
+    is_partial: bool,
+}
+
+/// Checks the files of each day's winner against what it says, and gives what they hold of each partition.
+async fn check_generations(
+    store: &Store,
+    generations: &Generations,
+    objects: &BTreeSet<String>,
+    report: &mut Report,
+) -> Result<BTreeMap<PartitionId, Sums>, StoreError> {
+    let mut held: BTreeMap<PartitionId, Sums> = BTreeMap::new();
+    for generation in generations.winners() {
+        for merged in &generation.merged {
+            let sums = held.entry(merged.partition_id()).or_default();
+            sums.events += merged.events;
+            sums.dead_letters += merged.dead_letters;
+        }
+        match check_generation(store, generation, report).await? {
+            true => check_copies(store, generation, objects, report).await?,
+            // A newer one may have replaced it meanwhile; whoever verifies again sees that one.
+            false => {
+                let winner = Generations::winner_of(store, &generation.date).await?;
+                if winner.is_none_or(|winner| winner.number == generation.number) {
+                    report.problem(Generation::path(&generation.date, generation.number), "a file of it is missing");
+                }
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Conservation within a day: its rows are what was merged, and `daily` is what they come to. False if a file is missing.
+async fn check_generation(store: &Store, generation: &Generation, report: &mut Report) -> Result<bool, StoreError> {
+    let (mut partial, mut daily, mut dead_letters) = (Partial::default(), Partial::default(), 0);
+    for file in &generation.files {
+        report.files += 1;
+        let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await? else { return Ok(false) };
+        let read = match check(file, &bytes) {
+            Err(problem) => Err(problem.to_owned()),
+            Ok(()) => match file.dataset.as_str() {
+                DEAD_LETTERS => datasets::dead_letters(bytes).map(|letters| dead_letters += letters.len() as u64),
+                DAILY => {
+                    check_estimates(DAILY, &bytes).and_then(|()| datasets::absorb(ACTIVE_USERS, bytes, &mut daily))
+                }
+                dataset => {
+                    check_estimates(dataset, &bytes).and_then(|()| datasets::absorb(dataset, bytes, &mut partial))
+                }
+            },
+        };
+        if let Err(problem) = read {
+            report.problem(&file.path, problem);
+            return Ok(true);
+        }
+    }
+    let (mut accounting, mut by_day) = (Accounting::default(), Partial::default());
+    for merged in &generation.merged {
+        accounting.counted += merged.events;
+        accounting.dead_letters += merged.dead_letters;
+    }
+    let place = Generation::path(&generation.date, generation.number);
+    check_sums(&place, &accounting, &partial, dead_letters, None, report);
+    add_to_day(&mut by_day, &partial, &generation.date);
+    let is_same = |(one, other): (&UsersRow<'_>, &UsersRow<'_>)| {
+        (one.tenant, one.dimension, one.key, one.events, one.logins, one.signups)
+            == (other.tenant, other.dimension, other.key, other.events, other.logins, other.signups)
+            && one.users.registers() == other.users.registers()
+    };
+    let (expected, found) = (by_day.users(), daily.users());
+    if expected.len() != found.len() || !expected.iter().zip(&found).all(is_same) {
+        report.problem(place, "its daily rows are not what its windows come to");
+    }
+    Ok(true)
+}
+
+/// Copies for readers by glob are what they are copies of.
+async fn check_copies(
+    store: &Store,
+    generation: &Generation,
+    objects: &BTreeSet<String>,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    for file in &generation.files {
+        let Some(copy) = published_path(&file.path).filter(|copy| objects.contains(copy)) else { continue };
+        if let Some(bytes) = store.get_if_there(&Path::from(copy.as_str())).await?
+            && let Err(problem) = check(file, &bytes)
+        {
+            report.problem(copy, problem);
+        }
+    }
+    Ok(())
+}
+
+/// The generations of which there are copies for readers by glob.
+fn copied(generations: &Generations, objects: &BTreeSet<String>) -> Vec<Arc<Generation>> {
+    let is_copied = |generation: &&Arc<Generation>| {
+        generation.files.iter().any(|file| published_path(&file.path).is_some_and(|copy| objects.contains(&copy)))
+    };
+    generations.all().filter(is_copied).cloned().collect()
+}
+
+/// What a copy holds was removed before the copy came: it is not beside it.
+async fn check_doubled(
+    store: &Store,
+    entry: &Entry,
+    copied: &[Arc<Generation>],
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    for file in entry.files.iter().filter(|file| file.dataset != IDS) {
+        let of_day = |generation: &&Arc<Generation>| Some(generation.date.as_str()) == file.date();
+        let holds = |generation: &Arc<Generation>| generation.holds(&entry.partition_id(), entry.end);
+        if copied.iter().filter(of_day).any(holds) && store.exists(&Path::from(file.path.as_str())).await? {
+            report.problem(&file.path, "doubled: readers by glob count its rows here and in the day's compacted file");
+        }
+    }
+    Ok(())
+}
+
+/// Everything that a generation or a sum of retired entries accounts for.
+fn names_of(generations: &Generations, retired: &BTreeMap<PartitionId, Retired>) -> HashSet<String> {
+    let files = generations.all().flat_map(|generation| &generation.files);
+    let mut named: HashSet<String> =
+        files.flat_map(|file| [Some(file.path.clone()), published_path(&file.path)]).flatten().collect();
+    named.extend(retired.values().flat_map(|retired| &retired.ids).map(|file| file.path.clone()));
+    named
+}
+
+async fn check_retired(
+    store: &Store,
+    retired: &Retired,
+    chain: &[Entry],
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let id = retired.partition_id();
+    if !retired.accounting.adds_up() {
+        report.problem(&id, format!("the sum of its retired entries does not add up: {:?}", retired.accounting));
+    }
+    if chain.is_empty() {
+        report.problem(&id, "missing: its last entry, which always stays");
+    }
+    for gap in &retired.gaps {
+        report.notes.push(format!("{id}: {} to {} was never read, as allowed: {}", gap.start, gap.end, gap.reason));
+    }
+    for file in &retired.ids {
+        // Ids go by age; those that are there are those that were written.
+        if let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await?
+            && let Err(problem) = check(file, &bytes)
+        {
+            report.problem(&file.path, problem);
+        }
+    }
+    Ok(())
+}
+
+/// Conservation over all of a partition: what was counted is in the generations' rows and in the files they do not hold.
+fn check_partition(id: &PartitionId, chain: &[Entry], retired: Option<&Retired>, sums: &Sums, report: &mut Report) {
+    let mut expected = retired.map(|retired| retired.accounting).unwrap_or_default();
+    chain.iter().for_each(|entry| expected.add(&entry.accounting));
+    if sums.is_partial {
+        return;
+    }
+    for (what, found, expected) in [
+        ("events in all its rows", sums.events, expected.counted),
+        ("dead letters in all its rows", sums.dead_letters, expected.dead_letters),
+    ] {
+        if found != expected {
+            report.problem(id, format!("{found} {what}, its ledger says {expected}"));
+        }
+    }
+}
+
+/// Whether `_current/` says what to read. An older list that names what has gone since is no loss: it is written anew.
+async fn check_current(store: &Store, generations: &Generations, report: &mut Report) -> Result<(), StoreError> {
+    for dataset in DATASETS {
+        let place = format!("_current/{dataset}.json");
+        let current = match Current::read(store, dataset).await {
+            Ok(Some(current)) => current,
+            Ok(None) => continue,
+            Err(error) if error.is_damaged() => {
+                report.problem(place, "damaged; `ghostlight compact` writes it anew");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let files = |date: &str, number| {
+            let found = generations.all().find(|one| one.date == date && one.number == number)?;
+            let its = found.files.iter().filter(|file| file.dataset == dataset);
+            Some(its.map(|file| file.path.clone()).collect())
+        };
+        current.problems(files).into_iter().for_each(|problem| report.problem(&place, problem));
+        for file in &current.files {
+            if !store.exists(&Path::from(file.path.as_str())).await? {
+                report.notes.push(format!("{place} names files that are gone; the next compaction writes it anew"));
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Says which sources were made anew: what of the former was never read, nobody knows.
@@ -86,6 +323,8 @@ async fn read_chains(store: &Store, report: &mut Report) -> Result<BTreeMap<Part
     for found in store.list("_ledger").await? {
         match ledger::read_entry(store, &found.location).await {
             Ok(entry) => chains.entry(entry.partition_id()).or_default().push(entry),
+            // Retired since it was listed.
+            Err(error) if error.is_not_found() => {}
             Err(StoreError::Damaged { path, problem }) => report.problem(path, problem),
             Err(StoreError::Newer { path, found, .. }) => {
                 report.problem(path, format!("written in newer format {found}"))
@@ -115,76 +354,123 @@ fn check_chain(id: &PartitionId, chain: &[Entry], begin: u64, report: &mut Repor
     }
 }
 
-async fn check_entry(store: &Store, entry: &Entry, is_last: bool, report: &mut Report) -> Result<(), StoreError> {
+async fn check_entry(
+    store: &Store,
+    entry: &Entry,
+    is_last: bool,
+    generations: &Generations,
+    sums: &mut Sums,
+    report: &mut Report,
+) -> Result<(), StoreError> {
     let mut partial = Partial::default();
     let (mut dead_letters, mut ids) = (0, None);
     let mut complete = true;
     for (at, file) in entry.files.iter().enumerate() {
-        report.files += 1;
-        let Some(bytes) = find_file(store, entry, at, file, is_last, report).await? else {
-            complete = false;
-            continue;
+        let is_held = is_held(generations, entry, file);
+        let bytes = match find_file(store, entry, at, file, is_last).await? {
+            Place::Found(bytes) => bytes,
+            Place::Staged(bytes) => {
+                let path = &file.path;
+                report
+                    .notes
+                    .push(format!("{path}: committed, not yet published; the next run of its partition publishes it"));
+                bytes
+            }
+            Place::Gone => {
+                complete &= file.dataset == IDS;
+                if !is_held && file.dataset != IDS {
+                    sums.is_partial = true;
+                }
+                continue;
+            }
+            Place::Missing => {
+                let place = format!("the ledger entry of {} at {} names it", entry.partition_id(), entry.start);
+                report.problem(&file.path, format!("missing: {place}"));
+                complete = false;
+                sums.is_partial |= !is_held;
+                continue;
+            }
         };
-        if bytes.len() as u64 != file.bytes || sha256(&bytes) != file.sha256 {
+        report.files += 1;
+        if check(file, &bytes).is_err() {
             report.problem(&file.path, "altered: its size or SHA-256 is not what the ledger says");
             complete = false;
+            sums.is_partial |= !is_held;
             continue;
         }
+        let mut rows = Partial::default();
         let read = match file.dataset.as_str() {
             IDS => datasets::decode_ids(&bytes).map(|found| ids = Some(found.len() as u64)),
-            DEAD_LETTERS => datasets::dead_letters(bytes).map(|letters| dead_letters += letters.len() as u64),
-            dataset => check_estimates(dataset, &bytes).and_then(|()| datasets::absorb(dataset, bytes, &mut partial)),
+            DEAD_LETTERS => datasets::dead_letters(bytes).map(|letters| {
+                dead_letters += letters.len() as u64;
+                sums.dead_letters += if is_held { 0 } else { letters.len() as u64 };
+            }),
+            dataset => check_estimates(dataset, &bytes).and_then(|()| datasets::absorb(dataset, bytes, &mut rows)),
         };
+        if !is_held {
+            sums.events += rows.counts().iter().map(|row| row.events).sum::<u64>();
+        }
+        partial.merge(&rows);
         if let Err(problem) = read {
             report.problem(&file.path, problem);
             complete = false;
+            sums.is_partial |= !is_held;
         }
     }
     if complete {
-        check_sums(entry, &partial, dead_letters, ids, report);
+        let place = format!("{} at {}", entry.partition_id(), entry.start);
+        check_sums(&place, &entry.accounting, &partial, dead_letters, ids, report);
     }
     Ok(())
 }
 
-/// The bytes of a committed file, wherever it legitimately is.
+/// Whether the rows of a file are in its day's generation.
+fn is_held(generations: &Generations, entry: &Entry, file: &FileRecord) -> bool {
+    let winner = file.date().and_then(|date| generations.winner(date));
+    winner.is_some_and(|winner| winner.holds(&entry.partition_id(), entry.end))
+}
+
+/// Where a committed file is.
+enum Place {
+    Found(Bytes),
+    Staged(Bytes),
+    /// Rightly: its ids are old, or compaction holds its rows.
+    Gone,
+    Missing,
+}
+
+/// A committed file, wherever it legitimately is.
 async fn find_file(
     store: &Store,
     entry: &Entry,
     at: usize,
     file: &FileRecord,
     is_last: bool,
-    report: &mut Report,
-) -> Result<Option<Bytes>, StoreError> {
+) -> Result<Place, StoreError> {
     let published = Path::from(file.path.as_str());
     if let Some(bytes) = store.get_if_there(&published).await? {
-        return Ok(Some(bytes));
+        return Ok(Place::Found(bytes));
     }
     if is_last {
         if let Some(bytes) = store.get_if_there(&super::commit::stage_path(entry, at)).await? {
-            report
-                .notes
-                .push(format!("{published}: committed, not yet published; the next run of its partition publishes it"));
-            return Ok(Some(bytes));
+            return Ok(Place::Staged(bytes));
         }
         // Published between the two looks.
         if let Some(bytes) = store.get_if_there(&published).await? {
-            return Ok(Some(bytes));
+            return Ok(Place::Found(bytes));
         }
     }
     // Ids are retired by age, under the settings of whoever does it; what a partition goes on with is kept.
-    if file.dataset == IDS && (!is_last || entry.source == super::STDIN) {
-        return Ok(None);
+    let is_old_ids = file.dataset == IDS && (!is_last || entry.source == super::STDIN);
+    match is_old_ids || is_retired(store, entry, file).await? {
+        true => Ok(Place::Gone),
+        false => Ok(Place::Missing),
     }
-    report.problem(
-        &file.path,
-        format!("missing: the ledger entry of {} at {} names it", entry.partition_id(), entry.start),
-    );
-    Ok(None)
 }
 
 /// Whether every sketch is one, and its written estimate and bounds are those it gives.
 fn check_estimates(dataset: &str, bytes: &Bytes) -> Result<(), String> {
-    if dataset != ACTIVE_USERS {
+    if dataset != ACTIVE_USERS && dataset != DAILY {
         return Ok(());
     }
     for batch in datasets::read(dataset, bytes.clone())? {
@@ -207,70 +493,113 @@ fn check_estimates(dataset: &str, bytes: &Bytes) -> Result<(), String> {
 }
 
 /// Conservation: the rows hold exactly the events the accounting says were counted.
-fn check_sums(entry: &Entry, partial: &Partial, dead_letters: u64, ids: Option<u64>, report: &mut Report) {
+fn check_sums(
+    place: &impl std::fmt::Display,
+    accounting: &Accounting,
+    partial: &Partial,
+    dead_letters: u64,
+    ids: Option<u64>,
+    report: &mut Report,
+) {
     let counts = partial.counts();
     let of_class = |class: &str| counts.iter().filter(|row| row.class() == class).map(|row| row.events).sum::<u64>();
     let tokens = partial.tokens();
     let sums = [
-        ("events in event_counts", counts.iter().map(|row| row.events).sum(), entry.accounting.counted),
-        ("rows in dead_letters", dead_letters, entry.accounting.dead_letters),
-        ("ids in the id file", ids.unwrap_or(entry.accounting.counted), entry.accounting.counted),
+        ("events in event_counts", counts.iter().map(|row| row.events).sum(), accounting.counted),
+        ("rows in dead_letters", dead_letters, accounting.dead_letters),
+        ("ids in the id file", ids.unwrap_or(accounting.counted), accounting.counted),
         ("tokens issued in m2m_tokens", tokens.iter().map(|row| row.issued).sum(), of_class("m2m-ok")),
         ("tokens refused in m2m_tokens", tokens.iter().map(|row| row.failed).sum(), of_class("m2m-fail")),
     ];
     for (what, found, expected) in sums {
         if found != expected {
-            let place = format!("{} at {}", entry.partition_id(), entry.start);
             report.problem(place, format!("{found} {what}, the accounting says {expected}"));
         }
     }
 }
 
-fn check_foreign(objects: &BTreeSet<String>, named: &HashSet<String>, report: &mut Report) {
-    let mut staged = 0;
+async fn check_foreign(
+    store: &Store,
+    objects: &BTreeSet<String>,
+    named: &HashSet<String>,
+    retired: &BTreeMap<PartitionId, Retired>,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let (mut staged, mut making) = (0, 0);
     for path in objects {
         let top = path.split('/').next().unwrap_or_default();
-        const OTHERS: [&str; 6] = ["_ledger", "_snapshots", "_starts", "_progress", "_alerts", "_probe"];
+        const OTHERS: [&str; 9] = [
+            "_ledger",
+            "_snapshots",
+            "_starts",
+            "_progress",
+            "_alerts",
+            "_probe",
+            "_generations",
+            "_retired",
+            "_current",
+        ];
         if named.contains(path) || OTHERS.contains(&top) {
             continue;
         }
-        if top == "_staging" {
-            staged += 1;
-        } else if DATASETS.contains(&top) || top == IDS {
-            report.problem(path, "foreign: no ledger entry names it, and readers by glob would take it in");
-        } else {
-            report.notes.push(format!("{path}: not ghostlight's"));
+        match top {
+            // Of an entry that was retired, and about to go.
+            IDS if is_of_retired(path, retired) => {}
+            "_staging" => staged += 1,
+            "_compacted" => making += 1,
+            _ if DATASETS.contains(&top) || top == IDS => {
+                // Unless it was retired since it was listed.
+                if store.exists(&Path::from(path.as_str())).await? {
+                    report.problem(path, "foreign: no ledger entry names it, and readers by glob would take it in");
+                }
+            }
+            _ => report.notes.push(format!("{path}: not ghostlight's")),
         }
     }
     if staged > 0 {
         report.notes.push(format!("{staged} staged files of commits under way or interrupted; no reader sees them"));
     }
+    if making > 0 {
+        report.notes.push(format!("{making} files of compaction under way or replaced; no reader sees them"));
+    }
+    Ok(())
+}
+
+fn is_of_retired(path: &str, retired: &BTreeMap<PartitionId, Retired>) -> bool {
+    let path = Path::from(path);
+    let retired = PartitionId::of_path(&path).and_then(|id| retired.get(&id));
+    let end = retired::range_of_ids(&path).map(|(_, end)| end);
+    retired.zip(end).is_some_and(|(retired, end)| end <= retired.end)
 }
 
 /// How many ids at a time; bounds the memory to some 100 MB however large the directory is.
 const IDS_AT_ONCE: u64 = 4_000_000;
 
-async fn ids_in_several_partitions(
-    store: &Store,
-    chains: &BTreeMap<PartitionId, Vec<Entry>>,
-    objects: &BTreeSet<String>,
-) -> Result<u64, StoreError> {
-    if chains.len() < 2 {
+async fn ids_in_several_partitions(store: &Store, objects: &BTreeSet<String>) -> Result<u64, StoreError> {
+    let mut partitions: Vec<PartitionId> = Vec::new();
+    let mut files = Vec::new();
+    let mut count = 0;
+    // Sorted by partition.
+    for object in
+        retired::id_files(store, "").await?.into_iter().filter(|object| objects.contains(object.location.as_ref()))
+    {
+        let Some(id) = PartitionId::of_path(&object.location) else { continue };
+        if partitions.last() != Some(&id) {
+            partitions.push(id);
+        }
+        count += object.size / 8;
+        files.push((partitions.len(), object.location));
+    }
+    if partitions.len() < 2 {
         return Ok(0);
     }
-    let files: Vec<(usize, &FileRecord)> = chains
-        .values()
-        .enumerate()
-        .flat_map(|(at, chain)| chain.iter().flat_map(move |entry| entry.files.iter().map(move |file| (at, file))))
-        .filter(|(_, file)| file.dataset == IDS && objects.contains(&file.path))
-        .collect();
-    let passes = files.iter().map(|(_, file)| file.rows).sum::<u64>().div_ceil(IDS_AT_ONCE).max(1);
+    let passes = count.div_ceil(IDS_AT_ONCE).max(1);
     let mut shared = 0;
     for pass in 0..passes {
         // The partition an id was first met in; `None` once it was met in another.
         let mut met: HashMap<u64, Option<usize>> = HashMap::new();
-        for (partition, file) in &files {
-            let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await? else { continue };
+        for (partition, path) in &files {
+            let Some(bytes) = store.get_if_there(path).await? else { continue };
             for id in datasets::decode_ids(&bytes).unwrap_or_default() {
                 if id % passes != pass {
                     continue;

@@ -2,16 +2,22 @@
 //!
 //! An entry is visible once all its files are at their final paths. A partition is followed up to its first entry that is
 //! not, and from there again at the next poll.
+//!
+//! What compaction holds is read from there, once, at the beginning; of the entries after that the files that it does not
+//! hold. What it takes in later is not new. Who is so far behind that files go before they were read begins anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 
 use crate::event::EventTime;
 use crate::partial::{Accounting, Partial};
+use crate::store::compact::{Coverage, Generation, Generations};
 use crate::store::ledger::{self, Entry, PartitionId};
 use crate::store::progress::{self, Patience, Progress, Reach};
+use crate::store::retired::{self, Retired};
 use crate::store::{Store, StoreError, datasets};
 
 /// Entries whose files are read at the same time.
@@ -19,10 +25,22 @@ const READS: usize = 8;
 /// Entries that may wait for being taken, which bounds memory.
 const AT_ONCE: usize = 256;
 
+/// What is handed over.
+pub enum Seen {
+    /// Rows, each once.
+    Rows(Box<Partial>),
+    /// What was handed over so far is to be forgotten: all of it comes again, from where it is now.
+    Anew,
+}
+
 /// Follows every partition of a store.
 pub struct Follower {
     store: Store,
     partitions: BTreeMap<PartitionId, Followed>,
+    /// What was read of compaction; `None` before that.
+    compacted: Option<Arc<Coverage>>,
+    /// The part of it that was handed over, should it be interrupted.
+    loading: Coverage,
 }
 
 /// How far one partition was followed.
@@ -50,11 +68,30 @@ impl Followed {
             }
         }
     }
+
+    fn take_retired(&mut self, retired: &Retired) {
+        let before = retired.partition_id().entry_path(retired.end - 1);
+        self.last = Some(before);
+        self.progress.follow_retired(retired);
+        self.accounting = retired.accounting;
+    }
+
+    /// Whether `entry` is the next one. A listing may lack one that was written while it was made.
+    fn is_followed_by(&self, entry: &Entry) -> bool {
+        self.last.is_none() || entry.start == self.progress.end
+    }
+}
+
+/// Whether a step went through, or compaction has removed what it needs.
+#[derive(PartialEq, Eq)]
+enum Step {
+    Done,
+    Overtaken,
 }
 
 impl Follower {
     pub fn new(store: Store) -> Self {
-        Self { store, partitions: BTreeMap::new() }
+        Self { store, partitions: BTreeMap::new(), compacted: None, loading: Coverage::default() }
     }
 
     pub fn store(&self) -> &Store {
@@ -69,9 +106,13 @@ impl Follower {
     pub async fn hear(&mut self, now: EventTime) -> Result<(), StoreError> {
         for (id, note) in progress::read_all(&self.store).await? {
             // Also of a partition without an entry: it has nothing yet, and that is known.
-            self.partitions.entry(id.clone()).or_insert_with(|| Followed::new(id)).progress.hear(&note, now);
+            self.partition(id).progress.hear(&note, now);
         }
         Ok(())
+    }
+
+    fn partition(&mut self, id: PartitionId) -> &mut Followed {
+        self.partitions.entry(id.clone()).or_insert_with(|| Followed::new(id))
     }
 
     /// How far each tenant is known at `now`.
@@ -81,50 +122,160 @@ impl Follower {
         progress::reach_of_tenants(partitions, patience, now)
     }
 
-    /// Hands every entry that became visible since the last call to `take`, those of one partition in their order, and
-    /// says how many there were. After an error the next call goes on where this one ended.
-    pub async fn poll(&mut self, mut take: impl FnMut(&Entry, Partial)) -> Result<u64, StoreError> {
-        let mut taken = 0;
+    /// Hands the rows of everything that became visible since the last call to `take`, and says of how many entries and
+    /// generations. After an error the next call goes on where this one ended.
+    pub async fn poll(&mut self, mut take: impl FnMut(Seen)) -> Result<u64, StoreError> {
+        loop {
+            let mut taken = 0;
+            let mut rows = |rows: Partial| {
+                taken += 1;
+                take(Seen::Rows(Box::new(rows)));
+            };
+            let mut step = self.load(&mut rows).await?;
+            if step == Step::Done {
+                step = self.follow(&mut rows).await?;
+            }
+            if step == Step::Done {
+                return Ok(taken);
+            }
+            *self = Self::new(self.store.clone());
+            take(Seen::Anew);
+        }
+    }
+
+    /// Once: what compaction holds, and what stands for the entries it removed.
+    async fn load(&mut self, take: &mut impl FnMut(Partial)) -> Result<Step, StoreError> {
+        if self.compacted.is_some() {
+            return Ok(Step::Done);
+        }
+        // Before the generations, which hold at least what was retired before.
+        let retired = retired::all_within(&self.store, "").await?;
+        let generations = Generations::read(&self.store).await?;
+        let new = generations.winners().filter(|generation| !self.loading.has(&generation.date));
+        let reads = new.map(|generation| read_generation(self.store.clone(), generation.clone()));
+        let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
+        while let Some((generation, rows)) = reads.try_next().await? {
+            let Some(rows) = rows else { return Ok(Step::Overtaken) };
+            self.loading.add(&generation);
+            for merged in &generation.merged {
+                self.partition(merged.partition_id()).tenants.extend(merged.tenants.iter().cloned());
+            }
+            take(rows);
+        }
+        drop(reads);
+        for (id, retired) in &retired {
+            self.partition(id.clone()).take_retired(retired);
+        }
+        self.compacted = Some(Arc::new(std::mem::take(&mut self.loading)));
+        Ok(Step::Done)
+    }
+
+    async fn follow(&mut self, take: &mut impl FnMut(Partial)) -> Result<Step, StoreError> {
+        let Some(compacted) = self.compacted.clone() else { return Ok(Step::Done) };
         for id in ledger::partitions(&self.store).await? {
-            let followed = self.partitions.entry(id.clone()).or_insert_with(|| Followed::new(id.clone()));
+            let store = self.store.clone();
+            let followed = self.partition(id.clone());
             let folder = id.folder("_ledger");
-            let paths = self.store.list_after(&folder, followed.last.as_ref()).await?;
-            for paths in paths.chunks(AT_ONCE) {
-                let reads = paths.iter().map(|found| read_visible(self.store.clone(), found.location.clone()));
+            let paths = store.list_after(&folder, followed.last.as_ref()).await?;
+            if followed.last.is_none() && is_retired(&store, followed).await? {
+                return Ok(Step::Overtaken);
+            }
+            'partition: for paths in paths.chunks(AT_ONCE) {
+                let reads = paths
+                    .iter()
+                    .map(|found| read_visible(store.clone(), found.location.clone(), compacted.clone()))
+                    .collect::<Vec<_>>();
                 let mut reads = futures::stream::iter(reads).buffered(READS);
-                let mut is_whole = true;
-                while let Some((path, visible)) = reads.try_next().await? {
-                    let Some((entry, rows)) = visible else {
-                        is_whole = false;
-                        break;
-                    };
-                    followed.take(path, &entry, &rows);
-                    taken += 1;
-                    take(&entry, rows);
-                }
-                if !is_whole {
-                    break;
+                while let Some((path, found)) = reads.try_next().await? {
+                    match found {
+                        Found::Visible(entry, rows) if followed.is_followed_by(&entry) => {
+                            followed.take(path, &entry, &rows);
+                            take(rows);
+                        }
+                        Found::Incomplete(entry, file) if followed.is_followed_by(&entry) => {
+                            if is_held(&store, &entry, &file).await? {
+                                return Ok(Step::Overtaken);
+                            }
+                            break 'partition;
+                        }
+                        _ if is_retired(&store, followed).await? => return Ok(Step::Overtaken),
+                        _ => break 'partition,
+                    }
                 }
             }
         }
-        Ok(taken)
+        Ok(Step::Done)
     }
 }
 
-/// An entry and its rows; `None` for one with a file that is not yet at its final path.
-async fn read_visible(store: Store, path: Path) -> Result<(Path, Option<(Entry, Partial)>), StoreError> {
-    // On another thread, so that several files are decoded at once.
-    let read = tokio::spawn(async move {
-        let entry = ledger::read_entry(&store, &path).await?;
+/// Whether entries after the last one taken were retired.
+async fn is_retired(store: &Store, followed: &Followed) -> Result<bool, StoreError> {
+    let retired = Retired::newest(store, &followed.progress.partition).await?;
+    Ok(retired.is_some_and(|retired| retired.end > followed.progress.end))
+}
+
+/// Whether compaction holds the rows of a file by now.
+async fn is_held(store: &Store, entry: &Entry, file: &ledger::FileRecord) -> Result<bool, StoreError> {
+    let Some(date) = file.date() else { return Ok(false) };
+    let winner = Generations::winner_of(store, date).await?;
+    Ok(winner.is_some_and(|winner| winner.holds(&entry.partition_id(), entry.end)))
+}
+
+/// What there is at an entry's path.
+enum Found {
+    Visible(Box<Entry>, Partial),
+    /// With a file that is not at its final path: not yet, or no longer.
+    Incomplete(Box<Entry>, ledger::FileRecord),
+    /// It was removed since it was listed.
+    Gone,
+}
+
+/// An entry and those of its rows that are not in `compacted`.
+async fn read_visible(store: Store, path: Path, compacted: Arc<Coverage>) -> Result<(Path, Found), StoreError> {
+    spawned(async move {
+        let entry = match ledger::read_entry(&store, &path).await {
+            Ok(entry) => Box::new(entry),
+            Err(error) if error.is_not_found() => return Ok((path, Found::Gone)),
+            Err(error) => return Err(error),
+        };
+        let id = entry.partition_id();
         let mut rows = Partial::default();
         for file in entry.files.iter().filter(|file| datasets::is_aggregate(&file.dataset)) {
+            if compacted.holds(&id, entry.end, file) {
+                continue;
+            }
             let at = Path::from(file.path.as_str());
-            let Some(bytes) = store.get_if_there(&at).await? else { return Ok((path, None)) };
+            let Some(bytes) = store.get_if_there(&at).await? else {
+                let file = file.clone();
+                return Ok((path, Found::Incomplete(entry, file)));
+            };
             datasets::absorb(&file.dataset, bytes, &mut rows).map_err(|problem| StoreError::damaged(&at, problem))?;
         }
-        Ok((path, Some((entry, rows))))
-    });
-    match read.await {
+        Ok((path, Found::Visible(entry, rows)))
+    })
+    .await
+}
+
+/// A generation and its rows; `None` where newer ones have replaced it since.
+async fn read_generation(
+    store: Store,
+    generation: Arc<Generation>,
+) -> Result<(Arc<Generation>, Option<Partial>), StoreError> {
+    spawned(async move {
+        let mut rows = Partial::default();
+        for file in generation.files.iter().filter(|file| datasets::is_aggregate(&file.dataset)) {
+            let at = Path::from(file.path.as_str());
+            let Some(bytes) = store.get_if_there(&at).await? else { return Ok((generation, None)) };
+            datasets::absorb(&file.dataset, bytes, &mut rows).map_err(|problem| StoreError::damaged(&at, problem))?;
+        }
+        Ok((generation, Some(rows)))
+    })
+    .await
+}
+
+/// On another thread, so that several files are decoded at once.
+async fn spawned<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
         Ok(found) => found,
         Err(failed) => match failed.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

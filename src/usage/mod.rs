@@ -43,6 +43,14 @@ impl Usage {
         rows.counts().iter().for_each(|row| self.tenant_mut(row.tenant).activity.absorb(row));
     }
 
+    /// Takes in what a follower hands over.
+    pub fn see(&mut self, seen: follow::Seen) {
+        match seen {
+            follow::Seen::Rows(rows) => self.absorb(&rows),
+            follow::Seen::Anew => *self = Self::default(),
+        }
+    }
+
     /// Forgets the days before this one, so that memory stays bounded.
     pub fn forget_before(&mut self, day: Day) {
         for tenant in self.tenants.values_mut() {
@@ -75,6 +83,10 @@ impl Usage {
 /// Merges every visible row into one partial.
 pub async fn fold(store: &Store) -> Result<Partial, StoreError> {
     let mut all = Partial::default();
-    follow::Follower::new(store.clone()).poll(|_, rows| all.merge(&rows)).await?;
+    let take = |seen| match seen {
+        follow::Seen::Rows(rows) => all.merge(&rows),
+        follow::Seen::Anew => all = Partial::default(),
+    };
+    follow::Follower::new(store.clone()).poll(take).await?;
     Ok(all)
 }

@@ -40,6 +40,11 @@ impl FaultyStore {
         Arc::new(Self { inner, at, fault, operations: AtomicU64::new(0) })
     }
 
+    /// How many there were.
+    pub fn operations(&self) -> u64 {
+        self.operations.load(Ordering::SeqCst)
+    }
+
     /// Whether the operation of the fault was reached.
     pub fn was_reached(&self) -> bool {
         self.operations.load(Ordering::SeqCst) >= self.at
@@ -106,6 +111,12 @@ impl ObjectStore for FaultyStore {
             Fault::Crash | Fault::CrashAfter => number >= self.at,
             Fault::Frozen(_) => false,
         };
+        if let Fault::Frozen(meanwhile) = &self.fault
+            && number == self.at
+        {
+            let meanwhile = meanwhile.clone();
+            std::thread::spawn(move || meanwhile()).join().expect("what happens meanwhile works");
+        }
         if fails {
             return futures::stream::once(async move { Err(failure(number)) }).boxed();
         }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod bad_input;
+mod compact;
 mod faulty_store;
 mod files;
 mod ghosts;

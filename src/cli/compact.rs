@@ -1,0 +1,45 @@
+//! `ghostlight compact`: one round of compaction, of everything there is.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::runtime;
+use crate::clock;
+use crate::store::compact::{CompactSettings, Compactor};
+use crate::store::{Location, Store, commit};
+
+#[derive(Args)]
+pub(super) struct CompactArgs {
+    /// A folder or s3://bucket/prefix that ghostlight wrote.
+    #[arg(value_name = "DIR")]
+    location: String,
+    /// How long what is merged stays beside it, for readers that are under way.
+    #[arg(long, value_name = "TIME", default_value = "1day", value_parser = humantime::parse_duration)]
+    keep: Duration,
+}
+
+pub(super) fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
+    let location = Location::parse(&args.location)?;
+    let store = Store::open_existing(&location)?;
+    let at_once = Duration::ZERO;
+    let settings =
+        CompactSettings { interval: at_once, late_interval: at_once, keep: args.keep, ..CompactSettings::default() };
+    let round = runtime()?.block_on(async {
+        store.probe().await.with_context(|| format!("checking that {location} can be written to"))?;
+        // What an interrupted commit left would hold its partition back.
+        commit::recover_all(&store)
+            .await
+            .with_context(|| format!("finishing what an earlier run left at {location}"))?;
+        Compactor::new(store.clone(), settings)
+            .round(clock::now())
+            .await
+            .with_context(|| format!("compacting {location}"))
+    })?;
+    println!("merged   {} files into {} generations", round.merged_files, round.generations);
+    println!("removed  {} files, {} ledger entries", round.retired_files, round.retired_entries);
+    println!("to read  {location}: _current/, or the datasets' folders");
+    Ok(ExitCode::SUCCESS)
+}

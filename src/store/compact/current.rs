@@ -1,0 +1,147 @@
+//! `_current/`: for each dataset exactly the files to read, each committed row in one of them, and views for DuckDB.
+//!
+//! Derived, and written anew whenever it changes: losing it, or an older one for a while, loses nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::Compactor;
+use super::merge::RawFile;
+use crate::store::datasets::DATASETS;
+use crate::store::ledger::{FileRecord, to_json};
+use crate::store::{Store, StoreError};
+
+pub const FORMAT: u32 = 1;
+
+/// What to read of one dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    pub format: u32,
+    pub dataset: String,
+    /// The generation of each day that files are of.
+    pub generations: BTreeMap<String, u64>,
+    /// Up to where of each partition the rows are in the files; `daily` may lack the last hour of it.
+    pub through: Vec<Through>,
+    pub files: Vec<FileRecord>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    pub source: String,
+    pub incarnation: String,
+    pub partition: String,
+    pub end: u64,
+}
+
+impl Current {
+    fn path(dataset: &str) -> Path {
+        Path::from(format!("_current/{dataset}.json"))
+    }
+
+    /// `None` where nothing was compacted yet.
+    pub async fn read(store: &Store, dataset: &str) -> Result<Option<Self>, StoreError> {
+        let path = Self::path(dataset);
+        let Some(bytes) = store.get_if_there(&path).await? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(&path, error))
+    }
+
+    /// The problems of a list by itself and against the generations it names; empty where there are none.
+    pub(crate) fn problems(&self, of: impl Fn(&str, u64) -> Option<BTreeSet<String>>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut seen = BTreeSet::new();
+        for file in self.files.iter().filter(|file| !seen.insert(&file.path)) {
+            problems.push(format!("{} is named twice", file.path));
+        }
+        let named = |path: &&FileRecord| path.path.starts_with("_compacted/");
+        let compacted: BTreeSet<_> = self.files.iter().filter(named).map(|file| file.path.clone()).collect();
+        let mut expected = BTreeSet::new();
+        for (date, number) in &self.generations {
+            match of(date, *number) {
+                Some(files) => expected.extend(files),
+                // Superseded: what it named cannot be told any more.
+                None => return problems,
+            }
+        }
+        if compacted != expected {
+            problems.push("it does not name the files of the generations it names".to_owned());
+        }
+        problems
+    }
+}
+
+impl Compactor {
+    /// Says what to read now. Whoever slept before a write finds newer generations after it, and writes again.
+    pub(super) async fn write_current(&mut self) -> Result<(), StoreError> {
+        loop {
+            let before = self.generations.coverage();
+            for current in self.current() {
+                write_if_changed(&self.store, &Current::path(&current.dataset), to_json(&current)).await?;
+            }
+            let views = views(self.store.location(), &self.current());
+            write_if_changed(&self.store, &Path::from("_current/views.sql"), views.into_bytes().into()).await?;
+            self.refresh_generations().await?;
+            if self.generations.coverage() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn current(&self) -> Vec<Current> {
+        let through = |(id, end): (&super::PartitionId, u64)| Through {
+            source: id.source.clone(),
+            incarnation: id.incarnation.clone(),
+            partition: id.partition.clone(),
+            end,
+        };
+        let end = |chain: &super::Chain| chain.visible().last().map_or(chain.begin(), |entry| entry.end);
+        let through: Vec<_> = self.chains.iter().map(|(id, chain)| through((id, end(chain)))).collect();
+        let of_dataset = |dataset: &str| {
+            let is_its = |file: &&FileRecord| file.dataset == dataset;
+            let compacted = self.generations.winners().flat_map(|generation| &generation.files);
+            let raw = self.raw_files().map(|RawFile { file, .. }| file);
+            let winners = self.generations.winners();
+            Current {
+                format: FORMAT,
+                dataset: dataset.to_owned(),
+                generations: winners.map(|generation| (generation.date.clone(), generation.number)).collect(),
+                through: through.clone(),
+                files: compacted.filter(is_its).chain(raw.filter(is_its)).cloned().collect(),
+            }
+        };
+        DATASETS.into_iter().map(of_dataset).collect()
+    }
+}
+
+async fn write_if_changed(store: &Store, path: &Path, bytes: bytes::Bytes) -> Result<(), StoreError> {
+    match store.get_if_there(path).await? {
+        Some(there) if there == bytes => Ok(()),
+        _ => store.put(path, bytes).await,
+    }
+}
+
+/// A view a dataset, for DuckDB.
+fn views(location: &str, all: &[Current]) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let base = match location.starts_with("s3://") {
+        true => location.to_owned(),
+        false => std::path::absolute(location).map_or(location.to_owned(), |path| path.display().to_string()),
+    };
+    let mut sql =
+        "-- What to read of each dataset: every committed row once. Written by ghostlight whenever it changes;\n\
+                   -- read it again before each session, since files it names go some time after they are replaced.\n"
+            .to_owned();
+    for Current { dataset, files, .. } in all {
+        if files.is_empty() {
+            sql += &format!("\n-- {dataset} has no rows yet.\n");
+            continue;
+        }
+        let paths: Vec<_> = files.iter().map(|file| quoted(&format!("{base}/{}", file.path))).collect();
+        let list = paths.join(",\n    ");
+        sql += &format!(
+            "\nCREATE OR REPLACE VIEW {dataset} AS SELECT * FROM read_parquet([\n    {list}\n], hive_partitioning = true);\n"
+        );
+    }
+    sql
+}

@@ -1,0 +1,262 @@
+//! Compaction: the many small files of a day become few, of the same rows, and what they replace goes.
+//!
+//! A round *merges* the days that are due into a new generation ([`generation`]), says in `_current/` what to read
+//! ([`current`]), and *retires* ([`retire`]) what a generation has held for long: the day's folder for readers by glob is
+//! switched to it, and ledger entries whose files are gone become a sum. ARCHITECTURE.md, "Compaction", has every crash
+//! point. Any number of processes may do this at once; the only state is on the store.
+
+mod current;
+pub mod generation;
+pub(super) mod merge;
+mod retire;
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+
+pub use current::Current;
+pub use generation::{Coverage, Generation, Generations};
+
+use self::generation::day;
+use self::merge::RawFile;
+use super::datasets::{DATASETS, IDS};
+use super::ledger::{self, Entry, FileRecord, PartitionId};
+use super::retired::{self, Retired};
+use super::{Created, Store, StoreError};
+use crate::event::{Day, EventTime};
+
+/// Objects read at the same time.
+const READS: usize = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompactSettings {
+    /// How long committed files of today and yesterday wait to be merged.
+    pub interval: Duration,
+    /// How long those of earlier days do.
+    pub late_interval: Duration,
+    /// How long what a generation holds stays beside it.
+    pub keep: Duration,
+    /// From how many on a partition's ledger entries are retired at once.
+    pub entries_min: u64,
+}
+
+impl Default for CompactSettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let interval = Duration::from_secs(3600);
+        Self { interval, late_interval: DAY, keep: DAY, entries_min: ledger::SNAPSHOT_EVERY }
+    }
+}
+
+/// What a round did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    pub generations: u64,
+    /// Committed files they took in.
+    pub merged_files: u64,
+    /// Files removed since a generation has held their rows for long, and days readers by glob were switched.
+    pub retired_files: u64,
+    pub switched_days: u64,
+    /// Ledger entries that became a sum.
+    pub retired_entries: u64,
+}
+
+/// Compacts one store. What it keeps in memory only saves reading again.
+pub struct Compactor {
+    store: Store,
+    settings: CompactSettings,
+    chains: BTreeMap<PartitionId, Chain>,
+    generations: Generations,
+    /// The generation each day's folder is known to be switched to.
+    switched: BTreeMap<String, u64>,
+}
+
+/// What of a partition's ledger is still there.
+#[derive(Default)]
+struct Chain {
+    retired: Option<Retired>,
+    entries: BTreeMap<u64, Entry>,
+    /// Entries of which all files are at their final paths or held by a generation, up to the first that is not: as a
+    /// follower sees it.
+    visible: usize,
+    /// Entries below the retired ones' end lie there still.
+    has_leftovers: bool,
+}
+
+impl Chain {
+    fn begin(&self) -> u64 {
+        self.retired.as_ref().map_or(0, |retired| retired.end)
+    }
+
+    fn visible(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().take(self.visible)
+    }
+}
+
+impl Compactor {
+    pub fn new(store: Store, settings: CompactSettings) -> Self {
+        Self {
+            store,
+            settings,
+            chains: BTreeMap::new(),
+            generations: Generations::default(),
+            switched: BTreeMap::new(),
+        }
+    }
+
+    /// One turn of everything that is due at `now`.
+    pub async fn round(&mut self, now: EventTime) -> Result<Round, StoreError> {
+        let mut round = Round::default();
+        self.read_chains().await?;
+        self.refresh_generations().await?;
+        self.look_what_is_visible().await?;
+        for date in self.due(now) {
+            if let Some(merged_files) = self.merge(&date, now).await? {
+                round.generations += 1;
+                round.merged_files += merged_files;
+            }
+        }
+        // Before anything goes: nothing that it names is among that.
+        self.write_current().await?;
+        self.retire(now, &mut round).await?;
+        Ok(round)
+    }
+
+    async fn refresh_generations(&mut self) -> Result<(), StoreError> {
+        self.generations.refresh(&self.store, "_generations").await
+    }
+
+    async fn read_chains(&mut self) -> Result<(), StoreError> {
+        // Before the entries: what is retired in between shows as a gap, and waits for the next round.
+        let mut retired = retired::all_within(&self.store, "").await?;
+        let mut known = std::mem::take(&mut self.chains);
+        for id in ledger::partitions(&self.store).await? {
+            let mut chain = known.remove(&id).unwrap_or_default();
+            chain.retired = retired.remove(&id);
+            self.read_chain(&id, &mut chain).await?;
+            self.chains.insert(id, chain);
+        }
+        Ok(())
+    }
+
+    async fn read_chain(&self, id: &PartitionId, chain: &mut Chain) -> Result<(), StoreError> {
+        let begin = chain.begin();
+        chain.entries.retain(|start, _| *start >= begin);
+        let listed = self.store.list(&id.folder("_ledger")).await?;
+        let start_of = |object: &object_store::ObjectMeta| PartitionId::start_of(&object.location);
+        chain.has_leftovers = listed.iter().filter_map(start_of).any(|start| start < begin);
+        let is_new = |start: u64| start >= begin && !chain.entries.contains_key(&start);
+        let new: Vec<_> = listed.iter().filter_map(start_of).filter(|start| is_new(*start)).collect();
+        let reads = new.into_iter().map(|start| ledger::entry_at(&self.store, id, start));
+        let read: Vec<_> = futures::stream::iter(reads).buffered(READS).try_collect().await?;
+        chain.entries.extend(read.into_iter().flatten().map(|entry| (entry.start, entry)));
+        Ok(())
+    }
+
+    async fn look_what_is_visible(&mut self) -> Result<(), StoreError> {
+        // After the entries, so that what they published is in it.
+        let mut present = HashSet::new();
+        for dataset in DATASETS {
+            present.extend(self.store.list(dataset).await?.into_iter().map(|object| object.location.to_string()));
+        }
+        let coverage = self.generations.coverage();
+        for (id, chain) in &mut self.chains {
+            let mut end = chain.retired.as_ref().map(|retired| retired.end);
+            let is_visible = |entry: &&Entry| {
+                let follows = end.is_none_or(|end| entry.start == end);
+                end = Some(entry.end);
+                let is_there = |file: &&FileRecord| present.contains(&file.path) || coverage.holds(id, entry.end, file);
+                follows && entry.files.iter().filter(|file| file.dataset != IDS).all(|file| is_there(&file))
+            };
+            chain.visible = chain.entries.values().take_while(is_visible).count();
+        }
+        Ok(())
+    }
+
+    /// The files of visible entries that no generation holds, in the order of their partitions.
+    fn raw_files(&self) -> impl Iterator<Item = RawFile<'_>> {
+        let coverage = self.generations.coverage();
+        let of_chain = move |(id, chain): (&PartitionId, &'_ Chain)| -> Vec<(u64, usize)> {
+            let mut found = Vec::new();
+            for entry in chain.visible() {
+                for (at, file) in entry.files.iter().enumerate() {
+                    if file.dataset != IDS && !coverage.holds(id, entry.end, file) {
+                        found.push((entry.start, at));
+                    }
+                }
+            }
+            found
+        };
+        self.chains.iter().flat_map(move |(id, chain)| {
+            let found = of_chain((id, chain));
+            found.into_iter().filter_map(|(start, at)| {
+                let entry = chain.entries.get(&start)?;
+                Some(RawFile { entry, file: entry.files.get(at)? })
+            })
+        })
+    }
+
+    /// The days with files that have waited for long enough.
+    fn due(&self, now: EventTime) -> Vec<String> {
+        let mut waiting: BTreeMap<&str, EventTime> = BTreeMap::new();
+        for RawFile { entry, file } in self.raw_files() {
+            let Some(date) = file.date() else { continue };
+            let since = waiting.entry(date).or_insert(entry.committed_at);
+            *since = (*since).min(entry.committed_at);
+        }
+        let is_due = |(date, since): (&str, EventTime)| {
+            let wait = match is_over_for_a_day(date, now) {
+                true => self.settings.late_interval,
+                false => self.settings.interval,
+            };
+            (before(now, wait) >= since).then(|| date.to_owned())
+        };
+        waiting.into_iter().filter_map(is_due).collect()
+    }
+
+    /// Makes the next generation of a day; the number of files it took in, or `None` where another process was first.
+    async fn merge(&mut self, date: &str, now: EventTime) -> Result<Option<u64>, StoreError> {
+        let raw: Vec<_> = self.raw_files().filter(|raw| raw.file.date() == Some(date)).collect();
+        let winner = self.generations.winner(date).cloned();
+        let Some(made) = merge::make(&self.store, date, winner.as_deref(), &raw, now).await? else { return Ok(None) };
+        let files = raw.len() as u64;
+        let won = match made.create(&self.store).await {
+            Ok(Created::Now) => true,
+            created => match generation::read_at(&self.store, date, made.number).await? {
+                Some(there) => there.nonce == made.nonce,
+                None => match created {
+                    // The write may still arrive: its files stay until another generation has this number.
+                    Err(error) => return Err(error),
+                    Ok(_) => false,
+                },
+            },
+        };
+        if !won {
+            merge::abandon(&self.store, &made).await;
+        }
+        self.refresh_generations().await?;
+        Ok(won.then_some(files))
+    }
+}
+
+/// Whether a file of an entry is gone because compaction holds its rows, or its ids.
+pub(super) async fn is_retired(store: &Store, entry: &Entry, file: &FileRecord) -> Result<bool, StoreError> {
+    let id = entry.partition_id();
+    match file.date() {
+        Some(date) => {
+            let winner = Generations::winner_of(store, date).await?;
+            Ok(winner.is_some_and(|winner| winner.holds(&id, entry.end)))
+        }
+        None => Ok(Retired::newest(store, &id).await?.is_some_and(|retired| retired.end >= entry.end)),
+    }
+}
+
+/// Late events of such a day are few: it is merged seldom, and readers by glob may be switched to its generation.
+fn is_over_for_a_day(date: &str, now: EventTime) -> bool {
+    day(date).is_some_and(|day| day.plus(2) <= Day::of(now))
+}
+
+fn before(now: EventTime, by: Duration) -> EventTime {
+    EventTime::from_ms(now.ms().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+}

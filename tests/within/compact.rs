@@ -1,0 +1,723 @@
+//! Compaction and what it removes: whatever is interrupted, whoever else does it at the same time, no row is lost and none
+//! is doubled, for readers of any kind, at any moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ghostlight::event::{Chunk, Content, Day, Decoder, EventTime, RecordSpan};
+use ghostlight::partial::dedupe::Dedupe;
+use ghostlight::partial::sketch::{Estimate, Registers, UserUnion};
+use ghostlight::partial::{Batch, Dimension, Partial};
+use ghostlight::run::WriteSettings;
+use ghostlight::store::commit::{CommitError, PartitionLog};
+use ghostlight::store::compact::{CompactSettings, Compactor, Current, Generations, Round};
+use ghostlight::store::datasets::{self, ACTIVE_USERS, AGGREGATES, DAILY};
+use ghostlight::store::ledger::{self, Entry, PartitionId};
+use ghostlight::store::retired::Retired;
+use ghostlight::store::{Store, StoreError};
+use ghostlight::usage::follow::{Follower, Seen};
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+
+use crate::faulty_store::{Fault, FaultyStore};
+use crate::support::{committed, config, dead_letters, runtime, tables, verified};
+
+/// Everything is due at once, and what is held goes at once: the harshest order of events.
+const AT_ONCE: CompactSettings =
+    CompactSettings { interval: Duration::ZERO, late_interval: Duration::ZERO, keep: Duration::ZERO, entries_min: 1 };
+
+fn at(text: &str) -> EventTime {
+    EventTime::parse(&format!("2026-11-{text}Z")).expect("a time")
+}
+
+fn after(time: EventTime, ms: i64) -> EventTime {
+    EventTime::from_ms(time.ms() + ms)
+}
+
+fn partition(name: &str) -> PartitionId {
+    PartitionId::new("webhook", "w", name)
+}
+
+/// A login and a token of the same minute, told apart by `n`.
+fn events(n: u64, time: EventTime) -> Vec<String> {
+    let about = |type_code: &str| {
+        format!(
+            r#"{{"type":"{type_code}","log_id":"{type_code}-{n}","date":"{time}","client_id":"c{}","client_name":"C","ip":"10.0.0.{}""#,
+            n % 3,
+            n % 2
+        )
+    };
+    vec![
+        format!(r#"{},"user_id":"auth0|{}","connection":"db","strategy":"auth0"}}"#, about("s"), n % 50),
+        format!(r#"{},"audience":"https://api/","scope":"read"}}"#, about("seccft")),
+    ]
+}
+
+fn batch(start: u64, lines: &[String], now: EventTime) -> Batch {
+    let mut chunk = Chunk { start, end: start, ..Chunk::default() };
+    for line in lines {
+        let begin = chunk.bytes.len();
+        chunk.bytes.extend_from_slice(line.as_bytes());
+        let bytes = begin..chunk.bytes.len();
+        chunk.records.push(RecordSpan { offset: chunk.end, bytes, arrived: None, content: Content::Line });
+        chunk.end += 1;
+    }
+    let settings = WriteSettings::new(&config("tenant = \"acme\""));
+    let decoded = chunk.decode(&mut Decoder::new(Some("acme".to_owned())), now);
+    let mut batch = Batch::new(start);
+    batch.fold(decoded, &settings.fold, &[], &mut Dedupe::new(1_000_000), now);
+    batch
+}
+
+/// Commits as a process would that starts anew.
+fn commit(store: &Store, id: &PartitionId, lines: &[String], now: EventTime) -> Result<Entry, CommitError> {
+    runtime().block_on(async {
+        let mut log = PartitionLog::recover(store, id.clone()).await?;
+        commit_to(&mut log, lines, now).await
+    })
+}
+
+async fn commit_to(log: &mut PartitionLog, lines: &[String], now: EventTime) -> Result<Entry, CommitError> {
+    let settings = WriteSettings::new(&config("tenant = \"acme\""));
+    log.commit(&batch(log.end(), lines, now), &settings.text, now).await
+}
+
+fn compact(store: &Store, now: EventTime) -> Result<Round, StoreError> {
+    compact_by(store, AT_ONCE, now)
+}
+
+fn compact_by(store: &Store, settings: CompactSettings, now: EventTime) -> Result<Round, StoreError> {
+    runtime().block_on(Compactor::new(store.clone(), settings).round(now))
+}
+
+/// What the first day's hours, then later days', hold: two partitions, late events, dead letters.
+fn write(store: &Store, days: std::ops::RangeInclusive<i64>) {
+    for day in days {
+        for hour in [3, 4, 23] {
+            for name in ["0", "1"] {
+                let now = after(at("01T00:00:00"), day * 86_400_000 - 86_400_000 + hour * 3_600_000);
+                let n = (day as u64 * 24 + hour as u64) * 10 + name.parse::<u64>().expect("a number");
+                let mut lines = events(n, after(now, -60_000));
+                lines.extend(events(n + 5000, after(now, -7_200_000)));
+                if hour == 4 {
+                    lines.push("not json".to_owned());
+                    lines.extend(events(n + 9000, at("01T05:00:00").min(now)));
+                }
+                commit(store, &partition(name), &lines, now).expect("commits");
+            }
+        }
+    }
+}
+
+/// A store that was compacted before, with files switched and entries retired, and to which more came, also of old days.
+fn begun() -> Arc<InMemory> {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=1);
+    compact(&store, at("03T00:30:00")).expect("compacts");
+    write(&store, 2..=3);
+    inner
+}
+
+const LATER: &str = "08T12:00:00";
+
+fn objects(store: &Store, prefix: &str) -> Vec<String> {
+    let listed = runtime().block_on(store.list(prefix)).expect("listed");
+    listed.into_iter().map(|object| object.location.to_string()).collect()
+}
+
+fn absorb(store: &Store, dataset: &str, path: &str, into: &mut Partial) {
+    let bytes = runtime().block_on(store.read(&Path::from(path))).unwrap_or_else(|error| panic!("{path}: {error}"));
+    datasets::absorb(dataset, bytes, into).expect("rows");
+}
+
+/// What somebody reads who takes the files that `_current/` lists.
+fn by_current(store: &Store) -> Option<Vec<String>> {
+    let mut partial = Partial::default();
+    for dataset in AGGREGATES {
+        let current = runtime().block_on(Current::read(store, dataset)).expect("read")?;
+        current.files.iter().for_each(|file| absorb(store, dataset, &file.path, &mut partial));
+    }
+    Some(tables(&partial))
+}
+
+/// What somebody reads who takes every file in the datasets' folders.
+fn by_glob(store: &Store) -> Partial {
+    let mut partial = Partial::default();
+    for dataset in AGGREGATES {
+        objects(store, dataset).iter().for_each(|path| absorb(store, dataset, path, &mut partial));
+    }
+    partial
+}
+
+/// Events and tokens by their key.
+fn amounts(partial: &Partial) -> BTreeMap<String, u64> {
+    let mut amounts = BTreeMap::new();
+    for mut row in partial.counts() {
+        let events = std::mem::take(&mut row.events);
+        amounts.insert(format!("{row:?}"), events);
+    }
+    for row in partial.tokens() {
+        amounts.insert(format!("{} {} {}", row.window_start, row.client_id, row.ip), row.issued);
+    }
+    amounts
+}
+
+struct Expected {
+    tables: Vec<String>,
+    amounts: BTreeMap<String, u64>,
+    dead_letters: usize,
+    records: u64,
+    days: usize,
+    /// What `_current/` lists before the next round.
+    listed: Option<Vec<String>>,
+}
+
+impl Expected {
+    fn of(inner: &Arc<InMemory>) -> Self {
+        let store = Store::of(inner.clone());
+        let report = verified(&store);
+        let folded = runtime().block_on(ghostlight::usage::fold(&store)).expect("folds");
+        Self {
+            tables: tables(&folded),
+            amounts: amounts(&folded),
+            dead_letters: report.accounting.dead_letters as usize,
+            records: report.accounting.records,
+            days: folded.counts().iter().map(|row| row.window_start.date()).collect::<BTreeSet<_>>().len(),
+            listed: by_current(&store),
+        }
+    }
+
+    /// At any moment: nothing is missing for followers and by `_current/`, nothing is doubled by glob.
+    fn check_now(&self, store: &Store, what: &str) {
+        let report = verified(store);
+        assert_eq!(report.accounting.records, self.records, "{what}");
+        assert!(committed(store) == self.tables, "{what}: a follower reads other tables");
+        for (key, amount) in amounts(&by_glob(store)) {
+            assert!(amount <= self.amounts[&key], "{what}: {key} is doubled by glob: {amount}");
+        }
+        assert!(dead_letters(store).len() <= self.dead_letters, "{what}");
+    }
+
+    /// `_current/` lists what is committed, as of this or of the round before; each dataset by itself.
+    fn check_current(&self, store: &Store, what: &str) {
+        let (now, before) = (&self.tables, self.listed.as_ref().unwrap_or(&self.tables));
+        let part = |tables: &[String], is_its: fn(&&String) -> bool| -> Vec<String> {
+            tables.iter().filter(is_its).cloned().collect()
+        };
+        let of_dataset: [fn(&&String) -> bool; 3] =
+            [|row| row.starts_with("users"), |row| row.starts_with("TokensRow"), |row| row.starts_with("CountsRow")];
+        let Some(listed) = by_current(store) else { return };
+        for is_its in of_dataset {
+            let listed = part(&listed, is_its);
+            assert!(listed == part(now, is_its) || listed == part(before, is_its), "{what}: _current lists other rows");
+        }
+    }
+
+    /// Once a round has ended: nothing is missing for anybody.
+    fn check_settled(&self, store: &Store, what: &str) {
+        self.check_now(store, what);
+        assert!(by_current(store).is_some_and(|tables| tables == self.tables), "{what}: _current lists other rows");
+        assert!(tables(&by_glob(store)) == self.tables, "{what}: a reader by glob finds other rows");
+        assert_eq!(dead_letters(store).len(), self.dead_letters, "{what}");
+        let raw: Vec<_> = AGGREGATES.iter().flat_map(|dataset| objects(store, dataset)).collect();
+        assert!(raw.iter().all(|path| path.contains("/compacted-")), "{what}: {raw:?}");
+        let days = objects(store, "_generations").len();
+        assert_eq!(
+            (days, raw.len()),
+            (self.days, 3 * self.days),
+            "{what}: a generation a day, a file a day and dataset"
+        );
+        assert_eq!(objects(store, "_compacted").len(), objects(store, "daily").len() * 5, "{what}");
+        assert_eq!(objects(store, "_ledger").len(), 2, "{what}: the last entry of each partition");
+        for name in ["0", "1"] {
+            let (log, dedupe) = runtime().block_on(async {
+                let log = PartitionLog::recover(store, partition(name)).await.expect("recovers");
+                let dedupe = log.dedupe(1_000_000).await.expect("read");
+                (log, dedupe)
+            });
+            assert_eq!(log.tail().accounting.counted, dedupe.len() as u64, "{what}: every id is known, once");
+        }
+    }
+}
+
+fn two_rounds(store: &Store) -> Result<(), StoreError> {
+    two_rounds_at(store, at(LATER))
+}
+
+fn two_rounds_at(store: &Store, now: EventTime) -> Result<(), StoreError> {
+    // By one process, which remembers.
+    runtime().block_on(async {
+        let mut compactor = Compactor::new(store.clone(), AT_ONCE);
+        compactor.round(now).await?;
+        compactor.round(after(now, 60_000)).await.map(drop)
+    })
+}
+
+#[test]
+fn rows_are_the_same_before_and_after_every_round() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    for day in 1..=4 {
+        write(&store, day..=day);
+        let expected = Expected::of(&inner);
+        for hour in [1, 2, 30] {
+            let now = after(at("01T00:00:00"), day * 86_400_000 + hour * 3_600_000);
+            compact(&store, now).expect("compacts");
+            expected.check_now(&store, &format!("day {day}, {hour} h later"));
+            expected.check_current(&store, "after a round");
+            assert!(tables(&by_glob(&store)) == expected.tables);
+        }
+    }
+    let expected = Expected::of(&inner);
+    compact(&store, at(LATER)).expect("compacts");
+    expected.check_settled(&store, "all days");
+    assert_eq!(compact(&store, at(LATER)).expect("nothing to do"), Round { switched_days: 4, ..Round::default() });
+}
+
+fn at_every_operation(fault: &Fault, what: &str) {
+    let begun = begun();
+    let expected = Expected::of(&begun);
+    for number in 1.. {
+        let inner = Arc::new(begun.fork());
+        let store = Store::of(inner.clone());
+        let faulty = FaultyStore::new(inner.clone(), number, fault.clone());
+        let ended = two_rounds(&Store::of(faulty.clone()));
+        let what = format!("{what} at operation {number}");
+        expected.check_now(&store, &what);
+        expected.check_current(&store, &what);
+        two_rounds(&store).expect("another goes on");
+        expected.check_settled(&store, &what);
+        if !faulty.was_reached() {
+            ended.expect("without a fault it works");
+            assert!(number > 150, "only {number} operations: the test does not reach everything");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_failed_operation_anywhere_loses_and_doubles_nothing() {
+    at_every_operation(&Fault::Before, "failed");
+}
+
+#[test]
+fn a_lost_answer_anywhere_loses_and_doubles_nothing() {
+    at_every_operation(&Fault::After, "answer lost");
+}
+
+#[test]
+fn a_crash_before_any_operation_loses_and_doubles_nothing() {
+    at_every_operation(&Fault::Crash, "crash");
+}
+
+#[test]
+fn a_crash_after_any_operation_loses_and_doubles_nothing() {
+    at_every_operation(&Fault::CrashAfter, "crash after");
+}
+
+#[test]
+fn readers_at_every_operation_find_everything_and_nothing_twice() {
+    let begun = begun();
+    let expected = Arc::new(Expected::of(&begun));
+    for number in 1.. {
+        let inner = Arc::new(begun.fork());
+        let (reader, seen) = (Store::of(inner.clone()), expected.clone());
+        let read = move || {
+            let what = format!("before operation {number}");
+            seen.check_now(&reader, &what);
+            seen.check_current(&reader, &what);
+        };
+        let watched = FaultyStore::new(inner, number, Fault::Frozen(Arc::new(read)));
+        two_rounds(&Store::of(watched.clone())).expect("nobody disturbs it");
+        if !watched.was_reached() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_compactor_frozen_anywhere_while_others_go_on_loses_and_doubles_nothing() {
+    let begun = begun();
+    for number in 1.. {
+        let inner = Arc::new(begun.fork());
+        let meanwhile = Store::of(inner.clone());
+        let others = move || {
+            two_rounds(&meanwhile).expect("the other compacts");
+            // Late events of an old day, which are merged, and switched to, as well.
+            commit(&meanwhile, &partition("0"), &events(70_000, at("01T05:00:00")), at("08T13:00:00"))
+                .expect("commits");
+            compact(&meanwhile, at("08T14:00:00")).expect("the other compacts again");
+            commit(&meanwhile, &partition("1"), &events(80_000, at("02T05:00:00")), at("08T15:00:00"))
+                .expect("commits");
+        };
+        let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+        let store = Store::of(inner.clone());
+        // It may find that what it was about to read is gone; it need not succeed.
+        let woken = two_rounds(&Store::of(frozen.clone()));
+        if !frozen.was_reached() {
+            woken.expect("without a fault it works");
+            return;
+        }
+        let what = format!("frozen at operation {number}: {woken:?}");
+        let expected = Expected::of(&inner);
+        assert_eq!(expected.records, 3 * 3 * 2 * 4 + 3 * 2 * 3 + 4, "{what}");
+        expected.check_now(&store, &what);
+        two_rounds_at(&store, at("09T12:00:00")).expect("another goes on");
+        expected.check_settled(&store, &what);
+    }
+}
+
+#[test]
+fn a_worker_frozen_anywhere_while_its_range_is_committed_and_retired_adds_nothing() {
+    let begun = begun();
+    for number in 1.. {
+        let inner = Arc::new(begun.fork());
+        let (store, meanwhile) = (Store::of(inner.clone()), Store::of(inner.clone()));
+        let lines = events(60_000, at("04T23:30:00"));
+        let others = {
+            let lines = lines.clone();
+            move || {
+                let now = at("05T00:00:00");
+                commit(&meanwhile, &partition("0"), &lines, now).expect("the new owner commits the same records");
+                for n in 0..3 {
+                    commit(&meanwhile, &partition("0"), &events(61_000 + n, at("05T00:00:00")), now).expect("and more");
+                }
+                two_rounds(&meanwhile).expect("compacts");
+            }
+        };
+        let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+        let (id, now) = (partition("0"), at("05T00:00:00"));
+        let committed = runtime().block_on(async {
+            let mut log = PartitionLog::recover(&Store::of(frozen.clone()), id.clone()).await?;
+            let before = log.end();
+            let entry = commit_to(&mut log, &lines, now).await?;
+            assert!(entry.start == before);
+            Ok::<_, CommitError>(entry)
+        });
+        if !frozen.was_reached() {
+            committed.expect("without a fault it works");
+            return;
+        }
+        let what = format!("frozen at operation {number}: {:?}", committed.as_ref().map(|entry| entry.start));
+        let expected = Expected::of(&inner);
+        // The records once or, where it woke up after its commit or before it recovered, by another commit of the same.
+        let of_range = expected.amounts.iter().filter(|(key, _)| key.contains("2026-11-04T23:30")).count();
+        assert!(of_range > 0, "{what}");
+        expected.check_now(&store, &what);
+        two_rounds(&store).expect("compacts");
+        expected.check_settled_but_for_days(&store, &what);
+        let chain = verified(&store);
+        assert_eq!(chain.accounting.counted, chain.accounting.events - chain.accounting.duplicates, "{what}");
+    }
+}
+
+impl Expected {
+    fn check_settled_but_for_days(&self, store: &Store, what: &str) {
+        self.check_now(store, what);
+        self.check_current(store, what);
+        assert!(tables(&by_glob(store)) == self.tables, "{what}: a reader by glob finds other rows");
+    }
+}
+
+#[test]
+fn a_range_that_was_retired_cannot_be_committed_again() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    let id = partition("0");
+    let runtime = runtime();
+    // Two that slept: one that knew nothing yet, and one behind the first entry.
+    let mut first = runtime.block_on(PartitionLog::recover(&store, id.clone())).expect("recovers");
+    write(&store, 1..=1);
+    let mut second = runtime.block_on(PartitionLog::recover(&store, id.clone())).expect("recovers");
+    write(&store, 2..=4);
+    compact(&store, at(LATER)).expect("compacts");
+    let expected = Expected::of(&inner);
+    for log in [&mut first, &mut second] {
+        let late = runtime.block_on(commit_to(log, &events(1, at("01T00:30:00")), at("01T01:00:00")));
+        let error = late.expect_err("is refused");
+        assert!(matches!(&error, CommitError::Fenced { by, .. } if by.contains("retired")), "{error}");
+        expected.check_settled(&store, "after it woke up");
+        assert!(objects(&store, "_staging").is_empty());
+    }
+    // Killed right after its entry was written: the entry is no entry, and is swept.
+    let retired = runtime.block_on(Retired::newest(&store, &id)).expect("read").expect("is there");
+    assert_eq!((retired.begin, retired.entries), (0, 11));
+    for number in 1.. {
+        let now_there = inner.clone();
+        let inner = Arc::new(InMemory::new());
+        let faulty = FaultyStore::new(inner.clone(), number, Fault::Crash);
+        // It recovered when nothing was there.
+        let recovered = runtime.block_on(PartitionLog::recover(&Store::of(faulty.clone()), id.clone()));
+        let Ok(mut log) = recovered else { continue };
+        runtime.block_on(copy_all(&now_there, &inner));
+        let late = runtime.block_on(commit_to(&mut log, &events(1, at("01T00:30:00")), at("01T01:00:00")));
+        let store = Store::of(inner.clone());
+        expected.check_now(&store, &format!("killed at operation {number}"));
+        runtime.block_on(ghostlight::store::commit::recover_all(&store)).expect("recovers");
+        two_rounds(&store).expect("compacts");
+        expected.check_settled(&store, &format!("killed at operation {number}"));
+        assert!(objects(&store, "_staging").is_empty());
+        if !faulty.was_reached() {
+            assert!(matches!(late, Err(CommitError::Fenced { .. })));
+            return;
+        }
+    }
+}
+
+/// Puts everything that `from` has into `to`.
+async fn copy_all(from: &InMemory, to: &InMemory) {
+    let store = Store::of(Arc::new(from.fork()));
+    for object in store.list("").await.expect("listed") {
+        let bytes = store.read(&object.location).await.expect("read");
+        to.put(&object.location, bytes.into()).await.expect("written");
+    }
+}
+
+#[test]
+fn late_partials_make_the_next_generation() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=4);
+    compact(&store, at("06T00:00:00")).expect("compacts");
+    let generation = |number| format!("_generations/date=2026-11-01/{number:010}.json");
+    assert!(objects(&store, "_generations").contains(&generation(1)));
+    commit(&store, &partition("1"), &events(77_777, at("01T12:00:00")), at("06T01:00:00")).expect("commits");
+    let expected = Expected::of(&inner);
+    let round = compact(&store, at("06T02:00:00")).expect("compacts");
+    assert_eq!((round.generations, round.merged_files), (1, 3));
+    assert!(objects(&store, "_generations").contains(&generation(2)));
+    assert!(!objects(&store, "_generations").contains(&generation(1)), "the one before has gone");
+    expected.check_settled(&store, "late");
+}
+
+#[test]
+fn what_a_generation_holds_stays_until_it_has_held_it_for_long_enough() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=2);
+    let expected = Expected::of(&inner);
+    let settings = CompactSettings { keep: Duration::from_secs(86_400), ..AT_ONCE };
+    let raw = objects(&store, "event_counts");
+    let hour = 3_600_000;
+    let begin = at("05T00:00:00");
+    for (hours, gone) in [(0, false), (12, false), (23, false), (24, true)] {
+        compact_by(&store, settings, after(begin, hours * hour)).expect("compacts");
+        assert_eq!(objects(&store, "event_counts") != raw, gone, "after {hours} h");
+        assert_eq!(objects(&store, "_ledger").len() == 2, gone, "after {hours} h");
+        expected.check_now(&store, "while it waits");
+        expected.check_current(&store, "while it waits");
+    }
+    // Today's files wait for the hour, those of earlier days for a day; and readers by glob find them as they are.
+    commit(&store, &partition("0"), &events(1, at("06T00:10:00")), at("06T00:11:00")).expect("commits");
+    commit(&store, &partition("0"), &events(2, at("01T00:10:00")), at("06T00:12:00")).expect("commits");
+    let settings = CompactSettings::default();
+    for (now, generations) in [("06T01:10:00", 0), ("06T01:11:00", 1), ("06T23:00:00", 0), ("07T00:12:00", 1)] {
+        let round = compact_by(&store, settings, at(now)).expect("compacts");
+        assert_eq!(round.generations, generations, "at {now}");
+    }
+}
+
+#[test]
+fn followers_see_every_row_once_whenever_compaction_goes_on() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    let runtime = runtime();
+    let mut follower = Follower::new(store.clone());
+    let mut folded = Partial::default();
+    let anew = AtomicU64::new(0);
+    let poll = |follower: &mut Follower, folded: &mut Partial| {
+        let take = |seen| match seen {
+            Seen::Rows(rows) => folded.merge(&rows),
+            Seen::Anew => {
+                anew.fetch_add(1, Ordering::Relaxed);
+                *folded = Partial::default();
+            }
+        };
+        runtime.block_on(follower.poll(take)).expect("polls")
+    };
+    for day in 1..=4 {
+        write(&store, day..=day);
+        assert!(poll(&mut follower, &mut folded) > 0);
+        compact(&store, after(at("01T00:00:00"), (day + 1) * 86_400_000)).expect("compacts");
+        assert_eq!(poll(&mut follower, &mut folded), 0, "what was merged is not new");
+        assert!(tables(&folded) == committed(&store), "day {day}");
+    }
+    assert_eq!(anew.load(Ordering::Relaxed), 0, "who keeps up never begins anew");
+    // Files go before it has read them.
+    commit(&store, &partition("0"), &events(1, at("04T12:00:00")), at("05T00:00:00")).expect("commits");
+    commit(&store, &partition("0"), &events(2, at("04T12:01:00")), at("05T00:00:00")).expect("commits");
+    compact(&store, at(LATER)).expect("compacts");
+    assert!(poll(&mut follower, &mut folded) > 0);
+    assert_eq!(anew.load(Ordering::Relaxed), 1);
+    assert!(tables(&folded) == committed(&store));
+    // What else a follower tells is as of every entry, gone or not.
+    let fresh: Vec<_> = {
+        let mut fresh = Follower::new(store.clone());
+        runtime.block_on(fresh.poll(|_| {})).expect("polls");
+        fresh.partitions().map(|one| (one.progress.clone(), one.accounting, one.tenants.clone())).collect()
+    };
+    let raw = Store::of(Arc::new(InMemory::new()));
+    write(&raw, 1..=4);
+    commit(&raw, &partition("0"), &events(1, at("04T12:00:00")), at("05T00:00:00")).expect("commits");
+    commit(&raw, &partition("0"), &events(2, at("04T12:01:00")), at("05T00:00:00")).expect("commits");
+    let mut of_raw = Follower::new(raw);
+    runtime.block_on(of_raw.poll(|_| {})).expect("polls");
+    let of_raw: Vec<_> =
+        of_raw.partitions().map(|one| (one.progress.clone(), one.accounting, one.tenants.clone())).collect();
+    assert_eq!(fresh, of_raw);
+}
+
+#[test]
+fn altered_and_missing_files_of_compaction_are_found() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=4);
+    compact(&store, at(LATER)).expect("compacts");
+    let runtime = runtime();
+    let problems = |inner: &Arc<InMemory>| {
+        runtime.block_on(ghostlight::store::verify::verify(&Store::of(inner.clone()))).expect("verifies").problems
+    };
+    for (prefix, problem) in [
+        ("_compacted/active_users", "missing"),
+        ("_compacted/event_counts", "altered"),
+        ("event_counts", "altered"),
+        ("_ledger", "missing"),
+        (".json", "gap"),
+        (".ids", "altered"),
+        ("daily", "altered"),
+        ("_compacted/daily", "altered"),
+    ] {
+        let damaged = Arc::new(inner.fork());
+        let path = match prefix.starts_with('.') {
+            true => objects(&store, "_retired").into_iter().find(|path| path.ends_with(prefix)).expect("is there"),
+            false => objects(&store, prefix)[0].clone(),
+        };
+        let path = Path::from(path);
+        runtime.block_on(async {
+            match problem {
+                "altered" => damaged.put(&path, b"altered".to_vec().into()).await.map(drop),
+                _ => damaged.delete(&path).await,
+            }
+            .expect("done");
+        });
+        let found = problems(&damaged);
+        assert!(found.iter().any(|text| text.contains(problem)), "{path}: {found:?}");
+    }
+    // A raw file beside the copy that holds its rows: readers by glob would count it twice.
+    let doubled = Arc::new(InMemory::new());
+    let store = Store::of(doubled.clone());
+    write(&store, 1..=4);
+    let raw = objects(&store, "event_counts")[0].clone();
+    let bytes = runtime.block_on(store.read(&Path::from(raw.as_str()))).expect("read");
+    let keep_entries = CompactSettings { entries_min: 1000, ..AT_ONCE };
+    compact_by(&store, keep_entries, at(LATER)).expect("compacts");
+    assert_eq!(problems(&doubled), Vec::<String>::new());
+    runtime.block_on(doubled.put(&Path::from(raw.as_str()), bytes.into())).expect("written");
+    assert!(problems(&doubled).iter().any(|text| text.contains("doubled")));
+    // Damage is not merged into what is good.
+    let altered = Arc::new(begun().fork());
+    let store = Store::of(altered.clone());
+    let raw =
+        objects(&store, "event_counts").into_iter().find(|path| !path.contains("compacted-")).expect("a raw file");
+    let other = objects(&store, "active_users")[0].clone();
+    let bytes = runtime.block_on(store.read(&Path::from(other.as_str()))).expect("read");
+    runtime.block_on(altered.put(&Path::from(raw.as_str()), bytes.into())).expect("written");
+    let error = compact(&store, at(LATER)).expect_err("is refused");
+    assert!(error.to_string().contains("altered"), "{error}");
+}
+
+/// The registers and the estimate of a month, over all rows of one dataset.
+fn month(store: &Store, dataset: &str) -> (Registers, Estimate) {
+    let mut partial = Partial::default();
+    for path in objects(store, dataset) {
+        let bytes = runtime().block_on(store.read(&Path::from(path.as_str()))).expect("read");
+        datasets::absorb(ACTIVE_USERS, bytes, &mut partial).expect("rows");
+    }
+    let mut union = UserUnion::default();
+    partial.users().iter().filter(|row| row.dimension == Dimension::Tenant).for_each(|row| union.add(&row.users));
+    (union.sketch().registers(), union.estimate())
+}
+
+#[test]
+fn a_months_users_by_day_are_those_by_window_in_registers() {
+    for users in [100_u64, 10_000] {
+        let store = Store::of(Arc::new(InMemory::new()));
+        for day in 1..=30_i64 {
+            let now = Day::of(at("01T00:00:00")).plus(day - 1).start();
+            let login = |n: u64| {
+                let time = after(now, (n as i64 * 7_919) % 86_400_000);
+                let user = (n * 31 + day as u64 * 997) % users;
+                format!(r#"{{"type":"s","log_id":"{day}-{n}","date":"{time}","user_id":"auth0|{user}"}}"#)
+            };
+            let lines: Vec<_> = (0..users / 10).map(login).collect();
+            commit(&store, &partition("0"), &lines, after(now, 86_400_000)).expect("commits");
+        }
+        let of_windows = month(&store, ACTIVE_USERS);
+        compact(&store, EventTime::parse("2026-12-04T00:00:00Z").expect("a time")).expect("compacts");
+        assert_eq!(objects(&store, DAILY).len(), 30);
+        assert_eq!(month(&store, DAILY), of_windows, "{users} users");
+        assert_eq!(month(&store, ACTIVE_USERS), of_windows, "{users} users");
+    }
+}
+
+/// Twelve partitions flushed every minute for a year are 6.3 million entries. What has to be bounded does not depend on how
+/// long a minute is, only on how many flushes there are in `keep` and in an `interval`: so here a day has 8 flushes instead
+/// of 1440, and a year 60 days; that is enough for what grows with the year to show.
+#[test]
+fn files_entries_and_what_a_start_has_to_read_stay_bounded() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    let runtime = runtime();
+    let (partitions, days, flushes) = (3, 60, 8);
+    let settings = CompactSettings { entries_min: 8, ..CompactSettings::default() };
+    let mut compactor = Compactor::new(store.clone(), settings);
+    let mut logs: Vec<_> = (0..partitions)
+        .map(|n| runtime.block_on(PartitionLog::recover(&store, partition(&n.to_string()))).expect("recovers"))
+        .collect();
+    let mut most: BTreeMap<i64, [usize; 4]> = BTreeMap::new();
+    for day in 0..days {
+        for flush in 0..flushes {
+            let now = after(at("01T00:00:00"), day * 86_400_000 + flush * 86_400_000 / flushes + 60_000);
+            for (n, log) in logs.iter_mut().enumerate() {
+                let id = (day * flushes + flush) as u64 * 10 + n as u64;
+                let mut lines = events(id, after(now, -30_000));
+                if flush == 3 && day > 7 {
+                    // A week late.
+                    lines.extend(events(id + 1_000_000, after(now, -7 * 86_400_000)));
+                }
+                runtime.block_on(commit_to(log, &lines, now)).expect("commits");
+            }
+            runtime.block_on(compactor.round(after(now, 3_600_000))).expect("compacts");
+        }
+        let counted = FaultyStore::new(inner.clone(), u64::MAX, Fault::Before);
+        let start = async {
+            let log = PartitionLog::recover(&Store::of(counted.clone()), partition("0")).await?;
+            log.dedupe(1_000_000).await
+        };
+        runtime.block_on(start).expect("starts");
+        let raw = objects(&store, "event_counts").into_iter().filter(|path| !path.contains("/compacted-")).count();
+        let (entries, ids) = (objects(&store, "_ledger").len(), objects(&store, "_ids").len());
+        let month = most.entry(day / 20).or_default();
+        for (most, now) in month.iter_mut().zip([raw, entries, ids, counted.operations() as usize]) {
+            *most = (*most).max(now);
+        }
+    }
+    println!("most of raw files, entries, id files, reads of a start, by 20 days: {most:?}");
+    let [first, .., last] = [most[&0], most[&1], most[&2]];
+    for (first, last) in first.iter().zip(&last) {
+        assert!(*last <= first + first / 4 + 8, "it grows: {most:?}");
+    }
+    let written = (partitions as i64 * days * flushes) as usize;
+    let report = verified(&store);
+    assert_eq!(report.entries, written);
+    // What a generation a day comes to, with its files and copies, is what a year has.
+    let generations = runtime.block_on(Generations::read(&store)).expect("read");
+    assert_eq!(generations.winners().count() as i64, days);
+    let all = objects(&store, "").len();
+    assert!(all < 16 * days as usize + 60 * written / days as usize, "{all} objects after {written} commits");
+    assert!(runtime.block_on(ledger::partitions(&store)).expect("listed").len() == partitions);
+}
