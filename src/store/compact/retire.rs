@@ -166,22 +166,21 @@ async fn retire(store: &Store, before: Option<&Retired>, entries: &[&Entry]) -> 
     let mut made = Retired::after(before, first);
     entries.iter().for_each(|entry| made.add(entry));
     let written = merge_ids(store, &mut made, entries).await?;
-    let is_ours = match made.create(store).await {
-        Ok(Created::Now) => true,
-        created => match Retired::newest(store, &made.partition_id()).await? {
-            Some(there) if there.number >= made.number => there == made,
-            _ => match created {
-                Err(error) => return Err(error),
-                Ok(_) => false,
-            },
-        },
-    };
-    if !is_ours {
-        for path in written {
-            store.delete(&path).await?;
-        }
+    let created = made.create(store).await;
+    if matches!(created, Ok(Created::Now)) {
+        return Ok(());
     }
-    Ok(())
+    // Another's, or ours whose answer was lost; or what others made from it since, which names what still counts.
+    match Retired::newest(store, &made.partition_id()).await? {
+        Some(there) if there.number >= made.number => {
+            for path in written.iter().filter(|path| !there.names(path)) {
+                store.delete(path).await?;
+            }
+            Ok(())
+        }
+        // The write may still arrive: its files stay, and are swept with the next sum.
+        _ => created.map(drop),
+    }
 }
 
 /// Makes few id files of many, and gives the paths of those written. Each file is at least twice as large as the one after
