@@ -167,11 +167,15 @@ impl PartitionLog {
     /// Where this process slept for so long that the range was committed by another and retired since, nothing was there to
     /// collide with. But then the entry before is gone as well: they go in ascending order.
     async fn yield_if_retired(&self, entry: &Entry) -> Result<(), CommitError> {
-        let is_retired = match &self.tail.last {
-            Some(before) => !self.store.exists(&self.id.entry_path(before.start)).await?,
-            None => Retired::newest(&self.store, &self.id).await?.is_some(),
-        };
-        if !is_retired {
+        if let Some(before) = &self.tail.last
+            && self.store.exists(&self.id.entry_path(before.start)).await?
+        {
+            return Ok(());
+        }
+        // Gone before ours was written, or while we slept after it: ours is good as long as no sum reaches over it. Where one
+        // does it may hold ours or another's; whoever recovers goes on behind it in either case.
+        let retired = Retired::newest(&self.store, &self.id).await?;
+        if retired.is_none_or(|retired| retired.end <= entry.start) {
             return Ok(());
         }
         // The stage first: without it nobody can publish what the entry names.

@@ -103,7 +103,8 @@ impl Retired {
         Ok(all_within(store, &id.folder("")).await?.remove(id))
     }
 
-    fn names(&self, path: &Path) -> bool {
+    /// Whether an id file is one of its own.
+    pub(super) fn names(&self, path: &Path) -> bool {
         self.ids.iter().any(|file| file.path == path.as_ref())
     }
 

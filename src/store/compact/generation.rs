@@ -190,6 +190,10 @@ impl Generations {
         self.days.values().flat_map(BTreeMap::values)
     }
 
+    pub(super) fn nonce(&self, date: &str, number: u64) -> Option<&str> {
+        Some(&self.days.get(date)?.get(&number)?.nonce)
+    }
+
     /// The newest of a day that no reader may still be without: committed no later than `until`.
     pub(super) fn settled(&self, date: &str, until: EventTime) -> Option<&Arc<Generation>> {
         self.days.get(date)?.values().rev().find(|generation| generation.committed_at <= until)

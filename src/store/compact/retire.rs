@@ -21,8 +21,13 @@ const IDS_MAX: u64 = 8_000_000;
 impl Compactor {
     pub(super) async fn retire(&mut self, now: EventTime, round: &mut Round) -> Result<(), StoreError> {
         let until = before(now, self.settings.keep);
-        for date in self.generations.dates() {
-            self.sweep_day(&date, until).await?;
+        let is_done = |date: &String| {
+            let switched = self.switched.get(date);
+            switched.is_some() && self.generations.winner(date).map(|winner| &winner.number) == switched
+        };
+        let dates: Vec<_> = self.generations.dates().into_iter().filter(|date| !is_done(date)).collect();
+        self.sweep_files(&dates, until).await?;
+        for date in dates {
             let Some(settled) = self.generations.settled(&date, until).cloned() else { continue };
             if is_over_for_a_day(&date, now) && self.switched.get(&date) != Some(&settled.number) {
                 self.switch(&settled, round).await?;
@@ -34,21 +39,20 @@ impl Compactor {
         Ok(())
     }
 
-    /// Removes generations older than the settled one, and files of generations that never were. Files before entries, so
-    /// that nobody who slept can publish a copy of them any more.
-    async fn sweep_day(&self, date: &str, until: EventTime) -> Result<(), StoreError> {
-        let of_day: Vec<_> = self.generations.all().filter(|generation| generation.date == date).collect();
-        let (Some(oldest), Some(winner)) = (of_day.first(), of_day.last()) else { return Ok(()) };
-        let settled = self.generations.settled(date, until).map_or(oldest.number, |settled| settled.number);
-        let kept: HashSet<_> =
-            of_day.iter().filter(|one| one.number >= settled).map(|one| one.nonce.as_str()).collect();
-        for dataset in DATASETS {
-            for object in self.store.list(&format!("_compacted/{dataset}/date={date}")).await? {
-                let Some((_, number, nonce)) = parse_file_path(object.location.as_ref()) else { continue };
-                // One of a later number may be somebody's who is about to commit it.
-                if number <= winner.number && !kept.contains(nonce.as_str()) {
-                    self.store.delete(&object.location).await?;
-                }
+    /// Removes files of generations older than the settled ones, and of generations that never were. Before the generations'
+    /// entries, so that nobody who slept can publish a copy of them any more.
+    async fn sweep_files(&self, dates: &[String], until: EventTime) -> Result<(), StoreError> {
+        if dates.is_empty() {
+            return Ok(());
+        }
+        for object in self.store.list("_compacted").await? {
+            let Some((date, number, nonce)) = parse_file_path(object.location.as_ref()) else { continue };
+            let Some(winner) = self.generations.winner(&date).filter(|_| dates.contains(&date)) else { continue };
+            let settled = self.generations.settled(&date, until).map_or(0, |settled| settled.number);
+            let is_kept = number >= settled && self.generations.nonce(&date, number) == Some(nonce.as_str());
+            // One of a later number may be somebody's who is about to commit it.
+            if number <= winner.number && !is_kept {
+                self.store.delete(&object.location).await?;
             }
         }
         Ok(())
@@ -162,22 +166,21 @@ async fn retire(store: &Store, before: Option<&Retired>, entries: &[&Entry]) -> 
     let mut made = Retired::after(before, first);
     entries.iter().for_each(|entry| made.add(entry));
     let written = merge_ids(store, &mut made, entries).await?;
-    let is_ours = match made.create(store).await {
-        Ok(Created::Now) => true,
-        created => match Retired::newest(store, &made.partition_id()).await? {
-            Some(there) if there.number >= made.number => there == made,
-            _ => match created {
-                Err(error) => return Err(error),
-                Ok(_) => false,
-            },
-        },
-    };
-    if !is_ours {
-        for path in written {
-            store.delete(&path).await?;
-        }
+    let created = made.create(store).await;
+    if matches!(created, Ok(Created::Now)) {
+        return Ok(());
     }
-    Ok(())
+    // Another's, or ours whose answer was lost; or what others made from it since, which names what still counts.
+    match Retired::newest(store, &made.partition_id()).await? {
+        Some(there) if there.number >= made.number => {
+            for path in written.iter().filter(|path| !there.names(path)) {
+                store.delete(path).await?;
+            }
+            Ok(())
+        }
+        // The write may still arrive: its files stay, and are swept with the next sum.
+        _ => created.map(drop),
+    }
 }
 
 /// Makes few id files of many, and gives the paths of those written. Each file is at least twice as large as the one after
