@@ -419,7 +419,7 @@ async fn write_or_yield(store: &Store, entry: &Entry) -> Result<Written, StoreEr
 /// that none is ever without; and what is left of one that went is old, and goes the next time. A process frozen for so long
 /// in the one write that the removed entry would have stopped writes it anew, dated by the time before: nobody is told.
 pub async fn forget(store: &Store, now: EventTime) -> Result<u64, StoreError> {
-    let oldest = now.ms().saturating_sub(KEEP.as_millis() as i64);
+    let oldest = now.before(KEEP).ms();
     let mut alerts: BTreeMap<String, BTreeMap<Page, Vec<(bool, ObjectMeta)>>> = BTreeMap::new();
     for found in store.list(FOLDER).await? {
         let Some((page, object)) = parse(&found.location) else { continue };

@@ -347,7 +347,7 @@ impl Channel {
 /// Every alert's pages that may have to be sent.
 async fn due(store: &Store) -> Result<Vec<Vec<(Page, Files)>>, StoreError> {
     // What the store dates is compared with our clock, whatever clock entries are dated by.
-    let oldest = clock::now().ms() - FORGET.as_millis() as i64;
+    let oldest = clock::now().before(FORGET).ms();
     let mut alerts: BTreeMap<String, BTreeMap<Page, Files>> = BTreeMap::new();
     for found in store.list(FOLDER).await? {
         let Some((page, object)) = journal::parse(&found.location) else { continue };

@@ -39,12 +39,15 @@ impl Default for DecisionSettings {
     }
 }
 
-/// What `[alerts]` has beside its channels.
-#[derive(Debug, Default)]
+/// What `[alerts]` has beside its channels; all of it in a file of rules.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawDecisions {
     pub grace: Option<String>,
     pub retired_after: Option<String>,
+    #[serde(default)]
     pub rules: BTreeMap<String, RawRule>,
+    #[serde(default)]
     pub silences: Vec<RawSilence>,
 }
 
@@ -78,18 +81,7 @@ struct RawRulesFile {
     #[serde(default)]
     ghosts: RawGhosts,
     #[serde(default)]
-    alerts: RawRulesOfFile,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRulesOfFile {
-    grace: Option<String>,
-    retired_after: Option<String>,
-    #[serde(default)]
-    rules: BTreeMap<String, RawRule>,
-    #[serde(default)]
-    silences: Vec<RawSilence>,
+    alerts: RawDecisions,
 }
 
 const RULES: &str = "alerts.rules";
@@ -153,8 +145,7 @@ pub(super) fn replace(raw: &mut RawConfig, path: &Path) -> Result<(), ConfigErro
         .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: toml_error::explain(&text, error) })?;
     raw.quota = file.quota;
     raw.ghosts = file.ghosts;
-    let RawRulesOfFile { grace, retired_after, rules, silences } = file.alerts;
-    raw.alerts.set_decisions(RawDecisions { grace, retired_after, rules, silences });
+    raw.alerts.set_decisions(file.alerts);
     Ok(())
 }
 

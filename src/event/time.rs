@@ -23,6 +23,11 @@ impl EventTime {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// So much earlier, or as early as times go.
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// The UTC day, for `date=YYYY-MM-DD` folders.
     pub fn date(self) -> String {
         let (year, month, day) = civil_from_days(self.0.div_euclid(MS_PER_DAY));

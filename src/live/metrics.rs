@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use super::model::{Model, TenantOverview};
 use crate::alert::Severity;
 use crate::alert::rules::TIMINGS;
-use crate::clock;
+use crate::event::EventTime;
 
 enum Kind {
     Counter,
@@ -158,16 +158,16 @@ pub(super) fn text(metrics: &PrometheusHandle, with_tenants: bool) -> String {
     if with_tenants {
         return text;
     }
-    let name = |line: &str| {
+    let is_of_tenant = |line: &str| {
         let rest = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
         rest.starts_with(OF_TENANTS)
     };
-    text.split_inclusive('\n').filter(|line| !name(line)).collect()
+    text.split_inclusive('\n').filter(|line| !is_of_tenant(line)).collect()
 }
 
-/// Shows what a round of the read side found.
-pub fn show(model: &Model) {
-    gauge!("ghostlight_read_done_seconds").set(clock::now().ms() as f64 / 1000.0);
+/// Shows what a round of the read side found, which ended at `now`.
+pub fn show(model: &Model, now: EventTime) {
+    gauge!("ghostlight_read_done_seconds").set(now.ms() as f64 / 1000.0);
     let lag = model.ingest.partitions.iter().filter_map(|partition| partition.lag_seconds).max();
     gauge!("ghostlight_read_lag_seconds").set(lag.unwrap_or(0) as f64);
     let held_back = model.tenants.iter().filter(|tenant| tenant.held_back.is_some()).count();

@@ -1,7 +1,7 @@
 //! The page's model out of usage: what is shown of each tenant, and nothing that is not in its rows. Pure.
 
 use crate::alert::rules::RuleSettings;
-use crate::alert::{Alert, Severity, Status};
+use crate::alert::{Alert, Status};
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
     Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month, Projection,
@@ -210,12 +210,7 @@ pub fn alert_view(alert: &Alert) -> AlertView {
         id: alert.id.clone(),
         sequence: alert.sequence,
         rule: alert.rule.clone(),
-        severity: match alert.severity {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Critical => "critical",
-        }
-        .to_owned(),
+        severity: alert.severity.name().to_owned(),
         status: match alert.status {
             Status::Firing => "firing",
             Status::Resolved => "resolved",

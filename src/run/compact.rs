@@ -3,9 +3,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-
 use super::error_chain;
 use crate::clock;
 use crate::store::Store;
@@ -14,25 +11,8 @@ use crate::store::compact::{CompactSettings, Compactor};
 /// How often it is looked for what is due, first after so long.
 const EVERY: Duration = Duration::from_secs(300);
 
-/// Compacts `store` until `is_over`.
-pub(super) fn start(
-    store: Store,
-    settings: CompactSettings,
-    mut is_over: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let runtime = Handle::current();
-    let work = move || {
-        runtime.block_on(async {
-            tokio::select! {
-                never = rounds(store, settings) => match never {},
-                _ = is_over.wait_for(|over| *over) => {}
-            }
-        });
-    };
-    std::thread::Builder::new().name("compaction".to_owned()).spawn(work).map(drop)
-}
-
-async fn rounds(store: Store, settings: CompactSettings) -> Infallible {
+/// Compacts `store`, round by round.
+pub(super) async fn rounds(store: Store, settings: CompactSettings) -> Infallible {
     let mut compactor = Compactor::new(store, settings);
     loop {
         tokio::time::sleep(EVERY).await;

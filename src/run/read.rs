@@ -61,21 +61,32 @@ impl ReadSide {
             notifier: Arc::new(notifier),
             readiness,
         };
-        let (over, mut is_over) = watch::channel(false);
+        let (over, is_over) = watch::channel(false);
         if let Some(settings) = config.compaction {
-            super::compact::start(store.clone(), settings, over.subscribe())?;
+            let store = store.clone();
+            on_a_thread("compaction", over.subscribe(), move || super::compact::rounds(store, settings))?;
         }
-        let runtime = Handle::current();
-        std::thread::Builder::new().name("read-side".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = follow.run() => {}
-                    _ = is_over.wait_for(|over| *over) => {}
-                }
-            });
-        })?;
+        on_a_thread("read-side", is_over, || follow.run())?;
         Ok((Self { over }, page::router(overview, config.live.token.clone(), stopping)))
     }
+}
+
+/// Works until `is_over`, on a thread of its own: folding and merging would hold up a server's.
+fn on_a_thread<F: Future<Output = Infallible>>(
+    name: &str,
+    mut is_over: watch::Receiver<bool>,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> std::io::Result<()> {
+    let runtime = Handle::current();
+    let until_over = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                never = work() => match never {},
+                _ = is_over.wait_for(|over| *over) => {}
+            }
+        });
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(until_over).map(drop)
 }
 
 /// What the read side takes from the settings.
@@ -108,7 +119,7 @@ struct Follow {
 
 impl Follow {
     /// Until it is aborted. After an error it begins anew from what is committed, as a restart would.
-    async fn run(self) {
+    async fn run(self) -> Infallible {
         loop {
             let Err(error) = self.follow().await;
             metrics::counter!("ghostlight_read_rounds_total", "outcome" => "failed").increment(1);
@@ -151,7 +162,7 @@ impl Follow {
             let of_status = |status| round.decided.iter().filter(|entry| entry.alert.status == status).count() as u64;
             live::metrics::count_round(round.windows, of_status(Status::Firing), of_status(Status::Resolved));
             let mut model = watch.model(clock::now());
-            live::metrics::show(&model);
+            live::metrics::show(&model, clock::now());
             if shown_revision != Some(model.revision) {
                 shown_revision = Some(model.revision);
                 // Greater than whatever was shown, also by an earlier follower.

@@ -131,7 +131,7 @@ impl Progress {
     pub fn reaches(&self, grace: Duration) -> Option<EventTime> {
         match self.ended {
             true => Some(FOREVER),
-            false => self.frontier.max(self.idle_since()).map(|known| earlier(known, grace)),
+            false => self.frontier.max(self.idle_since()).map(|known| known.before(grace)),
         }
     }
 
@@ -153,7 +153,7 @@ impl Progress {
 
     /// Whether nothing was heard of it for so long that nobody seems to read it any more.
     fn is_retired(&self, retired_after: Duration, now: EventTime) -> bool {
-        self.heard_at().is_some_and(|heard| earlier(now, retired_after) > heard)
+        self.heard_at().is_some_and(|heard| now.before(retired_after) > heard)
     }
 
     /// How far behind `now` it is, and why, in words.
@@ -232,11 +232,6 @@ fn reach_of(partitions: &[&Progress], patience: Patience, now: EventTime) -> Rea
         slowest: slowest.map(|slowest| slowest.describe(now)),
         retired: retired.iter().map(|retired| retired.describe_retired(now)).collect(),
     }
-}
-
-fn earlier(at: EventTime, by: Duration) -> EventTime {
-    let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-    EventTime::from_ms(at.ms().saturating_sub(by_ms))
 }
 
 /// `14:03` in UTC, with the date where it is not that of `now`.

@@ -14,7 +14,7 @@ use object_store::path::Path;
 
 use crate::event::EventTime;
 use crate::partial::{Accounting, Partial};
-use crate::store::compact::{Coverage, Generation, Generations};
+use crate::store::compact::{self, Coverage, Generation, Generations};
 use crate::store::ledger::{self, Entry, PartitionId};
 use crate::store::progress::{self, Patience, Progress, Reach};
 use crate::store::retired::{self, Retired};
@@ -193,7 +193,7 @@ impl Follower {
                             take(rows);
                         }
                         Found::Incomplete(entry, file) if followed.is_followed_by(&entry) => {
-                            if is_held(&store, &entry, &file).await? {
+                            if compact::is_retired(&store, &entry, &file).await? {
                                 return Ok(Step::Overtaken);
                             }
                             break 'partition;
@@ -212,13 +212,6 @@ impl Follower {
 async fn is_retired(store: &Store, followed: &Followed) -> Result<bool, StoreError> {
     let retired = Retired::newest(store, &followed.progress.partition).await?;
     Ok(retired.is_some_and(|retired| retired.end > followed.progress.end))
-}
-
-/// Whether compaction holds the rows of a file by now.
-async fn is_held(store: &Store, entry: &Entry, file: &ledger::FileRecord) -> Result<bool, StoreError> {
-    let Some(date) = file.date() else { return Ok(false) };
-    let winner = Generations::winner_of(store, date).await?;
-    Ok(winner.is_some_and(|winner| winner.holds(&entry.partition_id(), entry.end)))
 }
 
 /// What there is at an entry's path.

@@ -379,25 +379,29 @@ async fn page_written(store: &ghostlight::store::Store, notifier: &Notifier, key
     (journal, outbox)
 }
 
+fn channels_by_http() -> [Channel; 5] {
+    let url = "https://x.test/";
+    [
+        Channel::Webhook(Webhook { url: url.to_owned(), secret: None }),
+        Channel::Slack(Slack { url: secret(url) }),
+        Channel::PagerDuty(PagerDuty { url: url.to_owned(), routing_key: secret("key") }),
+        Channel::Alertmanager(Alertmanager { url: url.to_owned(), authorization: None }),
+        Channel::Teams(Teams { url: secret(url) }),
+    ]
+}
+
 #[test]
 fn no_channel_shows_what_nobody_sees_or_what_turns_text_round() {
-    let channels = [
-        Channel::Webhook(Webhook { url: "https://x.test/".to_owned(), secret: None }),
-        Channel::Slack(Slack { url: secret("https://x.test/") }),
-        Channel::PagerDuty(PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") }),
-        Channel::Alertmanager(Alertmanager { url: "https://x.test/".to_owned(), authorization: None }),
-        Channel::Teams(Teams { url: secret("https://x.test/") }),
-        Channel::Email(Email {
-            host: "mail.test".to_owned(),
-            port: 25,
-            tls: Tls::None,
-            ca: None,
-            from: "a@x.test".parse().expect("an address"),
-            to: vec!["b@x.test".parse().expect("an address")],
-            login: None,
-        }),
-        Channel::Log,
-    ];
+    let email = Channel::Email(Email {
+        host: "mail.test".to_owned(),
+        port: 25,
+        tls: Tls::None,
+        ca: None,
+        from: "a@x.test".parse().expect("an address"),
+        to: vec!["b@x.test".parse().expect("an address")],
+        login: None,
+    });
+    let channels = channels_by_http().into_iter().chain([email, Channel::Log]);
     // "billing" with an override that shows what follows backwards, a zero width space, an isolate and a tag.
     let hostile = all_of("bil\u{202e}lin\u{200b}g\u{2066}-\u{e0041}worker\u{2028}x", 3);
     for channel in channels {
@@ -489,13 +493,7 @@ fn all_of(text: &str, evidence: usize) -> Alert {
 
 #[test]
 fn every_payload_is_as_its_schema_says_whatever_the_alert_says() {
-    let channels = [
-        Channel::Webhook(Webhook { url: "https://x.test/".to_owned(), secret: None }),
-        Channel::Slack(Slack { url: secret("https://x.test/") }),
-        Channel::PagerDuty(PagerDuty { url: "https://x.test/".to_owned(), routing_key: secret("key") }),
-        Channel::Alertmanager(Alertmanager { url: "https://x.test/".to_owned(), authorization: None }),
-        Channel::Teams(Teams { url: secret("https://x.test/") }),
-    ];
+    let channels = channels_by_http();
     let (long, markup) = ("long ".repeat(20_000), "<b>&amp; \"x\" 'y' </b> <!channel> [a](b) *c* |".repeat(500));
     let alerts = [
         alert(),

@@ -43,7 +43,7 @@ impl Alertmanager {
             "labels": {
                 "alertname": label(&alert.rule),
                 "alert_id": label(&alert.id),
-                "severity": text::severity(alert),
+                "severity": alert.severity.name(),
                 "subject": label(&alert.subject),
                 "tenant": label(&alert.tenant),
             },

@@ -39,7 +39,7 @@ impl Line {
             sequence: alert.sequence,
             status: text::status(alert),
             rule: text::line(&alert.rule, TEXT_MAX),
-            severity: text::severity(alert),
+            severity: alert.severity.name(),
             tenant: text::line(&alert.tenant, TEXT_MAX),
             subject: text::line(&alert.subject, TEXT_MAX),
             title: text::line(&alert.title, TEXT_MAX),

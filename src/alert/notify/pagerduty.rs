@@ -39,7 +39,7 @@ impl PagerDuty {
             "payload": {
                 "summary": text::line(&format!("{}: {}", alert.tenant, alert.title), SUMMARY_MAX),
                 "source": text::line(&alert.tenant, KEY_MAX),
-                "severity": text::severity(alert),
+                "severity": alert.severity.name(),
                 "timestamp": alert.at.to_string(),
                 "component": text::line(&alert.subject, KEY_MAX),
                 "group": text::line(&alert.tenant, KEY_MAX),

@@ -76,16 +76,6 @@ pub fn status(alert: &Alert) -> &'static str {
     }
 }
 
-/// How bad, in words.
-pub fn severity(alert: &Alert) -> &'static str {
-    use super::super::Severity;
-    match alert.severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
-    }
-}
-
 /// Status and title, on one line.
 pub fn headline(alert: &Alert, max: usize) -> String {
     line(&format!("{}: {}", status(alert), alert.title), max)
@@ -94,7 +84,7 @@ pub fn headline(alert: &Alert, max: usize) -> String {
 /// What every channel shows beside title and summary.
 pub fn facts(alert: &Alert) -> [(&'static str, String); 5] {
     [
-        ("Severity", severity(alert).to_owned()),
+        ("Severity", alert.severity.name().to_owned()),
         ("Tenant", alert.tenant.clone()),
         ("Subject", alert.subject.clone()),
         ("Since", alert.since.to_string()),

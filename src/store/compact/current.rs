@@ -76,10 +76,11 @@ impl Compactor {
     pub(super) async fn write_current(&mut self) -> Result<(), StoreError> {
         loop {
             let before = self.generations.coverage();
-            for current in self.current() {
-                write_if_changed(&self.store, &Current::path(&current.dataset), to_json(&current)).await?;
+            let all = self.current();
+            for current in &all {
+                write_if_changed(&self.store, &Current::path(&current.dataset), to_json(current)).await?;
             }
-            let views = views(self.store.location(), &self.current());
+            let views = views(self.store.location(), &all);
             write_if_changed(&self.store, &Path::from("_current/views.sql"), views.into_bytes().into()).await?;
             self.refresh_generations().await?;
             if self.generations.coverage() == before {
@@ -97,10 +98,11 @@ impl Compactor {
         };
         let end = |chain: &super::Chain| chain.visible().last().map_or(chain.begin(), |entry| entry.end);
         let through: Vec<_> = self.chains.iter().map(|(id, chain)| through((id, end(chain)))).collect();
+        let raw = self.raw_files();
         let of_dataset = |dataset: &str| {
             let is_its = |file: &&FileRecord| file.dataset == dataset;
             let compacted = self.generations.winners().flat_map(|generation| &generation.files);
-            let raw = self.raw_files().map(|RawFile { file, .. }| file);
+            let raw = raw.iter().map(|RawFile { file, .. }| *file);
             let winners = self.generations.winners();
             Current {
                 format: FORMAT,

@@ -175,26 +175,16 @@ impl Compactor {
     }
 
     /// The files of visible entries that no generation holds, in the order of their partitions.
-    fn raw_files(&self) -> impl Iterator<Item = RawFile<'_>> {
+    fn raw_files(&self) -> Vec<RawFile<'_>> {
         let coverage = self.generations.coverage();
-        let of_chain = move |(id, chain): (&PartitionId, &'_ Chain)| -> Vec<(u64, usize)> {
-            let mut found = Vec::new();
+        let mut found = Vec::new();
+        for (id, chain) in &self.chains {
             for entry in chain.visible() {
-                for (at, file) in entry.files.iter().enumerate() {
-                    if file.dataset != IDS && !coverage.holds(id, entry.end, file) {
-                        found.push((entry.start, at));
-                    }
-                }
+                let is_raw = |file: &&FileRecord| file.dataset != IDS && !coverage.holds(id, entry.end, file);
+                found.extend(entry.files.iter().filter(is_raw).map(|file| RawFile { entry, file }));
             }
-            found
-        };
-        self.chains.iter().flat_map(move |(id, chain)| {
-            let found = of_chain((id, chain));
-            found.into_iter().filter_map(|(start, at)| {
-                let entry = chain.entries.get(&start)?;
-                Some(RawFile { entry, file: entry.files.get(at)? })
-            })
-        })
+        }
+        found
     }
 
     /// The days with files that have waited for long enough.
@@ -210,14 +200,15 @@ impl Compactor {
                 true => self.settings.late_interval,
                 false => self.settings.interval,
             };
-            (before(now, wait) >= since).then(|| date.to_owned())
+            (now.before(wait) >= since).then(|| date.to_owned())
         };
         waiting.into_iter().filter_map(is_due).collect()
     }
 
     /// Makes the next generation of a day; the number of files it took in, or `None` where another process was first.
     async fn merge(&mut self, date: &str, now: EventTime) -> Result<Option<u64>, StoreError> {
-        let raw: Vec<_> = self.raw_files().filter(|raw| raw.file.date() == Some(date)).collect();
+        let mut raw = self.raw_files();
+        raw.retain(|raw| raw.file.date() == Some(date));
         let winner = self.generations.winner(date).cloned();
         let Some(made) = merge::make(&self.store, date, winner.as_deref(), &raw, now).await? else { return Ok(None) };
         let files = raw.len() as u64;
@@ -241,7 +232,7 @@ impl Compactor {
 }
 
 /// Whether a file of an entry is gone because compaction holds its rows, or its ids.
-pub(super) async fn is_retired(store: &Store, entry: &Entry, file: &FileRecord) -> Result<bool, StoreError> {
+pub async fn is_retired(store: &Store, entry: &Entry, file: &FileRecord) -> Result<bool, StoreError> {
     let id = entry.partition_id();
     match file.date() {
         Some(date) => {
@@ -255,8 +246,4 @@ pub(super) async fn is_retired(store: &Store, entry: &Entry, file: &FileRecord) 
 /// Late events of such a day are few: it is merged seldom, and readers by glob may be switched to its generation.
 fn is_over_for_a_day(date: &str, now: EventTime) -> bool {
     day(date).is_some_and(|day| day.plus(2) <= Day::of(now))
-}
-
-fn before(now: EventTime, by: Duration) -> EventTime {
-    EventTime::from_ms(now.ms().saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
 }

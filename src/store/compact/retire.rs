@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use object_store::path::Path;
 
 use super::generation::{parse_file_path, published_path};
-use super::{Compactor, Generation, Round, before, is_over_for_a_day};
+use super::{Compactor, Generation, Round, is_over_for_a_day};
 use crate::event::EventTime;
 use crate::store::commit::stage_path;
 use crate::store::datasets::{self, DATASETS, IDS};
@@ -20,7 +20,7 @@ const IDS_MAX: u64 = 8_000_000;
 
 impl Compactor {
     pub(super) async fn retire(&mut self, now: EventTime, round: &mut Round) -> Result<(), StoreError> {
-        let until = before(now, self.settings.keep);
+        let until = now.before(self.settings.keep);
         let is_done = |date: &String| {
             let switched = self.switched.get(date);
             switched.is_some() && self.generations.winner(date).map(|winner| &winner.number) == switched
