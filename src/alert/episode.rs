@@ -5,9 +5,10 @@
 //! [`Level::Clear`] in so many in a row; [`Level::Between`] ends either row and changes nothing else. So all there is to
 //! remember is each subject's last transition, which is in the journal, and a few last windows, which can be read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::rules::INHIBITIONS;
 use super::silence::Silence;
 use super::{Alert, Condition, Level, Status};
 use crate::event::{EventTime, WindowLength};
@@ -131,6 +132,7 @@ impl Tracker {
                 self.subjects.insert(id.clone(), Subject::default());
             }
         }
+        let inhibited = self.inhibited(&said);
         let mut transitions = Vec::new();
         for (id, subject) in &mut self.subjects {
             let Some(timing) = self.settings.timings.get(rule_of(id)) else { continue };
@@ -140,11 +142,28 @@ impl Tracker {
             if !follows {
                 subject.begin_row_anew();
             }
-            let condition = said.get(id).copied();
-            transitions.extend(subject.observe(id, window, condition, timing, &self.settings.silences));
+            let condition = said.get(id).map(|condition| match inhibited.contains(id) && condition.level == Level::On {
+                true => Condition { level: Level::Between, ..(*condition).clone() },
+                false => (*condition).clone(),
+            });
+            transitions.extend(subject.observe(id, window, condition.as_ref(), timing, &self.settings.silences));
         }
         self.subjects.retain(|_, subject| subject.next > 0 || !matches!(subject.state, State::Inactive));
         transitions
+    }
+
+    /// What another rule says already, or is about to.
+    fn inhibited(&self, said: &BTreeMap<String, &Condition>) -> BTreeSet<String> {
+        let fires = |id: &String| {
+            said.get(id).is_some_and(|condition| condition.level == Level::On)
+                || self.subjects.get(id).is_some_and(|subject| matches!(subject.state, State::Firing { .. }))
+        };
+        let other = |id: &String| {
+            let (rule, subject) = id.split_once(':')?;
+            let (_, inhibited) = INHIBITIONS.iter().find(|(by, _)| *by == rule)?;
+            Some(format!("{inhibited}:{subject}"))
+        };
+        self.subjects.keys().filter(|id| fires(id)).filter_map(other).collect()
     }
 
     /// Takes over what the journal says of an alert, unless what is known is newer.

@@ -2,6 +2,7 @@
 //! conditions, whoever asks, and as often as they ask.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::episode::Timing;
@@ -10,7 +11,7 @@ use crate::config::QuotaSettings;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
 use crate::usage::activity::{Connection, SLOTS};
-use crate::usage::ghost::{self, Lifetimes, Thresholds};
+use crate::usage::ghost::{self, Confidence, Lifetimes, Thresholds};
 use crate::usage::quota::{self, Projection, TokenQuota, TooLittle};
 use crate::usage::recent::{self, Recent, State};
 use crate::usage::tokens::{TokenKey, second};
@@ -43,10 +44,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Every rule, and how long its conditions must last.
 pub const TIMINGS: [(&str, Timing); 9] = [
-    // Its condition looks at two windows already.
-    (GHOST_USAGE, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(12)) }),
-    // Longer than what is left of a fast one that was mended.
-    (GHOST_USAGE_SLOW, Timing { for_windows: 36, clear_windows: 1, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
+    // Its condition looks at as many windows as it needs.
+    (GHOST_USAGE, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(12)) }),
+    // Longer than what is left of a fast one that was mended; and what little data says for a while ends nothing.
+    (GHOST_USAGE_SLOW, Timing { for_windows: 36, clear_windows: 36, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
     (RATE_LIMIT, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
     (QUOTA, Timing { for_windows: 3, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
     (TOKEN_QUOTA, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(24)) }),
@@ -56,9 +57,14 @@ pub const TIMINGS: [(&str, Timing); 9] = [
     (FILTERED_STREAM, Timing { for_windows: 12, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
 ];
 
+/// Rules of which the second says nothing new of a subject, by the same key, while the first fires.
+pub const INHIBITIONS: [(&str, &str); 1] = [(GHOST_USAGE, GHOST_USAGE_SLOW)];
+
 /// A slow ghost is there while it asked within so long, and gone once it did not for so long.
 const SLOW_ON_MS: i64 = 2 * 3_600_000;
-const SLOW_CLEAR_MS: i64 = 12 * 3_600_000;
+const SLOW_CLEAR_MS: i64 = 9 * 3_600_000;
+/// It is judged by so long, or by ten lifetimes, but by no more than a week.
+const SLOW_MS: Range<i64> = DAY_MS..7 * DAY_MS;
 
 /// What rules are judged by.
 #[derive(Debug, Clone, Default)]
@@ -91,22 +97,21 @@ pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, sett
 
 fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
     let RuleSettings { lifetimes, ghosts: thresholds, .. } = settings;
-    let recent = recent::recent(tenant, &usage.tokens, window_end, lifetimes, thresholds);
+    let recent = recent::recent(tenant, usage, window_end, lifetimes, thresholds);
     let mut found: Vec<_> = recent.iter().map(|found| ghost(tenant, found)).collect();
-    let day = EventTime::from_ms(window_end.ms() - 86_400_000)..window_end;
-    for found_slow in ghost::token_use(tenant, &usage.tokens, &day, lifetimes, thresholds) {
-        if !found_slow.verdict.is_ghost() {
-            continue;
-        }
+    for found_slow in ghost::token_use_lately(tenant, &usage.tokens, window_end, SLOW_MS, lifetimes, thresholds) {
         let is_same =
             |found: &&Recent| (&found.client_id, &found.audience) == (&found_slow.client_id, &found_slow.audience);
+        if recent.iter().find(is_same).is_some_and(|found| found.state == State::Caching) {
+            continue;
+        }
         let quiet_ms = found_slow.last_accused_at.map_or(i64::MAX, |last| window_end.since_ms(last));
-        let level = match recent.iter().find(is_same).map(|found| found.state) {
-            // One page for one thing: while it is fast, the other rule says all there is to say.
-            Some(State::Wasting | State::Between) => Level::Between,
-            _ if quiet_ms < SLOW_ON_MS => Level::On,
-            _ if quiet_ms < SLOW_CLEAR_MS => Level::Between,
-            _ => Level::Clear,
+        let level = match found_slow.verdict.is_ghost() {
+            true if quiet_ms < SLOW_ON_MS => Level::On,
+            true if quiet_ms < SLOW_CLEAR_MS => Level::Between,
+            // For once there is too little to tell.
+            false if found_slow.confidence == Confidence::Low => Level::Between,
+            _ => continue,
         };
         found.push(slow_ghost(&found_slow, level));
     }
@@ -116,12 +121,18 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
 fn ghost(tenant: &str, found: &Recent) -> Condition {
     let name = client_name(&found.client_name, &found.client_id);
     let avoidable = found.issued.saturating_sub(found.needed);
-    let per_month = (found.per_hour * 24.0 * 30.0).round();
-    let since = found.since.map_or_else(|| "a while".to_owned(), |since| since.to_string());
-    let verdict = match found.since {
-        Some(at) if found.per_hour_before * 5.0 < found.per_hour => ghost::Verdict::StoppedCaching { at },
-        _ => ghost::Verdict::DoesNotCache,
+    let stopped = found.since.filter(|_| found.per_hour_before.is_some_and(|before| before * 5.0 < found.per_hour));
+    let verdict = stopped.map_or(ghost::Verdict::DoesNotCache, |at| ghost::Verdict::StoppedCaching { at });
+    let before = match found.per_hour_before {
+        Some(before) if stopped.is_some() => {
+            format!(" Before that it asked for {before:.1} an hour, now for {:.0}.", found.per_hour)
+        }
+        _ => String::new(),
     };
+    let since = found.since.map_or_else(String::new, |since| {
+        format!(" It has been so since {since}: {} avoidable tokens by now.{before}", found.avoidable_since)
+    });
+    let per_day = found.per_hour * 24.0;
     Condition {
         rule: GHOST_USAGE,
         severity: if found.billable { Severity::Critical } else { Severity::Warning },
@@ -135,17 +146,14 @@ fn ghost(tenant: &str, found: &Recent) -> Condition {
         },
         title: format!("{name} asks for M2M tokens it already has: {:.0} an hour", found.per_hour),
         summary: format!(
-            "In the last ten minutes {} of {} tokens for {} were asked for while one was valid (lifetime {} s, {}), from {} \
-             {}. Before it was {:.1} an hour. It has been so since {since}. Going on like this it is {per_month:.0} tokens a \
-             month{}.",
-            avoidable,
+            "In the last ten minutes {avoidable} of {} tokens for {} were asked for while one was valid (lifetime {} s, {}), \
+             from {} {}.{since} At this rate it is {per_day:.0} tokens a day{}.",
             found.issued,
             found.audience,
             found.lifetime.seconds,
             found.lifetime.from.name(),
             found.addresses,
             if found.addresses == 1 { "address" } else { "addresses" },
-            found.per_hour_before,
             if found.billable { ", which count toward the quota" } else { " for Auth0's own API, outside the quota" },
         ),
         evidence: vec![
@@ -154,10 +162,10 @@ fn ghost(tenant: &str, found: &Recent) -> Condition {
             ("issued in 10 minutes".to_owned(), found.issued.to_string()),
             ("needed in 10 minutes".to_owned(), found.needed.to_string()),
             ("user agents".to_owned(), found.user_agents.join(", ")),
-            ("first log_id".to_owned(), found.first_log_id.clone()),
+            ("first log_id of it".to_owned(), found.first_log_id.clone().unwrap_or_else(|| "not known".to_owned())),
             ("last log_id".to_owned(), found.last_log_id.clone()),
         ],
-        fix: Some(ghost::fix(found.user_agents.first().map_or("", String::as_str), verdict)),
+        fix: Some(ghost::fix(&found.user_agents, &found.audience, verdict)),
     }
 }
 
@@ -170,13 +178,15 @@ fn slow_ghost(found: &ghost::TokenUse, level: Level) -> Condition {
         key: format!("{}\n{}", found.client_id, found.audience),
         subject: format!("{name} for {}", found.audience),
         level,
-        title: format!("{name} {}: {} avoidable M2M tokens in 24 hours", found.verdict.text(), found.avoidable()),
+        title: format!("{name} {}: {} avoidable M2M tokens in 24 hours", found.verdict.text(), found.avoidable_last_day),
         summary: format!("{} (confidence {}).", found.explanation, found.confidence.name()),
         evidence: vec![
             ("client_id".to_owned(), found.client_id.clone()),
             ("audience".to_owned(), found.audience.clone()),
-            ("issued in 24 hours".to_owned(), found.issued.to_string()),
-            ("needed in 24 hours".to_owned(), found.needed_per_address.to_string()),
+            ("avoidable in 24 hours".to_owned(), found.avoidable_last_day.to_string()),
+            ("looked at since".to_owned(), found.from.to_string()),
+            ("issued".to_owned(), found.issued.to_string()),
+            ("needed".to_owned(), found.needed_per_address.to_string()),
             ("user agents".to_owned(), found.user_agents.join(", ")),
             ("first log_id".to_owned(), found.first_log_id.clone()),
             ("last log_id".to_owned(), found.last_log_id.clone()),

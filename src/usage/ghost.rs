@@ -7,11 +7,12 @@
 //!
 //! An address can hide a fleet (NAT), and a job that starts every hour has no memory of the hour before. So a client is
 //! accused only on the cautious figure, per address, and only of what neither a fleet of processes that cache well nor a
-//! job that runs by the clock explains; [`Pattern`] says how these are told apart.
+//! job that runs by the clock explains; [`rhythm`](super::rhythm) says how these are told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::rhythm::{Pattern, pattern};
 use super::tokens::{Issues, KeyTokens, TokenKey, Tokens, seconds};
 use crate::event::EventTime;
 
@@ -21,6 +22,9 @@ pub const DEFAULT_LIFETIME_SECONDS: u32 = 86_400;
 pub const LIFETIME_SECONDS_MAX: u32 = 2_592_000;
 /// How much of a lifetime may be left when a client renews.
 pub const DEFAULT_LEEWAY_PERCENT: u32 = 10;
+
+/// What asks again sooner has no cache, more likely than one that forgets.
+const CACHES_SECONDS_MIN: u32 = 120;
 
 /// How long the tokens of each audience live, and from where that is known.
 #[derive(Debug, Clone, Default)]
@@ -97,23 +101,6 @@ impl Default for Thresholds {
     }
 }
 
-/// What explains the tokens of one address.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pattern {
-    /// Hardly any was avoidable.
-    Cached,
-    /// By the clock, every so many seconds: a job that starts anew each time. A cache that forgets too early has a period
-    /// too, but drifts: each time it waits for the next request.
-    Scheduled { period_seconds: u32 },
-    /// As many processes, each with a cache of its own. Over any lifetime each asks about once, so that the number of
-    /// tokens in neighbouring spans hardly differs; requests that are not cached come at random, and it does.
-    Fleet { processes: u64 },
-    /// Few enough to be a fleet, and not enough to tell.
-    TooFew { processes: u64 },
-    /// Nothing else explains them.
-    Uncached,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     CachesWell,
@@ -176,6 +163,10 @@ pub struct TokenUse {
     pub needed_per_address: u64,
     /// With one cache for all.
     pub needed_shared: u64,
+    /// Begin of the period.
+    pub from: EventTime,
+    /// What a cache an address would have saved in the last day of it.
+    pub avoidable_last_day: u64,
     /// What nothing but missing caching explains, of the tokens issued.
     pub accused: u64,
     /// When the last of those was issued.
@@ -210,7 +201,7 @@ impl TokenUse {
 
     /// What to do, for the program its requests name.
     pub fn fix(&self) -> String {
-        fix(self.user_agents.first().map_or("", String::as_str), self.verdict)
+        fix(&self.user_agents, &self.audience, self.verdict)
     }
 }
 
@@ -222,18 +213,44 @@ pub fn token_use(
     lifetimes: &Lifetimes,
     thresholds: &Thresholds,
 ) -> Vec<TokenUse> {
+    uses(tenant, tokens, lifetimes, thresholds, |_| seconds(period))
+}
+
+/// The same of the last ten lifetimes before `until`, but of no less and no more than `length`, in milliseconds.
+pub fn token_use_lately(
+    tenant: &str,
+    tokens: &Tokens,
+    until: EventTime,
+    length: Range<i64>,
+    lifetimes: &Lifetimes,
+    thresholds: &Thresholds,
+) -> Vec<TokenUse> {
+    let of = |lifetime: Lifetime| {
+        let ms = (i64::from(lifetime.seconds) * 10_000).clamp(length.start, length.end);
+        seconds(&(EventTime::from_ms(until.ms() - ms)..until))
+    };
+    uses(tenant, tokens, lifetimes, thresholds, of)
+}
+
+fn uses(
+    tenant: &str,
+    tokens: &Tokens,
+    lifetimes: &Lifetimes,
+    thresholds: &Thresholds,
+    span: impl Fn(Lifetime) -> Range<u32>,
+) -> Vec<TokenUse> {
     let mut clients: BTreeMap<(&str, &str), Vec<(&TokenKey, &KeyTokens)>> = BTreeMap::new();
-    let span = seconds(period);
-    for (key, of_key) in tokens.keys().filter(|(_, of_key)| of_key.issued(&span) > 0) {
+    for (key, of_key) in tokens.keys() {
         clients.entry((&key.client_id, &key.audience)).or_default().push((key, of_key));
     }
-    let mut uses: Vec<_> = clients
-        .into_iter()
-        .map(|((client_id, audience), keys)| {
-            let lifetime = lifetimes.of(tenant, audience);
-            Judged::new(&keys, &span, lifetime, thresholds).into_use(tenant, client_id, audience, &keys)
-        })
-        .collect();
+    let judge = |((client_id, audience), mut keys): ((&str, &str), Vec<(&TokenKey, &KeyTokens)>)| {
+        let lifetime = lifetimes.of(tenant, audience);
+        let span = span(lifetime);
+        keys.retain(|(_, key)| key.issued(&span) > 0);
+        let is_used = !keys.is_empty();
+        is_used.then(|| Judged::new(&keys, &span, lifetime, thresholds).into_use(tenant, client_id, audience, &keys))
+    };
+    let mut uses: Vec<_> = clients.into_iter().filter_map(judge).collect();
     uses.sort_by(|a, b| b.accused.cmp(&a.accused).then(b.avoidable().cmp(&a.avoidable())));
     uses
 }
@@ -255,8 +272,8 @@ struct Judged {
     /// The seconds of accused tokens, and all seconds with tokens at accused addresses, ascending.
     accused_seconds: Vec<u32>,
     issue_seconds: Vec<u32>,
-    /// An accused address keeps tokens for a while.
-    forgets_early: bool,
+    /// After how long accused addresses ask again, if that is a rhythm of theirs.
+    again_after_seconds: Option<u32>,
     verdict: Verdict,
     confidence: Confidence,
 }
@@ -276,7 +293,7 @@ impl Judged {
             patterns: Vec::new(),
             accused_seconds: Vec::new(),
             issue_seconds: Vec::new(),
-            forgets_early: false,
+            again_after_seconds: None,
             verdict: Verdict::CachesWell,
             confidence: Confidence::High,
         };
@@ -303,15 +320,20 @@ impl Judged {
         self.peak = self.peak.max(peak);
         let pattern = pattern(issues, &self.span, self.lifetime, peak, thresholds);
         match pattern {
-            Pattern::Uncached => {
+            Pattern::Uncached | Pattern::Again { .. } => {
                 self.accused += avoidable;
                 self.accused_issued += issues.issued(&self.span);
                 self.accused_seconds.extend(issues.avoidable_seconds(&self.span));
                 self.issue_seconds.extend(issues.seconds(&self.span));
-                self.forgets_early |= forgets_early(issues, &self.span);
+                if let Pattern::Again { after_seconds } = pattern {
+                    self.again_after_seconds = self.again_after_seconds.max(Some(after_seconds));
+                }
             }
             Pattern::Cached => {}
-            Pattern::Scheduled { .. } | Pattern::Fleet { .. } | Pattern::TooFew { .. } => self.excused += avoidable,
+            Pattern::Scheduled { .. }
+            | Pattern::Fleet { .. }
+            | Pattern::ShorterLived { .. }
+            | Pattern::TooFew { .. } => self.excused += avoidable,
         }
         self.patterns.push(pattern);
     }
@@ -329,17 +351,22 @@ impl Judged {
             } else {
                 Verdict::CachesWell
             };
-            let is_guess = self.patterns.iter().any(|pattern| matches!(pattern, Pattern::TooFew { .. }));
+            let is_guess = |pattern: &Pattern| matches!(pattern, Pattern::TooFew { .. } | Pattern::ShorterLived { .. });
+            let is_guess = self.patterns.iter().any(is_guess);
             self.confidence = if is_guess { Confidence::Low } else { Confidence::High };
             return;
         }
         self.verdict = match self.stopped_at() {
             Some(at) => Verdict::StoppedCaching { at },
-            None if ratio < 0.8 || self.forgets_early => Verdict::CachesPartly,
+            None if ratio < 0.8 || self.again_after_seconds.is_some_and(|after| after >= CACHES_SECONDS_MIN) => {
+                Verdict::CachesPartly
+            }
             None => Verdict::DoesNotCache,
         };
         self.confidence = match self.peak / thresholds.processes_per_address.max(1) {
             0 => Confidence::Low,
+            // Whether it caches at all is a guess.
+            _ if self.again_after_seconds.is_some() => Confidence::Medium,
             1..4 => Confidence::Medium,
             _ => Confidence::High,
         };
@@ -393,13 +420,21 @@ impl Judged {
         let from = self.lifetime.from.name();
         let avoidable = self.issued.saturating_sub(self.needed_per_address);
         if self.verdict.is_ghost() {
+            let why = match self.again_after_seconds {
+                Some(after) => format!(
+                    "each is followed by the next about {} later, whatever its lifetime: a loop without a cache, or a cache \
+                     that keeps tokens for no longer",
+                    text_of_seconds(after)
+                ),
+                None => "no rhythm of a fleet or of a job explains them".to_owned(),
+            };
             return format!(
                 "{} of {} tokens were asked for while one was valid (lifetime {lifetime}, {from}): as many as {} processes \
-                 an address that cache well; no rhythm of a fleet or of a job explains them",
+                 an address that cache well; {why}",
                 self.accused, self.issued, self.peak
             );
         }
-        let excuse = self.patterns.iter().find(|pattern| !matches!(pattern, Pattern::Cached | Pattern::Uncached));
+        let excuse = self.patterns.iter().find(|pattern| **pattern != Pattern::Cached && !pattern.is_waste());
         match excuse {
             Some(Pattern::Scheduled { period_seconds }) => format!(
                 "asks every {} by the clock: a job that starts anew each time",
@@ -408,6 +443,11 @@ impl Judged {
             Some(Pattern::Fleet { processes }) => {
                 format!("as regular as {processes} processes behind one address, each with a cache of its own")
             }
+            Some(Pattern::ShorterLived { seconds }) => format!(
+                "renewed about {} after they were issued: they seem to live no longer than that. The lifetime is taken to be \
+                 {lifetime}, {from}",
+                text_of_seconds(*seconds)
+            ),
             Some(Pattern::TooFew { processes }) => {
                 format!("could be {processes} processes behind one address that cache well; too few tokens to tell")
             }
@@ -439,6 +479,7 @@ impl Judged {
         let unknown = (EventTime::from_ms(0), String::new());
         let (first, last) = (first.unwrap_or(&unknown), last.unwrap_or(&unknown));
         let explanation = self.explanation(addresses.len() as u64);
+        let day = self.span.end.saturating_sub(86_400).max(self.span.start)..self.span.end;
         TokenUse {
             tenant: tenant.to_owned(),
             client_id: client_id.to_owned(),
@@ -449,6 +490,8 @@ impl Judged {
             issued: self.issued,
             needed_per_address: self.needed_per_address,
             needed_shared: self.needed_shared,
+            from: EventTime::from_ms(i64::from(self.span.start) * 1000),
+            avoidable_last_day: tokens().map(|key| key.issued(&day).saturating_sub(key.needed_per_address(&day))).sum(),
             accused: self.accused,
             last_accused_at: self.accused_seconds.last().map(|second| EventTime::from_ms(i64::from(*second) * 1000)),
             equals_processes: self.peak.max(1),
@@ -467,192 +510,88 @@ impl Judged {
     }
 }
 
-/// What explains one address's tokens in a period.
-pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64, thresholds: &Thresholds) -> Pattern {
-    let (issued, avoidable) = (issues.issued(span), issues.avoidable(span));
-    if avoidable * 20 <= issued || avoidable <= 2 {
-        return Pattern::Cached;
-    }
-    // From when on it was so: a cache that broke is judged by what came after.
-    let mut wasted = issues.avoidable_seconds(span);
-    let from = wasted.nth(issues.seconds(span).count() / 20).or_else(|| issues.seconds(span).next());
-    let since = from.unwrap_or(span.start)..span.end;
-    if let Some(period_seconds) = clock_period(issues, &since) {
-        return Pattern::Scheduled { period_seconds };
-    }
-    if peak >= PROCESSES_APART && forgets_early(issues, &since) {
-        return Pattern::Uncached;
-    }
-    let margin = if peak > thresholds.processes_per_address { 2.0 } else { 1.0 };
-    match unevenness(issues, &since, lifetime) {
-        // Half of what chance would give, with more than chance of the estimate to spare; a large fleet must show it better.
-        Some(Unevenness { value, error }) if value + error * margin < 0.6 => Pattern::Fleet { processes: peak },
-        _ if peak > thresholds.processes_per_address => Pattern::Uncached,
-        Some(Unevenness { value, error }) if value - error > 0.6 => Pattern::Uncached,
-        _ => Pattern::TooFew { processes: peak },
-    }
-}
-
-/// So many processes do not keep their distance by chance.
-const PROCESSES_APART: u64 = 8;
-
-/// Whether there is a shortest time between tokens: a cache that forgets before the token has run out. Processes with a
-/// cache each know nothing of each other, and often ask one right after the other.
-fn forgets_early(issues: &Issues, span: &Range<u32>) -> bool {
-    const GAPS_MIN: usize = 20;
-    let seconds: Vec<u32> = issues.seconds(span).collect();
-    let mut gaps: Vec<u32> = seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    if gaps.len() < GAPS_MIN {
-        return false;
-    }
-    gaps.sort_unstable();
-    let (least, median) = (gaps[gaps.len() / 50], gaps[gaps.len() / 2]);
-    // Among requests at random one gap in 50 is below a thirtieth of the median.
-    median >= 10 && least * 2 >= median
-}
-
-/// The period of a job that runs by the clock, if that is what it is: nearly all its tokens come within seconds of a whole
-/// number of periods of a minute or more.
-fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
-    /// Tokens this close together are one run.
-    const RUN: u32 = 30;
-    const RUNS_MIN: usize = 5;
-    /// A run begins this late at most.
-    const JITTER: i64 = 20;
-    /// Runs looked at: enough to tell, and bounded.
-    const RUNS_MAX: usize = 5_000;
-    let mut runs: Vec<u32> = Vec::new();
-    let mut last = None;
-    for second in issues.seconds(span) {
-        if last.is_none_or(|last: u32| second - last > RUN) {
-            runs.push(second);
-            if runs.len() > RUNS_MAX {
-                break;
-            }
-        }
-        last = Some(second);
-    }
-    if runs.len() < RUNS_MIN {
-        return None;
-    }
-    let mut gaps: Vec<u32> = runs.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    gaps.sort_unstable();
-    // Schedules are in whole minutes.
-    let period = (gaps[gaps.len() / 2] + 30) / 60 * 60;
-    if period < 60 {
-        return None;
-    }
-    let mut phases: Vec<i64> = runs.iter().map(|run| i64::from(run % period)).collect();
-    // Away from where the circle closes: the emptier half turn tells where that is.
-    let turned = |phase: &i64| (phase + i64::from(period) / 2) % i64::from(period);
-    let spread = |phases: &[i64]| phases.iter().max().unwrap_or(&0) - phases.iter().min().unwrap_or(&0);
-    let other: Vec<i64> = phases.iter().map(turned).collect();
-    if spread(&other) < spread(&phases) {
-        phases = other;
-    }
-    phases.sort_unstable();
-    let middle = phases[phases.len() / 2];
-    let near = phases.iter().filter(|phase| (*phase - middle).abs() <= JITTER.min(i64::from(period) / 6)).count();
-    (near * 10 >= phases.len() * 9).then_some(period)
-}
-
-/// How much the number of tokens differs between neighbouring spans, as a multiple of what chance (Poisson) would give.
-struct Unevenness {
-    value: f64,
-    /// Of the estimate: 1.3 standard errors, so that one in ten is beyond.
-    error: f64,
-}
-
-/// The Allan variance of counts over spans of one lifetime: half the mean square of the difference of neighbours, over
-/// the mean (D. W. Allan, "Statistics of atomic frequency standards", 1966). Slow changes, as by the hour of the day,
-/// cancel out; a twentieth of the spans, those with a restart, is left out.
-fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<Unevenness> {
-    const SPANS_MIN: usize = 8;
-    const SPANS_MAX: u32 = 2_000;
-    // Counts are known by windows only where there are several tokens a second.
-    let grain = issues.grain_seconds();
-    let length = lifetime.seconds.div_ceil(grain).saturating_mul(grain);
-    let first = issues.seconds(span).next()?.next_multiple_of(grain);
-    // The last ones: what happens now counts.
-    let count = (span.end.saturating_sub(first) / length).min(SPANS_MAX);
-    let from = (span.end - span.end % grain).saturating_sub(count * length);
-    let counts: Vec<f64> =
-        (0..count).map(|n| issues.issued(&(from + n * length..from + (n + 1) * length)) as f64).collect();
-    // Spans in which nobody asks say nothing.
-    let mut pairs: Vec<(f64, f64)> =
-        counts.windows(2).map(|pair| (pair[0] - pair[1], pair[0] + pair[1])).filter(|(_, sum)| *sum > 0.0).collect();
-    if pairs.len() + 1 < SPANS_MIN {
-        return None;
-    }
-    pairs.sort_by(|a, b| (a.0 * a.0 / a.1).total_cmp(&(b.0 * b.0 / b.1)));
-    let kept = &pairs[..pairs.len() - pairs.len() / 20];
-    // Of chi-squared with one degree, the mean without the greatest twentieth is 0.758.
-    let share = if kept.len() < pairs.len() { 0.758 } else { 1.0 };
-    let value =
-        kept.iter().map(|(difference, sum)| difference * difference / sum).sum::<f64>() / kept.len() as f64 / share;
-    // Each square over its mean is about chi-squared with one degree: variance 2; neighbours share a span.
-    let error = 1.3 * value * (3.0 / kept.len() as f64).sqrt();
-    Some(Unevenness { value, error })
-}
-
 fn text_of_seconds(seconds: u32) -> String {
     humantime::format_duration(std::time::Duration::from_secs(u64::from(seconds))).to_string()
 }
 
-/// Where the libraries of a program keep tokens. By what the `user_agent` of Auth0's events begins with or holds.
-const LIBRARIES: [(&str, &str); 14] = [
-    (
+/// Where a program may keep tokens, by its library.
+struct Library {
+    /// What the `user_agent` of Auth0's events holds, in lower case.
+    agent: &'static str,
+    /// For the tokens of any API.
+    keep: &'static str,
+    /// For those of the Management API, if that differs.
+    keep_management: Option<&'static str>,
+}
+
+const fn library(agent: &'static str, keep: &'static str, keep_management: Option<&'static str>) -> Library {
+    Library { agent, keep, keep_management }
+}
+
+const NODE: &str = "neither openid-client nor the auth0 package's AuthenticationClient keeps client-credentials tokens: keep the \
+                    token beside its expiry in a module variable, and the promise of the request under way with it";
+const NODE_MANAGEMENT: &str =
+    "make the auth0 package's ManagementClient once a process, not once a request: it keeps its token";
+const JAVA: &str = "auth0-java's requestToken keeps nothing: keep the token with its expiry in one object of the process, or use \
+                    Spring Security's OAuth2AuthorizedClientManager";
+const PYTHON: &str = "keep one authlib OAuth2Session for the process, which renews its token by itself; auth0-python's GetToken \
+                      and requests keep none";
+
+/// The first whose agent is found is meant.
+const LIBRARIES: [Library; 15] = [
+    library(
         "auth0-deploy-cli",
         "give auth0-deploy-cli a token made once (AUTH0_ACCESS_TOKEN), not id and secret on every run",
+        None,
     ),
-    ("terraform", "give the provider a token made once (AUTH0_API_TOKEN), not id and secret on every run"),
-    (
-        "python-requests",
-        "use authlib's or requests-oauthlib's client-credentials session and keep it for the process, or auth0-python's GetToken with a cache in front",
-    ),
-    ("python", "keep one client-credentials session (authlib) for the process, not one a request"),
-    (
-        "axios",
-        "keep the token beside its expiry in a module variable, or use the auth0 package's ManagementClient or openid-client once a process",
-    ),
-    ("node", "make the client (auth0, openid-client) once a process, not once a request; it keeps its token"),
-    ("undici", "make the client (auth0, openid-client) once a process, not once a request; it keeps its token"),
-    (
+    library("terraform", "give the provider a token made once (AUTH0_API_TOKEN), not id and secret on every run", None),
+    library("python", PYTHON, None),
+    library("axios", NODE, Some(NODE_MANAGEMENT)),
+    library("node", NODE, Some(NODE_MANAGEMENT)),
+    library("undici", NODE, Some(NODE_MANAGEMENT)),
+    library("openid-client", NODE, Some(NODE_MANAGEMENT)),
+    library(
         "go-http-client",
         "make one TokenSource of golang.org/x/oauth2/clientcredentials (it wraps ReuseTokenSource) and share its http.Client",
+        Some("make go-auth0's management.New once a process, not once a request: its client keeps the token"),
     ),
-    (
-        "okhttp",
-        "keep the token of auth0-java's requestToken with its expiry, or use Spring Security's OAuth2AuthorizedClientManager",
+    library("okhttp", JAVA, None),
+    library("java", JAVA, None),
+    library("dotnet", "register Duende.AccessTokenManagement (AddClientCredentialsTokenManagement), which caches", None),
+    library("reqwest", "keep the token with its expiry behind an Arc and a lock, and renew it when expires_in has passed", None),
+    library(
+        "guzzle",
+        "keep the token in a PSR-6 or PSR-16 cache, with expires_in as its lifetime",
+        Some("give auth0-php's configuration a PSR-6 pool for its Management API token (setManagementTokenCache)"),
     ),
-    (
-        "java",
-        "keep the token of auth0-java's requestToken with its expiry, or use Spring Security's OAuth2AuthorizedClientManager",
+    library(
+        "ruby",
+        "keep the token with expires_in as its lifetime in Rails.cache or one object of the process",
+        Some("make one Auth0Client a process, not one a request: it keeps its token"),
     ),
-    ("dotnet", "register Duende.AccessTokenManagement (AddClientCredentialsTokenManagement), which caches"),
-    (
-        "reqwest",
-        "make one oauth2 client with its token behind an Arc and a lock, and renew it when expires_in has passed",
-    ),
-    ("guzzle", "keep the token in a PSR-6 cache with expires_in as its lifetime (auth0-php's setTokenCache)"),
-    ("curl", "write the token with its expiry to a file that the next run reads first"),
+    library("curl", "write the token with its expiry to a file that the next run reads first", None),
 ];
 
-pub fn fix(user_agent: &str, verdict: Verdict) -> String {
-    let agent = user_agent.to_ascii_lowercase();
-    let library = LIBRARIES.iter().find(|(name, _)| agent.contains(name)).map(|(_, fix)| *fix);
-    let general = "keep the token until it expires (expires_in less a minute), in a cache all its processes share";
+/// What to do, for the programs that these requests name, the most frequent first.
+pub fn fix(user_agents: &[String], audience: &str, verdict: Verdict) -> String {
+    let is_management = audience.ends_with("/api/v2/");
+    let mut steps: Vec<&str> = Vec::new();
+    for agent in user_agents {
+        let agent = agent.to_ascii_lowercase();
+        let found = LIBRARIES.iter().find(|library| agent.contains(library.agent));
+        let keep = found.map(|found| found.keep_management.filter(|_| is_management).unwrap_or(found.keep));
+        steps.extend(keep.filter(|keep| !steps.contains(keep)));
+    }
+    steps.push("keep the token until it expires (expires_in less a minute), in a cache all its processes share");
     let first = match verdict {
         Verdict::StoppedCaching { at } => {
             format!("look at what was deployed shortly before {at}: the cache is gone since; then ")
         }
         Verdict::CachesPartly => {
-            "let the cache keep tokens as long as they live (expires_in), not for a fixed shorter time; ".to_owned()
+            "if it has a cache, let it keep tokens as long as they live (expires_in), not for a fixed shorter time; "
+                .to_owned()
         }
         _ => String::new(),
     };
-    match library {
-        Some(library) => format!("{first}{library}; {general}"),
-        None => format!("{first}{general}"),
-    }
+    format!("{first}{}", steps.join("; "))
 }

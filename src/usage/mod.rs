@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod ghost;
 pub mod quota;
 pub mod recent;
+pub mod rhythm;
 pub mod silence;
 pub mod spike;
 pub mod tokens;

@@ -1,24 +1,32 @@
 //! Ghost usage as it begins: the last windows of a client against its own past. Where [`ghost`](super::ghost) judges a
 //! period, this judges a moment, so that somebody is woken while it matters.
+//!
+//! An address is accused once it has *suddenly* more tokens alive than a restart of all its processes gives, or a rollout
+//! that made three of each, and they come evenly, until now; a rollout is a burst. What was always so is no surprise: that
+//! is [`ghost`](super::ghost)'s. It has ended once it was quiet for longer than chance, by how often it was quiet before,
+//! would have it, or once what it does is explained.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::ghost::{Lifetime, Lifetimes, Pattern, Thresholds, pattern};
-use super::tokens::{Issues, KeyTokens, TokenKey, Tokens, second};
+use super::TenantUsage;
+use super::ghost::{Lifetime, Lifetimes, Thresholds};
+use super::rhythm::pattern;
+use super::tokens::{Issues, KeyTokens, TokenKey, second};
 use crate::event::EventTime;
 
-/// Windows looked at, and how long they are, in seconds.
-const WINDOWS: u32 = 2;
-const WINDOW_SECONDS: u32 = 300;
-/// Avoidable tokens in each of the windows, and in all of them, that are no accident any more.
-const AVOIDABLE_A_WINDOW: u64 = 5;
-const AVOIDABLE: u64 = 20;
-/// Below this share of the tokens, or this many a window, a client caches again.
-const CLEAR_RATIO: f64 = 0.2;
-const CLEAR_A_WINDOW: u64 = 2;
+/// The grain of what is looked at, in seconds, and how many of the last slots are the present.
+const SLOT_SECONDS: u32 = 300;
+const SLOTS: usize = 2;
 /// What came before is looked at for so long: a day's rhythm, and two lifetimes, but no more than a week.
 const PAST_SECONDS: Range<u32> = 86_400..7 * 86_400;
+/// How long something that ended is remembered; and how far back something sudden may have begun: a lifetime, since what
+/// grows more slowly is seen to renew meanwhile.
+const LOOK_BACK_SLOTS: usize = 144;
+const LOOK_BACK_SLOTS_MIN: usize = 12;
+
+/// Of tokens that live longer than three days only those of so long are compared, so that the past need not be longer.
+const ALIVE_SLOTS_MAX: u32 = 864;
 
 /// How a client's use of tokens looks at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,19 +35,22 @@ pub struct Recent {
     pub client_name: String,
     pub audience: String,
     pub state: State,
-    /// Tokens of the last two windows, ten minutes.
+    /// Tokens of the last ten minutes.
     pub issued: u64,
     pub needed: u64,
-    /// Tokens an hour, now and in what came before.
+    /// Tokens an hour, now and in what is known from before; `None` if that is too short to tell.
     pub per_hour: f64,
-    pub per_hour_before: f64,
+    pub per_hour_before: Option<f64>,
     /// The first of the tokens that nothing but missing caching explains.
     pub since: Option<EventTime>,
+    /// Avoidable tokens since then.
+    pub avoidable_since: u64,
     pub addresses: u64,
     pub user_agents: Vec<String>,
     pub lifetime: Lifetime,
     pub billable: bool,
-    pub first_log_id: String,
+    /// Of the first window of `since`, where it is known.
+    pub first_log_id: Option<String>,
     pub last_log_id: String,
 }
 
@@ -48,58 +59,64 @@ pub enum State {
     /// It asks for tokens it has, and it did not before, or nothing else explains it.
     Wasting,
     Between,
-    /// It asks for hardly any token it has.
+    /// It asks for hardly any token it has, or for no more than is explained.
     Caching,
 }
 
-/// Every client that asked for an avoidable token in the last two windows before `until`. The walks must be settled.
+/// Every client that asked for an avoidable token in the last hours before `until`. The walks must be settled.
 pub fn recent(
     tenant: &str,
-    tokens: &Tokens,
+    usage: &TenantUsage,
     until: EventTime,
     lifetimes: &Lifetimes,
     thresholds: &Thresholds,
 ) -> Vec<Recent> {
     let end = second(until);
-    let now = end.saturating_sub(WINDOWS * WINDOW_SECONDS)..end;
+    let looked = end.saturating_sub(LOOK_BACK_SLOTS as u32 * SLOT_SECONDS)..end;
+    let known_since = usage.activity.begin().map_or(0, second);
+    let is_wasteful = |key: &KeyTokens| key.issued(&looked) > key.needed_per_address(&looked);
     let mut clients: BTreeMap<(&str, &str), Vec<&KeyTokens>> = BTreeMap::new();
-    let is_wasteful = |key: &KeyTokens| key.issued(&now) > key.needed_per_address(&now);
-    for (TokenKey { client_id, audience, .. }, key) in tokens.keys().filter(|(_, key)| is_wasteful(key)) {
+    for (TokenKey { client_id, audience, .. }, key) in usage.tokens.keys().filter(|(_, key)| is_wasteful(key)) {
         clients.entry((client_id, audience)).or_default().push(key);
     }
     let look = |((client_id, audience), keys): ((&str, &str), Vec<&KeyTokens>)| {
-        let lifetime = lifetimes.of(tenant, audience);
-        let length = lifetime.seconds.saturating_mul(2).clamp(PAST_SECONDS.start, PAST_SECONDS.end);
-        let before = now.start.saturating_sub(length)..now.start;
-        let windows = [now.start..now.end - WINDOW_SECONDS, now.end - WINDOW_SECONDS..now.end];
+        let moment = Moment { end, known_since, lifetime: lifetimes.of(tenant, audience), thresholds };
+        moment.of(client_id, audience, &keys)
+    };
+    clients.into_iter().map(look).collect()
+}
+
+/// When one client and audience is looked at, and by what measure.
+struct Moment<'a> {
+    /// The end of the last window.
+    end: u32,
+    /// The tenant's first event: before that nothing is known.
+    known_since: u32,
+    lifetime: Lifetime,
+    thresholds: &'a Thresholds,
+}
+
+impl Moment<'_> {
+    fn of(&self, client_id: &str, audience: &str, keys: &[&KeyTokens]) -> Recent {
+        let now = self.end.saturating_sub(SLOTS as u32 * SLOT_SECONDS)..self.end;
         let sum = |of: &dyn Fn(&KeyTokens) -> u64| keys.iter().map(|key| of(key)).sum::<u64>();
         let issued = sum(&|key| key.issued(&now));
-        let needed = sum(&|key| key.needed_per_address(&now));
-        let avoidable =
-            |window: &Range<u32>| sum(&|key| key.issued(window).saturating_sub(key.needed_per_address(window)));
-        let in_each: Vec<u64> = windows.iter().map(avoidable).collect();
-        let ratio = issued.saturating_sub(needed) as f64 / issued.max(1) as f64;
-        let is_much = in_each.iter().sum::<u64>() >= AVOIDABLE
-            && in_each.iter().all(|count| *count >= AVOIDABLE_A_WINDOW)
-            && ratio >= thresholds.waste_ratio;
-        let accused: Vec<&Issues> = match is_much {
-            true => keys
-                .iter()
-                .flat_map(|key| key.addresses().map(|(_, issues)| issues))
-                .filter(|issues| is_accused(issues, &now, &before, lifetime, thresholds))
-                .collect(),
-            false => Vec::new(),
+        let needed = sum(&|key| key.needed_per_address(&now)).min(issued);
+        let avoidable = self.avoidable_by_slot(keys);
+        let addresses: Vec<&Issues> =
+            keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues).collect();
+        let accused: Vec<(&Issues, u32)> =
+            addresses.iter().filter_map(|issues| Some((*issues, self.sudden_since(issues)?))).collect();
+        let since = accused.iter().map(|(_, since)| *since).min();
+        let state = if !accused.is_empty() {
+            State::Wasting
+        } else if is_quiet(&avoidable) || addresses.iter().all(|issues| self.is_excused(issues)) {
+            State::Caching
+        } else {
+            State::Between
         };
-        let accused_count: u64 = accused.iter().map(|issues| issues.avoidable(&now)).sum();
-        let is_little = ratio <= CLEAR_RATIO || in_each.last().is_none_or(|count| *count <= CLEAR_A_WINDOW);
-        let state = match (accused_count >= AVOIDABLE, is_little) {
-            (true, _) => State::Wasting,
-            (_, true) => State::Caching,
-            _ => State::Between,
-        };
-        let begin = before.start..now.end;
-        let since = accused.iter().filter_map(|issues| began(issues, &begin)).min();
-        let hours = f64::from(length) / 3600.0;
+        let before = self.past().start..since.unwrap_or(now.start);
+        let hours = f64::from(before.end.saturating_sub(before.start)) / 3600.0;
         let last = keys.iter().max_by_key(|key| &key.last);
         Recent {
             client_id: client_id.to_owned(),
@@ -108,55 +125,137 @@ pub fn recent(
             state,
             issued,
             needed,
-            per_hour: issued as f64 * 3600.0 / f64::from(WINDOWS * WINDOW_SECONDS),
-            per_hour_before: sum(&|key| key.issued(&before)) as f64 / hours,
+            per_hour: issued as f64 * 3600.0 / f64::from(SLOTS as u32 * SLOT_SECONDS),
+            per_hour_before: (hours >= 1.0).then(|| sum(&|key| key.issued(&before)) as f64 / hours),
             since: since.map(|second| EventTime::from_ms(i64::from(second) * 1000)),
+            avoidable_since: accused.iter().map(|(issues, since)| issues.avoidable(&(*since..self.end))).sum(),
             addresses: sum(&|key| key.address_count(&now)),
             user_agents: last.map_or_else(Vec::new, |key| key.user_agents().into_iter().map(str::to_owned).collect()),
-            lifetime,
+            lifetime: self.lifetime,
             billable: keys.iter().any(|key| key.billable),
-            first_log_id: keys.iter().map(|key| &key.first).min().map_or_else(String::new, |first| first.1.clone()),
+            first_log_id: since.and_then(|since| keys.iter().filter_map(|key| key.first_from(since)).min()).map(|first| first.1.clone()),
             last_log_id: last.map_or_else(String::new, |key| key.last.1.clone()),
         }
-    };
-    clients.into_iter().map(look).collect()
-}
-
-/// Whether nothing but missing caching explains what an address does now: neither its rhythm, nor as many processes as it
-/// had before, all of them starting anew.
-fn is_accused(
-    issues: &Issues,
-    now: &Range<u32>,
-    before: &Range<u32>,
-    lifetime: Lifetime,
-    thresholds: &Thresholds,
-) -> bool {
-    let counted = lifetime.counted_seconds();
-    let avoidable = issues.avoidable(now);
-    if avoidable == 0 {
-        return false;
     }
-    let processes = issues.peak(before, counted);
-    let peak = issues.peak(&(before.start..now.end), counted);
-    let is_more_than_a_restart = avoidable > 3 * processes + 10;
-    match pattern(issues, &(before.start..now.end), lifetime, peak, thresholds) {
-        Pattern::Uncached => is_more_than_a_restart || issues.needed(before) * 2 < issues.issued(before),
-        // Hardly any over all that time, yet now.
-        Pattern::Cached | Pattern::TooFew { .. } => processes > 0 && is_more_than_a_restart,
-        Pattern::Scheduled { .. } | Pattern::Fleet { .. } => false,
-    }
-}
 
-/// When an address began to ask for tokens it has: the first avoidable one after which they came in a row, less than a
-/// quarter of an hour apart.
-fn began(issues: &Issues, span: &Range<u32>) -> Option<u32> {
-    let mut begin = None;
-    let mut last = 0;
-    for second in issues.avoidable_seconds(span) {
-        if begin.is_none() || second - last > 900 {
-            begin = Some(second);
+    /// What is looked at: as far back as it is known, in whole slots.
+    fn past(&self) -> Range<u32> {
+        let length = self.lifetime.seconds.saturating_mul(2).clamp(PAST_SECONDS.start, PAST_SECONDS.end);
+        let slots = self.end.saturating_sub(self.known_since).min(length) / SLOT_SECONDS;
+        self.end - slots * SLOT_SECONDS..self.end
+    }
+
+    /// Avoidable tokens in each of the last slots, twice as many as are looked back.
+    fn avoidable_by_slot(&self, keys: &[&KeyTokens]) -> Vec<u64> {
+        let period = self.end.saturating_sub(2 * LOOK_BACK_SLOTS as u32 * SLOT_SECONDS)..self.end;
+        let mut sum = vec![0; period.len().div_ceil(SLOT_SECONDS as usize)];
+        for (_, issues) in keys.iter().flat_map(|key| key.addresses()) {
+            sum.iter_mut().zip(issues.avoidable_by(&period, SLOT_SECONDS)).for_each(|(sum, count)| *sum += count);
         }
-        last = second;
+        sum
     }
-    begin
+
+    /// Since when an address has more tokens alive than before, by more than a restart or a rollout explains.
+    fn sudden_since(&self, issues: &Issues) -> Option<u32> {
+        let past = self.past();
+        if issues.issued(&past) <= self.thresholds.processes_per_address {
+            return None;
+        }
+        let slots = issues.issued_by(&past, SLOT_SECONDS);
+        let alive = Alive::new(&slots, self.lifetime.counted_seconds());
+        let looked = alive.length.clamp(LOOK_BACK_SLOTS_MIN, LOOK_BACK_SLOTS);
+        let earliest = slots.len().saturating_sub(looked).max(alive.length);
+        // The last one: from later on, what came before has some of it.
+        let mut begin = (earliest..slots.len().saturating_sub(1)).rev().find(|begin| {
+            let explained = (3 * alive.before(*begin) + 10).max(self.thresholds.processes_per_address);
+            alive.since(*begin) > explained && self.is_even(issues, &slots[*begin..])
+        })?;
+        let usual = slots[begin..].iter().sum::<u64>() / (slots.len() - begin) as u64;
+        while begin > 0 && slots[begin - 1] * 2 >= usual {
+            begin -= 1;
+        }
+        issues.avoidable_seconds(&(past.start + begin as u32 * SLOT_SECONDS..self.end)).next()
+    }
+
+    /// Whether tokens come evenly over these last slots, until now.
+    fn is_even(&self, issues: &Issues, slots: &[u64]) -> bool {
+        const PARTS: usize = 5;
+        let total: u64 = slots.iter().sum();
+        let parts = slots.len().min(PARTS);
+        // Each has a quarter of its share.
+        let is_filled = |part: usize| {
+            let part = part * slots.len() / parts..(part + 1) * slots.len() / parts;
+            slots[part.clone()].iter().sum::<u64>() * 4 * slots.len() as u64 >= total * part.len() as u64
+        };
+        // So short a time could be filled by a burst that has just ended: the last minute has half of its share.
+        let (lately, share) = if slots.len() < PARTS { (60, 2) } else { (SLOTS as u32 * SLOT_SECONDS, 4) };
+        let last = issues.issued(&(self.end.saturating_sub(lately)..self.end));
+        let goes_on = last * share * slots.len() as u64 * u64::from(SLOT_SECONDS) >= total * u64::from(lately);
+        goes_on && (0..parts).all(is_filled)
+    }
+
+    /// Whether what an address did lately is explained.
+    fn is_excused(&self, issues: &Issues) -> bool {
+        let length = self.lifetime.seconds.saturating_mul(3).max(3 * 3600);
+        let lately = self.past().start.max(self.end.saturating_sub(length))..self.end;
+        let peak = issues.peak(&lately, self.lifetime.counted_seconds());
+        pattern(issues, &lately, self.lifetime, peak, self.thresholds).is_excuse()
+    }
+}
+
+/// The most tokens alive at once, before and since any slot.
+struct Alive {
+    /// Slots in which a token is alive.
+    length: usize,
+    before: Vec<u64>,
+    since: Vec<u64>,
+}
+
+impl Alive {
+    fn new(slots: &[u64], counted_seconds: u32) -> Self {
+        let length = (counted_seconds / SLOT_SECONDS).clamp(1, ALIVE_SLOTS_MAX) as usize;
+        // Of tokens that live shorter than a slot only a part is alive at once.
+        let share = |count: u64| count * u64::from(counted_seconds.min(SLOT_SECONDS)) / u64::from(SLOT_SECONDS);
+        let mut sums = vec![0; slots.len() + 1];
+        (0..slots.len()).for_each(|at| sums[at + 1] = sums[at] + slots[at]);
+        let mut before = vec![0; slots.len() + 1];
+        for end in 1..=slots.len() {
+            before[end] = share(sums[end] - sums[end.saturating_sub(length)]).max(before[end - 1]);
+        }
+        let mut since = vec![0; slots.len() + 1];
+        for begin in (0..slots.len()).rev() {
+            since[begin] = share(sums[slots.len().min(begin + length)] - sums[begin]).max(since[begin + 1]);
+        }
+        Self { length, before, since }
+    }
+
+    fn before(&self, slot: usize) -> u64 {
+        self.before[slot]
+    }
+
+    fn since(&self, slot: usize) -> u64 {
+        self.since[slot]
+    }
+}
+
+/// Whether a client has been quiet for so long that it has ended: for longer than chance, by how many of its slots were
+/// quiet before, would have once in a hundred thousand times.
+fn is_quiet(avoidable: &[u64]) -> bool {
+    const BY_CHANCE: f64 = 1e-5;
+    let level = |slots: &[u64]| {
+        let (sum, squares) = slots.iter().fold((0, 0), |(sum, squares), count| (sum + count, squares + count * count));
+        // What the slot of a token has, on average.
+        squares.checked_div(sum).unwrap_or(0)
+    };
+    // A fifth of what it was.
+    let quiet = level(avoidable) / 5;
+    let is_active = |count: &u64| *count > quiet;
+    let Some(last) = avoidable.iter().rposition(is_active) else { return true };
+    let silent = avoidable.len() - 1 - last;
+    let looked = &avoidable[(last + 1).saturating_sub(LOOK_BACK_SLOTS)..=last];
+    let first = looked.iter().position(is_active).unwrap_or(0);
+    let active = looked.iter().filter(|count| is_active(count)).count() as f64;
+    let share = (active + 1.0) / (looked.len() - first + 2) as f64;
+    let enough = BY_CHANCE.ln() / (1.0 - share).ln();
+    silent as f64 >= enough.min(LOOK_BACK_SLOTS as f64)
 }

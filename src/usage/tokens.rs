@@ -14,6 +14,8 @@ use crate::partial::TokensRow;
 /// needed, so that nobody is accused of what is not known.
 pub const ADDRESSES_MAX: usize = 1024;
 const USER_AGENTS_MAX: usize = 16;
+/// Windows of a key of which the first token is known: two hours.
+const FIRSTS_MAX: usize = 24;
 
 /// What tokens are interchangeable within: a token for one key is of no use for another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +42,8 @@ pub struct KeyTokens {
     /// Event time and `log_id` of the first and the last token.
     pub first: (EventTime, String),
     pub last: (EventTime, String),
+    /// The first of each of the last windows.
+    firsts: BTreeMap<u32, (EventTime, String)>,
     addresses: BTreeMap<String, Issues>,
     /// Of all addresses together.
     shared: Issues,
@@ -114,6 +118,26 @@ impl Issues {
         }
         self.seconds.range_cardinality(period.clone())
             + self.more.range(period.clone()).map(|(_, more)| more).sum::<u64>()
+    }
+
+    /// Tokens issued in each of the spans of `length` seconds that the period is cut into.
+    pub fn issued_by(&self, period: &Range<u32>, length: u32) -> Vec<u64> {
+        let mut counts = vec![0; (period.len()).div_ceil(length as usize)];
+        let slot = |second: u32| ((second - period.start) / length) as usize;
+        self.seconds.range(period.clone()).for_each(|second| counts[slot(second)] += 1);
+        self.more.range(period.clone()).for_each(|(window, more)| counts[slot(*window)] += more);
+        counts
+    }
+
+    /// Those of them that were avoidable.
+    pub fn avoidable_by(&self, period: &Range<u32>, length: u32) -> Vec<u64> {
+        let mut counts = self.issued_by(period, length);
+        let before = |end: u32| self.needed.partition_point(|second| *second < end);
+        for second in &self.needed[before(period.start)..before(period.end).max(before(period.start))] {
+            let count = &mut counts[((second - period.start) / length) as usize];
+            *count = count.saturating_sub(1);
+        }
+        counts
     }
 
     pub fn needed(&self, period: &Range<u32>) -> u64 {
@@ -229,6 +253,7 @@ impl KeyTokens {
             billable: row.billable,
             first: (row.first_at, row.first_log_id.to_owned()),
             last: (row.last_at, row.last_log_id.to_owned()),
+            firsts: BTreeMap::new(),
             addresses: BTreeMap::new(),
             shared: Issues::default(),
             crowd: BTreeMap::new(),
@@ -247,6 +272,14 @@ impl KeyTokens {
         if (row.last_at, row.last_log_id) >= (self.last.0, self.last.1.as_str()) {
             self.last = (row.last_at, row.last_log_id.to_owned());
             row.client_name.clone_into(&mut self.client_name);
+        }
+        let first = || (row.first_at, row.first_log_id.to_owned());
+        let kept = self.firsts.entry(start).or_insert_with(first);
+        if (row.first_at, row.first_log_id) < (kept.0, kept.1.as_str()) {
+            *kept = first();
+        }
+        if self.firsts.len() > FIRSTS_MAX {
+            self.firsts.pop_first();
         }
         if self.user_agents.len() < USER_AGENTS_MAX || self.user_agents.contains_key(row.user_agent) {
             *entry(&mut self.user_agents, row.user_agent) += row.issued;
@@ -305,6 +338,12 @@ impl KeyTokens {
     pub fn needed_per_address(&self, period: &Range<u32>) -> u64 {
         self.addresses.values().map(|issues| issues.needed(period)).sum::<u64>()
             + self.crowd.range(period.clone()).map(|(_, issued)| issued).sum::<u64>()
+    }
+
+    /// The first token of the window that this second is in, unless that is long ago.
+    pub fn first_from(&self, second: u32) -> Option<&(EventTime, String)> {
+        let (_, first) = self.firsts.range(..=second).next_back()?;
+        Some(first).filter(|_| self.firsts.first_key_value().is_some_and(|(window, _)| *window <= second))
     }
 
     pub fn addresses(&self) -> impl Iterator<Item = (&str, &Issues)> {

@@ -5,6 +5,7 @@ mod bad_input;
 mod compact;
 mod faulty_store;
 mod files;
+mod ghost_alerts;
 mod ghosts;
 mod kill;
 mod laws;

@@ -1,0 +1,336 @@
+//! What explains the tokens of one address: the clock of a job, the rhythm of caches, or nothing.
+//!
+//! A process that caches asks again when its token has run out. So of a fleet nearly every token has a successor one
+//! lifetime later, wherever it began, however many there are and in whatever burst they were started; and over any
+//! lifetime each asks about once. Requests that nobody caches know nothing of lifetimes. Both are looked for: the time
+//! after which tokens have successors ([`renewal`]), and how evenly they come ([`unevenness`]).
+
+use std::ops::Range;
+
+use super::ghost::{Lifetime, LifetimeFrom, Thresholds};
+use super::tokens::Issues;
+
+/// What explains the tokens of one address.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pattern {
+    /// Hardly any was avoidable.
+    Cached,
+    /// By the clock, every so many seconds: a job that starts anew each time. A cache that forgets too early has a period
+    /// too, but drifts: each time it waits for the next request.
+    Scheduled { period_seconds: u32 },
+    /// As many processes, each with a cache of its own.
+    Fleet { processes: u64 },
+    /// Each is renewed so long after it was issued, long before the lifetime that is assumed: most likely they live no longer.
+    ShorterLived { seconds: u32 },
+    /// Few enough to be a fleet, and not enough to tell.
+    TooFew { processes: u64 },
+    /// The next one comes so long after the last, long before it has run out: a loop without a cache, or a cache that
+    /// forgets too early.
+    Again { after_seconds: u32 },
+    /// Nothing else explains them.
+    Uncached,
+}
+
+impl Pattern {
+    /// Whether it is missing caching.
+    pub fn is_waste(self) -> bool {
+        matches!(self, Self::Again { .. } | Self::Uncached)
+    }
+
+    /// Whether something else is known to explain them.
+    pub fn is_excuse(self) -> bool {
+        matches!(self, Self::Cached | Self::Scheduled { .. } | Self::Fleet { .. } | Self::ShorterLived { .. })
+    }
+}
+
+/// Tokens alive at once at one address, as a multiple of the processes expected there at most, that no fleet explains
+/// whatever their rhythm.
+const BEYOND_ANY_FLEET: u64 = 8;
+/// Tokens renewed after less than this share of a lifetime are renewed early. Above, bursts in which a fleet was
+/// started, a fraction of a lifetime apart, look the same.
+const EARLY: u32 = 8;
+/// No API's tokens are taken to live less than this unless it is said so.
+const LIFETIME_SECONDS_MIN: u32 = 600;
+
+/// What explains one address's tokens in a period. `peak` is the most of them alive at once.
+pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64, thresholds: &Thresholds) -> Pattern {
+    let (issued, avoidable) = (issues.issued(span), issues.avoidable(span));
+    if avoidable * 20 <= issued || avoidable <= 2 {
+        return Pattern::Cached;
+    }
+    // From when on it was so: a cache that broke is judged by what came after.
+    let mut wasted = issues.avoidable_seconds(span);
+    let from = wasted.nth(issues.seconds(span).count() / 20).or_else(|| issues.seconds(span).next());
+    let since = from.unwrap_or(span.start)..span.end;
+    if let Some(period_seconds) = clock_period(issues, &since) {
+        return Pattern::Scheduled { period_seconds };
+    }
+    let renewal = renewal(issues, &since, lifetime);
+    match renewal {
+        Renewal::After(seconds) if seconds > lifetime.seconds / EARLY => return Pattern::Fleet { processes: peak },
+        Renewal::After(seconds) if lifetime.from == LifetimeFrom::Default && seconds >= LIFETIME_SECONDS_MIN => {
+            return Pattern::ShorterLived { seconds };
+        }
+        Renewal::After(after_seconds) => return Pattern::Again { after_seconds },
+        Renewal::Never | Renewal::Unclear => {}
+    }
+    let (expected, most) =
+        (thresholds.processes_per_address, thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET));
+    let margin = if peak > expected { 2.0 } else { 1.0 };
+    match unevenness(issues, &since, lifetime) {
+        // Half of what chance would give, with more than chance of the estimate to spare; a large fleet must show it better.
+        Some(Unevenness { value, error }) if value + error * margin < 0.6 => Pattern::Fleet { processes: peak },
+        Some(Unevenness { value, error }) if value - error > 0.6 => Pattern::Uncached,
+        _ if peak > most || renewal == Renewal::Never => Pattern::Uncached,
+        _ => Pattern::TooFew { processes: peak },
+    }
+}
+
+/// The period of a job that runs by the clock, if that is what it is: nearly all its tokens come within seconds of a whole
+/// number of periods of a minute or more.
+fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
+    /// Tokens this close together are one run.
+    const RUN: u32 = 30;
+    const RUNS_MIN: usize = 5;
+    /// More tokens a run than that are waste within it.
+    const TOKENS_A_RUN: u64 = 20;
+    /// A run begins this late at most.
+    const JITTER: i64 = 20;
+    /// Runs looked at: enough to tell, and bounded.
+    const RUNS_MAX: usize = 5_000;
+    let mut runs: Vec<u32> = Vec::new();
+    let mut last = None;
+    for second in issues.seconds(span) {
+        if last.is_none_or(|last: u32| second - last > RUN) {
+            runs.push(second);
+            if runs.len() > RUNS_MAX {
+                break;
+            }
+        }
+        last = Some(second);
+    }
+    if runs.len() < RUNS_MIN || issues.issued(&(span.start..last?)) > TOKENS_A_RUN * runs.len() as u64 {
+        return None;
+    }
+    let mut gaps: Vec<u32> = runs.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    // Schedules are in whole minutes.
+    let period = (gaps[gaps.len() / 2] + 30) / 60 * 60;
+    if period < 60 {
+        return None;
+    }
+    let mut phases: Vec<i64> = runs.iter().map(|run| i64::from(run % period)).collect();
+    // Away from where the circle closes: the emptier half turn tells where that is.
+    let turned = |phase: &i64| (phase + i64::from(period) / 2) % i64::from(period);
+    let spread = |phases: &[i64]| phases.iter().max().unwrap_or(&0) - phases.iter().min().unwrap_or(&0);
+    let other: Vec<i64> = phases.iter().map(turned).collect();
+    if spread(&other) < spread(&phases) {
+        phases = other;
+    }
+    phases.sort_unstable();
+    let middle = phases[phases.len() / 2];
+    let near = phases.iter().filter(|phase| (*phase - middle).abs() <= JITTER.min(i64::from(period) / 6)).count();
+    (near * 10 >= phases.len() * 9).then_some(period)
+}
+
+/// Whether tokens have successors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    /// Most are followed by one so many seconds later, by more than chance.
+    After(u32),
+    /// There was time for it, and they are not.
+    Never,
+    /// Too few, or too many at once, to tell.
+    Unclear,
+}
+
+/// Looks for the time after which tokens have successors: how many pairs of tokens are so long apart, against how many
+/// are a little less or a little more, by chance.
+fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
+    /// Tokens whose successors are looked for, and pairs looked at: enough to tell, and bounded.
+    const TOKENS: usize = 4_000;
+    const TOKENS_MIN: usize = 20;
+    const PAIRS: usize = 1_000_000;
+    /// So many of the longest lags back: what happens now counts.
+    const LAGS: u32 = 10;
+    /// Those renewed later than their lifetime wait for the next request.
+    const LATEST_PERCENT: u64 = 105;
+    let latest = (u64::from(lifetime.seconds) * LATEST_PERCENT / 100).min(u64::from(span.end - span.start) / 2) as u32;
+    let edges = lags(latest);
+    let seconds: Vec<u32> = issues.seconds(span).collect();
+    let count = |period: Range<u32>| {
+        seconds.partition_point(|second| *second < period.end) - seconds.partition_point(|second| *second < period.start)
+    };
+    let end = span.end - latest;
+    let begin = end.saturating_sub(latest.saturating_mul(LAGS)).max(span.start);
+    let followed = count(begin..end);
+    let partners = (count(begin..span.end) * latest as usize / (span.end - begin).max(1) as usize).max(1);
+    // Far apart, so that no two of them look at the same ones.
+    let every = followed.div_ceil((PAIRS / partners).clamp(1, TOKENS)).max(1);
+    let tokens: Vec<u32> = issues.seconds(&(begin..end)).step_by(every).collect();
+    if tokens.len() < TOKENS_MIN || edges.len() < 2 {
+        return Renewal::Unclear;
+    }
+    let pairs = Pairs::count(&tokens, &seconds, &edges);
+    let is_rhythm = |lag: &u32| {
+        // Early ones must go on and on. Bursts in which a fleet was started, minutes apart, do not.
+        *lag > lifetime.seconds / EARLY || followed_after(*lag, &tokens, &seconds) * 10 >= tokens.len() * 9
+    };
+    match pairs.lags().find(is_rhythm) {
+        Some(lag) => Renewal::After(lag),
+        None if latest >= lifetime.seconds && pairs.exclude(lifetime.seconds / 2) => Renewal::Never,
+        None => Renewal::Unclear,
+    }
+}
+
+/// Bounds of the lags that are told apart: each half a per cent greater than the one before, and two seconds at least.
+fn lags(latest: u32) -> Vec<u32> {
+    const SHORTEST: u32 = 20;
+    let next = |edge: &u32| Some((edge + 2).max((f64::from(*edge) * 1.005) as u32));
+    std::iter::successors(Some(SHORTEST), next).take_while(|edge| *edge <= latest).collect()
+}
+
+/// How many have another one about `lag` seconds later.
+fn followed_after(lag: u32, tokens: &[u32], seconds: &[u32]) -> usize {
+    let is_followed = |token: &&u32| {
+        let from = seconds.partition_point(|second| *second < *token + lag - lag / 5);
+        seconds.get(from).is_some_and(|second| *second <= *token + lag + lag / 5)
+    };
+    tokens.iter().filter(is_followed).count()
+}
+
+/// Pairs of tokens by how long they are apart.
+struct Pairs<'a> {
+    tokens: f64,
+    /// Tokens a second, where they are looked at.
+    density: f64,
+    edges: &'a [u32],
+    /// Of pairs that are less than each edge apart.
+    below: Vec<u64>,
+}
+
+/// Pairs about one lag beyond those that chance gives.
+struct Excess {
+    /// A token.
+    share: f64,
+    /// A token, by chance.
+    chance: f64,
+    /// Of `share`, one standard deviation.
+    error: f64,
+}
+
+impl<'a> Pairs<'a> {
+    fn count(tokens: &[u32], seconds: &[u32], edges: &'a [u32]) -> Self {
+        let mut below = vec![0_u64; edges.len()];
+        for token in tokens {
+            let later = &seconds[seconds.partition_point(|second| *second < *token + edges[0])..];
+            let mut at = 0;
+            for second in later {
+                let apart = second - token;
+                while at < edges.len() && edges[at] <= apart {
+                    at += 1;
+                }
+                match below.get_mut(at) {
+                    Some(count) => *count += 1,
+                    None => break,
+                }
+            }
+        }
+        for at in 1..below.len() {
+            below[at] += below[at - 1];
+        }
+        let length = tokens.last().zip(tokens.first()).map_or(1, |(last, first)| last - first);
+        let density = tokens.len() as f64 / f64::from(length.max(1));
+        Self { tokens: tokens.len() as f64, density, edges, below }
+    }
+
+    /// In `width` bins from bin `at` on, against as many on both sides, one width away.
+    fn excess(&self, at: usize, width: usize) -> Option<Excess> {
+        let of = |from: usize| {
+            let (begin, end) = (*self.edges.get(from)?, *self.edges.get(from + width)?);
+            Some(((self.below[from + width] - self.below[from]) as f64, f64::from(end - begin)))
+        };
+        let (count, length) = of(at)?;
+        let (before, length_before) = of(at.checked_sub(2 * width)?)?;
+        let after = of(at + 2 * width);
+        let density = match after {
+            Some((after, length_after)) => (before / length_before + after / length_after) / 2.0,
+            None => before / length_before,
+        };
+        let chance = density * length;
+        // The count scatters, and so does what it is compared with; tokens so close together share what they count.
+        let shared = 1.0 + self.density * length;
+        let error = (chance * 1.5 * shared + 1.0).sqrt() / self.tokens;
+        Some(Excess { share: (count - chance) / self.tokens, chance: chance / self.tokens, error })
+    }
+
+    /// Lags after which at least every other token has a successor, ascending.
+    fn lags(&self) -> impl Iterator<Item = u32> {
+        /// Exact to the second, or not: how wide to look, and how far it must stand out. Rhythms of the day give broad
+        /// bumps.
+        const SCALES: [(usize, f64); 3] = [(1, 0.2), (3, 0.2), (9, 1.0)];
+        let is_found = |at: usize, (width, contrast): (usize, f64)| {
+            self.excess(at, width).is_some_and(|Excess { share, chance, error }| {
+                share >= 0.5 && share >= 6.0 * error && share >= chance * contrast
+            })
+        };
+        let found = move |at: usize| {
+            let (width, _) = SCALES.into_iter().find(|scale| is_found(at, *scale))?;
+            // A wide look finds it early: where it is, the next few are fullest.
+            let end = (at + 2 * width).min(self.edges.len() - 1);
+            let fullest = (at + 1..=end).max_by_key(|bin| self.below[*bin] - self.below[bin - 1])?;
+            Some(self.edges[fullest])
+        };
+        (0..self.edges.len()).filter_map(found)
+    }
+
+    /// Whether it is out of the question that a fleet renews after `earliest` seconds or more, each at its own time.
+    fn exclude(&self, earliest: u32) -> bool {
+        const WIDTH: usize = 3;
+        let first = self.edges.partition_point(|edge| *edge < earliest);
+        let mut looked = (first..self.edges.len()).filter_map(|at| self.excess(at, WIDTH)).peekable();
+        looked.peek().is_some() && looked.all(|Excess { share, error, .. }| share + 2.0 * error < 0.35)
+    }
+}
+
+/// How much the number of tokens differs between neighbouring spans, as a multiple of what chance (Poisson) would give.
+struct Unevenness {
+    value: f64,
+    /// Of the estimate: 1.3 standard errors, so that one in ten is beyond.
+    error: f64,
+}
+
+/// The Allan variance of counts over spans of one lifetime: half the mean square of the difference of neighbours, over
+/// the mean (D. W. Allan, "Statistics of atomic frequency standards", 1966). Slow changes, as by the hour of the day,
+/// cancel out; the quarter of the spans that differ most, those with a restart or a rollout, is left out.
+fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<Unevenness> {
+    const SPANS_MIN: usize = 8;
+    const SPANS_MAX: u32 = 2_000;
+    // Counts are known by windows only where there are several tokens a second.
+    let grain = issues.grain_seconds();
+    let length = lifetime.seconds.div_ceil(grain).saturating_mul(grain);
+    let first = issues.seconds(span).next()?.next_multiple_of(grain);
+    // The last ones: what happens now counts.
+    let count = (span.end.saturating_sub(first) / length).min(SPANS_MAX);
+    let from = (span.end - span.end % grain).saturating_sub(count * length);
+    let counts: Vec<f64> =
+        issues.issued_by(&(from..from + count * length), length).into_iter().map(|issued| issued as f64).collect();
+    // Spans in which nobody asks say nothing.
+    let mut pairs: Vec<f64> = counts
+        .windows(2)
+        .map(|pair| (pair[0] - pair[1], pair[0] + pair[1]))
+        .filter(|(_, sum)| *sum > 0.0)
+        .map(|(difference, sum)| difference * difference / sum)
+        .collect();
+    if pairs.len() + 1 < SPANS_MIN {
+        return None;
+    }
+    pairs.sort_by(f64::total_cmp);
+    let kept = &pairs[..pairs.len() - pairs.len() / 4];
+    // Of chi-squared with one degree, the mean without the greatest quarter is 0.369, and of as many independent ones the
+    // variance of that mean, over its square, 3.5 / n; neighbours share a span.
+    let share = if kept.len() < pairs.len() { 0.369 } else { 1.0 };
+    let value = kept.iter().sum::<f64>() / kept.len() as f64 / share;
+    let error = 1.3 * value * (5.3 / pairs.len() as f64).sqrt();
+    Some(Unevenness { value, error })
+}

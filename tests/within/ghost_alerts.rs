@@ -1,0 +1,330 @@
+//! What is paged of simulated clients, window by window over five days: of fleets nobody, of ghosts each once, until it is
+//! mended.
+
+use std::ops::Range;
+
+use ghostlight::alert::episode::{Change, Tracker, Transition};
+use ghostlight::alert::rules::{self, RuleSettings};
+use ghostlight::event::EventTime;
+use ghostlight::partial::{CountsRow, IssuedSeconds, Partial, TokensRow};
+use ghostlight::usage::Usage;
+use ghostlight::usage::ghost::Lifetimes;
+use ghostlight::watch::WatchSettings;
+
+use crate::support::Dice;
+
+const MINUTE: u32 = 60;
+const HOUR: u32 = 3600;
+const DAY: u32 = 86_400;
+const WINDOW: u32 = 300;
+const DAYS: u32 = 5;
+const TENANT: &str = "acme";
+
+fn start() -> u32 {
+    (EventTime::parse("2026-11-02T00:00:00Z").expect("a date").ms() / 1000) as u32
+}
+
+fn end() -> u32 {
+    start() + DAYS * DAY
+}
+
+fn unit(dice: &mut Dice) -> f64 {
+    (dice.roll(1 << 30) as f64 + 0.5) / f64::from(1 << 30)
+}
+
+fn exponential(dice: &mut Dice, mean: f64) -> f64 {
+    -unit(dice).ln() * mean
+}
+
+/// Requests at random, so many an hour.
+fn requests(dice: &mut Dice, period: Range<u32>, per_hour: f64) -> Vec<u32> {
+    let next = |at: &f64, dice: &mut Dice| at + exponential(dice, 3600.0 / per_hour);
+    let mut found = Vec::new();
+    let mut at = next(&f64::from(period.start), dice);
+    while at < f64::from(period.end) {
+        found.push(at as u32);
+        at = next(&at, dice);
+    }
+    found
+}
+
+/// After how long a process asks again: early and nearly exactly, or with the first request after its token ran out.
+#[derive(Clone, Copy)]
+enum Renews {
+    Early,
+    Late,
+}
+
+/// One process with a cache.
+fn process(dice: &mut Dice, alive: Range<u32>, lifetime: u32, renews: Renews) -> Vec<u32> {
+    let life = f64::from(lifetime);
+    let mut found = Vec::new();
+    let mut at = f64::from(alive.start);
+    while at < f64::from(alive.end) {
+        // It may have been there before anybody looked.
+        if at >= f64::from(start()) {
+            found.push(at as u32);
+        }
+        at += match renews {
+            Renews::Early => 0.95 * life + exponential(dice, 5.0),
+            Renews::Late => life + exponential(dice, 0.03 * life),
+        };
+    }
+    found
+}
+
+/// Processes that start over a while.
+fn fleet(dice: &mut Dice, count: u32, begin: Range<u32>, until: u32, lifetime: u32, renews: Renews) -> Vec<u32> {
+    let one = |_| {
+        let from = begin.start + dice.roll(u64::from(begin.end - begin.start)) as u32;
+        process(dice, from..until, lifetime, renews)
+    };
+    (0..count).flat_map(one).collect()
+}
+
+/// A fleet that was there long before anybody looked, at any point of its rhythm.
+fn old_fleet(dice: &mut Dice, count: u32, lifetime: u32, renews: Renews) -> Vec<u32> {
+    fleet(dice, count, start() - 2 * lifetime..start() - lifetime, end(), lifetime, renews)
+}
+
+/// A fleet that is replaced again and again, each time over so long.
+fn deployed(dice: &mut Dice, count: u32, every: u32, over: u32, lifetime: u32) -> Vec<u32> {
+    let mut issues = Vec::new();
+    for begin in (start() - every..end()).step_by(every as usize) {
+        for n in 0..count {
+            let from = begin + n * over / count;
+            issues.extend(process(dice, from..(from + every).min(end()), lifetime, Renews::Early));
+        }
+    }
+    issues
+}
+
+fn at(day: u32, hour: u32, minute: u32) -> u32 {
+    start() + day * DAY + hour * HOUR + minute * MINUTE
+}
+
+/// What happens to one client and audience.
+struct Story {
+    name: &'static str,
+    /// From the settings; else unknown.
+    lifetime: Option<u32>,
+    issues: Vec<u32>,
+    expected: Expected,
+}
+
+enum Expected {
+    Nothing,
+    /// Paged once, in this time, and not over before the data is.
+    Page(Range<u32>),
+    /// Paged once, and resolved once, each in its time.
+    Episode(Range<u32>, Range<u32>),
+}
+
+fn well_behaved(dice: &mut Dice) -> Vec<Story> {
+    use Renews::{Early, Late};
+    let mut all = Vec::new();
+    let mut add = |name, lifetime, issues: Vec<u32>| {
+        all.push(Story { name, lifetime, issues, expected: Expected::Nothing });
+    };
+    let hour = Some(HOUR);
+    add("one process", hour, process(dice, start()..end(), HOUR, Early));
+    let begin = at(0, 9, 0);
+    add("100 started within 5 minutes", hour, fleet(dice, 100, begin..begin + 300, end(), HOUR, Early));
+    add("200 started within a minute", hour, fleet(dice, 200, begin..begin + 60, end(), HOUR, Early));
+    let grown = |dice: &mut Dice, over: u32| {
+        let mut issues = old_fleet(dice, 20, HOUR, Early);
+        issues.extend(fleet(dice, 180, at(2, 9, 0)..at(2, 9, 0) + over, end(), HOUR, Early));
+        issues
+    };
+    add("20 become 200 within a minute", hour, grown(dice, 60));
+    add("20 become 200 within 4 minutes", hour, grown(dice, 240));
+    add("60 deployed every 8 hours", hour, deployed(dice, 60, 8 * HOUR, 300, HOUR));
+    add("60 deployed every day over 20 minutes", hour, deployed(dice, 60, DAY, 20 * MINUTE, HOUR));
+    add("200 that were there before", hour, old_fleet(dice, 200, HOUR, Early));
+    add("300 that renew late", hour, old_fleet(dice, 300, HOUR, Late));
+    add("150 with a day's tokens", Some(DAY), old_fleet(dice, 150, DAY, Early));
+    add("40 with ten minutes' tokens", Some(10 * MINUTE), old_fleet(dice, 40, 10 * MINUTE, Late));
+    add("20 with an hour's tokens, taken for a day's", None, old_fleet(dice, 20, HOUR, Early));
+    let mut scaled = old_fleet(dice, 10, HOUR, Early);
+    for day in 0..DAYS {
+        for n in 0..70 {
+            let from = at(day, 6, 0) + n * 150;
+            scaled.extend(process(dice, from..at(day, 20, 0), HOUR, Early));
+        }
+    }
+    add("10 that become 80 every morning", hour, scaled);
+    let job = |every: u32, tokens: u32, dice: &mut Dice| -> Vec<u32> {
+        let runs = (start()..end()).step_by(every as usize);
+        runs.flat_map(|run| (0..tokens).map(|_| run + 2 + dice.roll(6) as u32).collect::<Vec<_>>()).collect()
+    };
+    add("a job every five minutes", Some(DAY), job(300, 1, dice));
+    add("three jobs every hour", Some(DAY), job(HOUR, 3, dice));
+    all
+}
+
+fn ghosts(dice: &mut Dice) -> Vec<Story> {
+    let mut all = Vec::new();
+    let mut add = |name, lifetime, issues: Vec<u32>, expected| all.push(Story { name, lifetime, issues, expected });
+    let hour = Some(HOUR);
+    let (broke, mended) = (at(2, 14, 3), at(2, 20, 0));
+    for (name, per_hour, paged, resolved) in [
+        ("breaks, 12 a minute", 720.0, at(2, 14, 16), at(2, 20, 31)),
+        ("breaks, 4 a minute", 240.0, at(2, 14, 31), at(2, 20, 41)),
+        ("breaks, 2 a minute", 120.0, at(2, 15, 1), at(2, 20, 41)),
+        ("breaks, 1 a minute", 60.0, at(2, 15, 31), at(2, 21, 1)),
+    ] {
+        // With an hour's tokens fewer are alive at once than a fleet may have.
+        for lifetime in [HOUR, DAY].into_iter().filter(|lifetime| *lifetime == DAY || per_hour > 100.0) {
+            let mut issues = process(dice, start()..broke, lifetime, Renews::Late);
+            issues.extend(requests(dice, broke..mended, per_hour));
+            issues.extend(process(dice, mended..end(), lifetime, Renews::Late));
+            add(name, Some(lifetime), issues, Expected::Episode(broke..paged, mended..resolved));
+        }
+    }
+    let mut issues = fleet(dice, 20, start()..start() + 300, broke, HOUR, Renews::Early);
+    issues.extend(requests(dice, broke..mended, 480.0));
+    issues.extend(fleet(dice, 20, mended..mended + 60, end(), HOUR, Renews::Early));
+    add("a fleet breaks", hour, issues, Expected::Episode(broke..at(2, 14, 21), mended..at(2, 22, 31)));
+    for (name, per_hour) in
+        [("20 an hour", 20.0), ("30 an hour", 30.0), ("40 an hour", 40.0), ("60 an hour", 60.0), ("2 a minute", 120.0)]
+    {
+        for lifetime in [HOUR, DAY] {
+            let issues = requests(dice, start()..end(), per_hour);
+            add(name, Some(lifetime), issues, Expected::Page(start()..at(4, 12, 0)));
+        }
+    }
+    add("one a second", None, requests(dice, start()..end(), 3600.0), Expected::Page(start()..at(0, 4, 0)));
+    let mut bursts = Vec::new();
+    for run in (start()..end()).step_by(HOUR as usize) {
+        let begin = run + dice.roll(900) as u32;
+        bursts.extend((0..30).map(|_| begin + dice.roll(300) as u32));
+    }
+    add("30 within five minutes every hour", Some(DAY), bursts, Expected::Page(start()..at(4, 0, 0)));
+    let short = |dice: &mut Dice| -> Vec<u32> {
+        let (mut at, mut found) = (f64::from(start()) + unit(dice) * 300.0, Vec::new());
+        while at < f64::from(end()) {
+            found.push(at as u32);
+            at += 300.0 + exponential(dice, 5.0);
+        }
+        found
+    };
+    let issues = (0..3).flat_map(|_| short(dice)).collect();
+    add("three that forget after five minutes", Some(DAY), issues, Expected::Page(start()..at(2, 12, 0)));
+    all
+}
+
+fn usage(story: &Story, dice: &mut Dice) -> Usage {
+    let mut rows = Partial::default();
+    let time = |second: u32| EventTime::from_ms(i64::from(second) * 1000);
+    // Somebody logs in in every window, so that it is known from when on there is data.
+    for window in (start()..end()).step_by(WINDOW as usize) {
+        rows.absorb_counts(&CountsRow {
+            window_start: time(window),
+            window_seconds: WINDOW,
+            tenant: TENANT,
+            type_code: "s",
+            client_id: "portal",
+            connection: "users",
+            strategy: "auth0",
+            organization_id: "",
+            events: 30 + dice.roll(10),
+        });
+    }
+    for (number, second) in story.issues.iter().enumerate().filter(|(_, second)| (start()..end()).contains(second)) {
+        let window = second - second % WINDOW;
+        let mut seconds = IssuedSeconds::new(WINDOW);
+        seconds.set(second - window);
+        let log_id = format!("{second}-{number}");
+        rows.absorb_tokens(&TokensRow {
+            window_start: time(window),
+            window_seconds: WINDOW,
+            tenant: TENANT,
+            client_id: "client",
+            audience: "https://api.example/",
+            organization_id: "",
+            scope: "read:data",
+            ip: "10.0.0.1",
+            client_name: story.name,
+            user_agent: "node-fetch/1.0",
+            issued: 1,
+            failed: 0,
+            issued_seconds: std::borrow::Cow::Owned(seconds),
+            billable: true,
+            first_at: time(*second),
+            last_at: time(*second),
+            first_log_id: &log_id,
+            last_log_id: &log_id,
+        });
+    }
+    let mut usage = Usage::default();
+    usage.absorb(&rows);
+    usage
+}
+
+/// Pages about ghost usage, and their ends.
+fn paged(story: &Story, dice: &mut Dice) -> Vec<Transition> {
+    let mut usage = usage(story, dice);
+    let by_setting = story.lifetime.map(|seconds| ("https://api.example/".to_owned(), seconds)).into_iter().collect();
+    let settings = RuleSettings { lifetimes: Lifetimes { by_setting, ..Lifetimes::default() }, ..RuleSettings::default() };
+    usage.settle(&settings.lifetimes);
+    let usage = usage.tenant(TENANT).expect("the tenant");
+    let mut tracker = Tracker::new(WatchSettings::default().episodes());
+    let mut all = Vec::new();
+    for window_end in (start() + WINDOW..=end()).step_by(WINDOW as usize) {
+        let window_end = EventTime::from_ms(i64::from(window_end) * 1000);
+        all.extend(tracker.observe(window_end, &rules::conditions(TENANT, usage, window_end, &settings)));
+    }
+    all.retain(|found| found.alert.rule.starts_with(rules::GHOST_USAGE) && !matches!(found.change, Change::Repeated(_)));
+    all
+}
+
+/// What is wrong with what was paged.
+fn problem(story: &Story, found: &[Transition]) -> Option<String> {
+    let told: Vec<String> = found
+        .iter()
+        .map(|found| format!("{:?} {} at {}: {}", found.change, found.alert.rule, found.alert.at, found.alert.summary))
+        .collect();
+    let is_in = |found: &Transition, period: &Range<u32>| {
+        let at = (found.alert.at.ms() / 1000) as u32;
+        period.contains(&at)
+    };
+    let is_right = match (&story.expected, found) {
+        (Expected::Nothing, []) => true,
+        (Expected::Page(when), [fired]) => is_in(fired, when),
+        (Expected::Episode(when, over), [fired, resolved]) => is_in(fired, when) && is_in(resolved, over),
+        _ => false,
+    };
+    (!is_right).then(|| {
+        format!(
+            "{}, lifetime {:?}, {} tokens: {} transitions\n  {}",
+            story.name,
+            story.lifetime,
+            story.issues.len(),
+            told.len(),
+            told.iter().take(4).cloned().collect::<Vec<_>>().join("\n  ")
+        )
+    })
+}
+
+fn check(tell: fn(&mut Dice) -> Vec<Story>) {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for seed in 0..3 {
+        let mut dice = Dice(2026 + seed);
+        for story in tell(&mut dice) {
+            count += 1;
+            wrong.extend(problem(&story, &paged(&story, &mut dice)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} stories:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn who_caches_well_is_never_paged_however_many_they_are_and_however_they_start() {
+    check(well_behaved);
+}
+
+#[test]
+fn every_ghost_is_paged_once_and_resolved_only_when_it_is_mended() {
+    check(ghosts);
+}
