@@ -102,7 +102,8 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     for found_slow in ghost::token_use_lately(tenant, &usage.tokens, window_end, SLOW_MS, lifetimes, thresholds) {
         let is_same =
             |found: &&Recent| (&found.client_id, &found.audience) == (&found_slow.client_id, &found_slow.audience);
-        if recent.iter().find(is_same).is_some_and(|found| found.state == State::Caching) {
+        let is_caching = recent.iter().find(is_same).is_some_and(|found| found.state == State::Caching);
+        if is_caching || found_slow.mended_at.is_some() {
             continue;
         }
         let quiet_ms = found_slow.last_accused_at.map_or(i64::MAX, |last| window_end.since_ms(last));

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::rhythm::{Pattern, pattern};
+use super::sudden::{SLOT_SECONDS, Slots};
 use super::tokens::{Issues, KeyTokens, TokenKey, Tokens, seconds};
 use crate::event::EventTime;
 
@@ -171,6 +172,8 @@ pub struct TokenUse {
     pub accused: u64,
     /// When the last of those was issued.
     pub last_accused_at: Option<EventTime>,
+    /// Since when it asks for hardly any of them, if it does.
+    pub mended_at: Option<EventTime>,
     /// The most tokens alive at once: as many processes that cache well would ask for as many tokens.
     pub equals_processes: u64,
     pub addresses: u64,
@@ -321,9 +324,7 @@ impl Judged {
         let pattern = pattern(issues, &self.span, self.lifetime, peak, thresholds);
         match pattern {
             Pattern::Uncached | Pattern::Again { .. } => {
-                self.accused += avoidable;
-                self.accused_issued += issues.issued(&self.span);
-                self.accused_seconds.extend(issues.avoidable_seconds(&self.span));
+                self.accuse(issues, &self.span.clone());
                 self.issue_seconds.extend(issues.seconds(&self.span));
                 if let Pattern::Again { after_seconds } = pattern {
                     self.again_after_seconds = self.again_after_seconds.max(Some(after_seconds));
@@ -333,16 +334,41 @@ impl Judged {
             Pattern::Scheduled { .. }
             | Pattern::Fleet { .. }
             | Pattern::ShorterLived { .. }
-            | Pattern::TooFew { .. } => self.excused += avoidable,
+            | Pattern::TooFew { .. } => {
+                self.excused += avoidable;
+                self.sudden(issues, thresholds);
+            }
         }
         self.patterns.push(pattern);
     }
 
+    fn accuse(&mut self, issues: &Issues, span: &Range<u32>) {
+        self.accused += issues.avoidable(span);
+        self.accused_issued += issues.issued(span);
+        self.accused_seconds.extend(issues.avoidable_seconds(span));
+    }
+
+    /// Hours in which a cache was broken say little of a month; what was sudden is accused by itself.
+    fn sudden(&mut self, issues: &Issues, thresholds: &Thresholds) {
+        if (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day {
+            return;
+        }
+        let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
+        let known = first - first % SLOT_SECONDS..self.span.end;
+        let counts = issues.issued_by(&known, SLOT_SECONDS);
+        let slots = Slots::new(counts, self.lifetime.counted_seconds(), thresholds.processes_per_address);
+        let episodes = slots.episodes();
+        for slots in &episodes {
+            let at = |slot: usize| known.start + slot as u32 * SLOT_SECONDS;
+            self.accuse(issues, &(at(slots.start)..at(slots.end)));
+        }
+        if !episodes.is_empty() {
+            self.issue_seconds.extend(issues.seconds(&self.span));
+        }
+    }
+
     fn decide(&mut self, thresholds: &Thresholds) {
-        let days = f64::from(self.span.end.saturating_sub(self.span.start)) / 86_400.0;
-        // A period of less than a day must show as much as a day would.
-        let is_enough = self.accused as f64 >= thresholds.avoidable_per_day * days.max(1.0)
-            || self.is_sustained(thresholds.avoidable_per_day);
+        let is_enough = self.most_a_day() as f64 >= thresholds.avoidable_per_day;
         let ratio = self.accused as f64 / self.accused_issued.max(1) as f64;
         if !is_enough || ratio < thresholds.waste_ratio.min(0.2) {
             let shared_waste = self.issued.saturating_sub(self.needed_shared) as f64 / self.issued.max(1) as f64;
@@ -372,11 +398,32 @@ impl Judged {
         };
     }
 
-    /// Whether the last day of the period alone shows enough: a cache that broke yesterday is not diluted by a month.
-    fn is_sustained(&self, avoidable_per_day: f64) -> bool {
-        let last_day = self.span.end.saturating_sub(86_400);
-        let count = self.accused_seconds.len() - self.accused_seconds.partition_point(|second| *second < last_day);
-        count as f64 >= avoidable_per_day
+    /// The most accused tokens of any 24 hours: what was bad for a day is not diluted by a month. Of those beyond one a
+    /// second as many as of the others.
+    fn most_a_day(&self) -> u64 {
+        let seconds = &self.accused_seconds;
+        let (mut begin, mut most) = (0, 0);
+        for (at, second) in seconds.iter().enumerate() {
+            while second - seconds[begin] >= 86_400 {
+                begin += 1;
+            }
+            most = most.max(at + 1 - begin);
+        }
+        (most as u64 * self.accused).checked_div(seconds.len() as u64).unwrap_or(0)
+    }
+
+    /// When it was mended: since then there are hardly any of what came before.
+    fn mended_at(&self) -> Option<EventTime> {
+        const QUIET_SECONDS: u32 = 3600;
+        let first = *self.accused_seconds.first()?;
+        let last = self.accused_seconds.len() - 1 - self.accused_seconds.len() / 20;
+        let end = self.accused_seconds[last];
+        let rate = |count: usize, length: u32| count as f64 / f64::from(length.max(1));
+        let (during, since) = (rate(last + 1, end - first), rate(self.accused_seconds.len() - 1 - last, self.span.end - end));
+        // So long that twenty would have come.
+        let is_long = f64::from(self.span.end - end) >= (20.0 / during).max(f64::from(QUIET_SECONDS));
+        (self.verdict.is_ghost() && is_long && since * 5.0 <= during)
+            .then(|| EventTime::from_ms(i64::from(end) * 1000))
     }
 
     /// When it stopped caching: the first avoidable token after a time in which there were hardly any, if that time was
@@ -494,6 +541,7 @@ impl Judged {
             avoidable_last_day: tokens().map(|key| key.issued(&day).saturating_sub(key.needed_per_address(&day))).sum(),
             accused: self.accused,
             last_accused_at: self.accused_seconds.last().map(|second| EventTime::from_ms(i64::from(*second) * 1000)),
+            mended_at: self.mended_at(),
             equals_processes: self.peak.max(1),
             addresses: addresses.len() as u64,
             user_agents,

@@ -14,6 +14,7 @@ pub mod recent;
 pub mod rhythm;
 pub mod silence;
 pub mod spike;
+pub mod sudden;
 pub mod tokens;
 pub mod users;
 

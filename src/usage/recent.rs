@@ -1,10 +1,9 @@
 //! Ghost usage as it begins: the last windows of a client against its own past. Where [`ghost`](super::ghost) judges a
 //! period, this judges a moment, so that somebody is woken while it matters.
 //!
-//! An address is accused once it has *suddenly* more tokens alive than a restart of all its processes gives, or a rollout
-//! that made three of each, and they come evenly, until now; a rollout is a burst. What was always so is no surprise: that
-//! is [`ghost`](super::ghost)'s. It has ended once it was quiet for longer than chance, by how often it was quiet before,
-//! would have it, or once what it does is explained.
+//! An address is accused once it [suddenly](super::sudden) asks for more. What was always so is no surprise: that is
+//! [`ghost`](super::ghost)'s. It has ended once it was quiet for longer than chance, by how often it was quiet before, would
+//! have it, or once what it does is explained.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,21 +11,16 @@ use std::ops::Range;
 use super::TenantUsage;
 use super::ghost::{Lifetime, Lifetimes, Thresholds};
 use super::rhythm::pattern;
+use super::sudden::{SLOT_SECONDS, Slots};
 use super::tokens::{Issues, KeyTokens, TokenKey, second};
 use crate::event::EventTime;
 
-/// The grain of what is looked at, in seconds, and how many of the last slots are the present.
-const SLOT_SECONDS: u32 = 300;
+/// How many of the last slots are the present.
 const SLOTS: usize = 2;
 /// What came before is looked at for so long: a day's rhythm, and two lifetimes, but no more than a week.
 const PAST_SECONDS: Range<u32> = 86_400..7 * 86_400;
-/// How long something that ended is remembered; and how far back something sudden may have begun: a lifetime, since what
-/// grows more slowly is seen to renew meanwhile.
+/// How long something that ended is remembered.
 const LOOK_BACK_SLOTS: usize = 144;
-const LOOK_BACK_SLOTS_MIN: usize = 12;
-
-/// Of tokens that live longer than three days only those of so long are compared, so that the past need not be longer.
-const ALIVE_SLOTS_MAX: u32 = 864;
 
 /// How a client's use of tokens looks at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,43 +149,21 @@ impl Moment<'_> {
         sum
     }
 
-    /// Since when an address has more tokens alive than before, by more than a restart or a rollout explains.
+    /// Since when an address suddenly asks for more.
     fn sudden_since(&self, issues: &Issues) -> Option<u32> {
         let past = self.past();
-        if issues.issued(&past) <= self.thresholds.processes_per_address {
+        let expected = self.thresholds.processes_per_address;
+        if issues.issued(&past) <= expected {
             return None;
         }
-        let slots = issues.issued_by(&past, SLOT_SECONDS);
-        let alive = Alive::new(&slots, self.lifetime.counted_seconds());
-        let looked = alive.length.clamp(LOOK_BACK_SLOTS_MIN, LOOK_BACK_SLOTS);
-        let earliest = slots.len().saturating_sub(looked).max(alive.length);
-        // The last one: from later on, what came before has some of it.
-        let mut begin = (earliest..slots.len().saturating_sub(1)).rev().find(|begin| {
-            let explained = (3 * alive.before(*begin) + 10).max(self.thresholds.processes_per_address);
-            alive.since(*begin) > explained && self.is_even(issues, &slots[*begin..])
-        })?;
-        let usual = slots[begin..].iter().sum::<u64>() / (slots.len() - begin) as u64;
-        while begin > 0 && slots[begin - 1] * 2 >= usual {
-            begin -= 1;
-        }
-        issues.avoidable_seconds(&(past.start + begin as u32 * SLOT_SECONDS..self.end)).next()
-    }
-
-    /// Whether tokens come evenly over these last slots, until now.
-    fn is_even(&self, issues: &Issues, slots: &[u64]) -> bool {
-        const PARTS: usize = 5;
-        let total: u64 = slots.iter().sum();
-        let parts = slots.len().min(PARTS);
-        // Each has a quarter of its share.
-        let is_filled = |part: usize| {
-            let part = part * slots.len() / parts..(part + 1) * slots.len() / parts;
-            slots[part.clone()].iter().sum::<u64>() * 4 * slots.len() as u64 >= total * part.len() as u64
-        };
-        // So short a time could be filled by a burst that has just ended: the last minute has half of its share.
-        let (lately, share) = if slots.len() < PARTS { (60, 2) } else { (SLOTS as u32 * SLOT_SECONDS, 4) };
-        let last = issues.issued(&(self.end.saturating_sub(lately)..self.end));
-        let goes_on = last * share * slots.len() as u64 * u64::from(SLOT_SECONDS) >= total * u64::from(lately);
-        goes_on && (0..parts).all(is_filled)
+        let counts = issues.issued_by(&past, SLOT_SECONDS);
+        let slots = counts.len();
+        let begin = Slots::new(counts, self.lifetime.counted_seconds(), expected).begin(slots)?;
+        let since = past.start + begin as u32 * SLOT_SECONDS..self.end;
+        // A short time could be filled by a burst that has just ended: the last minute has half of its share.
+        let last_minute = issues.issued(&(self.end - 60..self.end));
+        let goes_on = slots - begin >= 5 || last_minute * 2 * since.len() as u64 >= issues.issued(&since) * 60;
+        goes_on.then(|| issues.avoidable_seconds(&since).next()).flatten()
     }
 
     /// Whether what an address did lately is explained.
@@ -200,41 +172,6 @@ impl Moment<'_> {
         let lately = self.past().start.max(self.end.saturating_sub(length))..self.end;
         let peak = issues.peak(&lately, self.lifetime.counted_seconds());
         pattern(issues, &lately, self.lifetime, peak, self.thresholds).is_excuse()
-    }
-}
-
-/// The most tokens alive at once, before and since any slot.
-struct Alive {
-    /// Slots in which a token is alive.
-    length: usize,
-    before: Vec<u64>,
-    since: Vec<u64>,
-}
-
-impl Alive {
-    fn new(slots: &[u64], counted_seconds: u32) -> Self {
-        let length = (counted_seconds / SLOT_SECONDS).clamp(1, ALIVE_SLOTS_MAX) as usize;
-        // Of tokens that live shorter than a slot only a part is alive at once.
-        let share = |count: u64| count * u64::from(counted_seconds.min(SLOT_SECONDS)) / u64::from(SLOT_SECONDS);
-        let mut sums = vec![0; slots.len() + 1];
-        (0..slots.len()).for_each(|at| sums[at + 1] = sums[at] + slots[at]);
-        let mut before = vec![0; slots.len() + 1];
-        for end in 1..=slots.len() {
-            before[end] = share(sums[end] - sums[end.saturating_sub(length)]).max(before[end - 1]);
-        }
-        let mut since = vec![0; slots.len() + 1];
-        for begin in (0..slots.len()).rev() {
-            since[begin] = share(sums[slots.len().min(begin + length)] - sums[begin]).max(since[begin + 1]);
-        }
-        Self { length, before, since }
-    }
-
-    fn before(&self, slot: usize) -> u64 {
-        self.before[slot]
-    }
-
-    fn since(&self, slot: usize) -> u64 {
-        self.since[slot]
     }
 }
 

@@ -58,10 +58,13 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64
     if avoidable * 20 <= issued || avoidable <= 2 {
         return Pattern::Cached;
     }
-    // From when on it was so: a cache that broke is judged by what came after.
-    let mut wasted = issues.avoidable_seconds(span);
-    let from = wasted.nth(issues.seconds(span).count() / 20).or_else(|| issues.seconds(span).next());
-    let since = from.unwrap_or(span.start)..span.end;
+    // From when to when it was so: a cache that broke and was mended is judged by what was between.
+    let wasted: Vec<u32> = issues.avoidable_seconds(span).collect();
+    let few = issues.seconds(span).count() / 20;
+    let since = match (wasted.get(few), wasted.len().checked_sub(1 + wasted.len() / 20)) {
+        (Some(from), Some(last)) if wasted[last] > *from => *from..wasted[last] + 1,
+        _ => issues.seconds(span).next().unwrap_or(span.start)..span.end,
+    };
     if let Some(period_seconds) = clock_period(issues, &since) {
         return Pattern::Scheduled { period_seconds };
     }
@@ -150,7 +153,7 @@ fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
     /// Tokens whose successors are looked for, and pairs looked at: enough to tell, and bounded.
     const TOKENS: usize = 4_000;
     const TOKENS_MIN: usize = 20;
-    const PAIRS: usize = 1_000_000;
+    const PAIRS: usize = 500_000;
     /// So many of the longest lags back: what happens now counts.
     const LAGS: u32 = 10;
     /// Those renewed later than their lifetime wait for the next request.
@@ -221,24 +224,24 @@ struct Excess {
 
 impl<'a> Pairs<'a> {
     fn count(tokens: &[u32], seconds: &[u32], edges: &'a [u32]) -> Self {
-        let mut below = vec![0_u64; edges.len()];
+        /// Lags are counted apart up to so many; where they are longer, several together.
+        const LAGS_MAX: u32 = 1 << 20;
+        let latest = edges.last().copied().unwrap_or(0);
+        let grain = latest / LAGS_MAX + 1;
+        let mut apart = vec![0_u32; (latest / grain + 1) as usize];
         for token in tokens {
-            let later = &seconds[seconds.partition_point(|second| *second < *token + edges[0])..];
-            let mut at = 0;
-            for second in later {
-                let apart = second - token;
-                while at < edges.len() && edges[at] <= apart {
-                    at += 1;
-                }
-                match below.get_mut(at) {
-                    Some(count) => *count += 1,
-                    None => break,
-                }
-            }
+            let from = seconds.partition_point(|second| *second <= *token);
+            let later = seconds[from..].iter().map(|second| second - token).take_while(|lag| *lag < latest);
+            later.for_each(|lag| apart[(lag / grain) as usize] += 1);
         }
-        for at in 1..below.len() {
-            below[at] += below[at - 1];
-        }
+        let (mut at, mut sum) = (0, 0);
+        let below = edges.iter().map(|edge| {
+            let end = (edge / grain) as usize;
+            sum += apart[at..end].iter().map(|pairs| u64::from(*pairs)).sum::<u64>();
+            at = end;
+            sum
+        });
+        let below = below.collect();
         let length = tokens.last().zip(tokens.first()).map_or(1, |(last, first)| last - first);
         let density = tokens.len() as f64 / f64::from(length.max(1));
         Self { tokens: tokens.len() as f64, density, edges, below }
