@@ -1,11 +1,16 @@
 //! The commands: what each takes, and what it prints.
 
+/// A line on standard output. Who closes it, as `head` does, wants no more of it: the command goes on and ends as it would.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
+}
+
 mod alerts;
 mod compact;
 mod demo;
 mod simulate;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -158,9 +163,19 @@ fn start_logging(settings: &LogSettings) {
     }
 }
 
+fn print_line(text: std::fmt::Arguments<'_>) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: writing to standard output: {error}");
+            std::process::exit(1);
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
 fn check_config(args: &CheckConfigArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load(Some(&args.config), &Flags::default())?;
-    println!("{}", config.describe());
+    say!("{}", config.describe());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -215,16 +230,16 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let store = Store::open_existing(&location)?;
     let report = runtime()?.block_on(verify::verify(&store))?;
     for problem in &report.problems {
-        println!("wrong    {problem}");
+        say!("wrong    {problem}");
     }
     for note in &report.notes {
-        println!("note     {note}");
+        say!("note     {note}");
     }
     if report.entries == 0 && report.problems.is_empty() {
         bail!("{location}: no ledger, so nothing ghostlight wrote");
     }
     let sum = &report.accounting;
-    println!(
+    say!(
         "checked  {} partitions, {} commits, {} files\nrecords  {} = {} read + {} rejected\nevents   {} = {} counted + {} \
          duplicates + {} ignored",
         report.partitions,
@@ -239,10 +254,10 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         sum.ignored
     );
     if report.problems.is_empty() {
-        println!("verified nothing lost, nothing twice, nothing altered");
+        say!("verified nothing lost, nothing twice, nothing altered");
         Ok(ExitCode::SUCCESS)
     } else {
-        println!("FAILED   {} problems", report.problems.len());
+        say!("FAILED   {} problems", report.problems.len());
         Ok(ExitCode::FAILURE)
     }
 }
@@ -268,7 +283,7 @@ fn ingest(args: IngestArgs) -> anyhow::Result<ExitCode> {
     let summary = summary?;
     print_summary(&summary, &config.out, began.elapsed());
     if left_out > 0 {
-        println!("left out    {left_out} files of ghostlight's own output and spool");
+        say!("left out    {left_out} files of ghostlight's own output and spool");
     }
     Ok(if summary.failures().next().is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -302,7 +317,7 @@ fn print_summary(summary: &IngestSummary, out: &Location, took: Duration) {
         let name = input.name();
         let tail = |unfinished: &Option<(u64, usize)>| {
             if let Some((at, length)) = unfinished {
-                println!(
+                say!(
                     "note        {name} ends in the middle of a record: the {length} bytes from byte {at} on are left for \
                      when it has grown"
                 );
@@ -311,27 +326,27 @@ fn print_summary(summary: &IngestSummary, out: &Location, took: Duration) {
         match ingested {
             Ingested::Read { unfinished, .. } => tail(unfinished),
             Ingested::NothingNew { unfinished: None } => {
-                println!("unchanged   {name}: everything in it was read before");
+                say!("unchanged   {name}: everything in it was read before");
             }
             Ingested::NothingNew { unfinished } => tail(unfinished),
-            Ingested::Empty => println!("empty       {name}"),
+            Ingested::Empty => say!("empty       {name}"),
             Ingested::Failed(error) => eprintln!("error: {}", run::error_chain(error)),
         }
     }
     let sum = &summary.accounting;
     let megabytes = summary.bytes as f64 / 1e6;
     let seconds = took.as_secs_f64().max(1e-9);
-    println!("records     {} ({} read, {} rejected)", sum.records, sum.read, sum.rejected);
-    println!(
+    say!("records     {} ({} read, {} rejected)", sum.records, sum.read, sum.rejected);
+    say!(
         "events      {} ({} counted, {} duplicates, {} ignored)",
-        sum.events, sum.counted, sum.duplicates, sum.ignored
+        sum.events,
+        sum.counted,
+        sum.duplicates,
+        sum.ignored
     );
-    println!(
-        "written     {} window rows in {} files, {} commits, to {out}",
-        summary.rows, summary.files, summary.commits
-    );
-    println!("read        {megabytes:.1} MB in {seconds:.2} s: {:.0} MB/s", megabytes / seconds);
+    say!("written     {} window rows in {} files, {} commits, to {out}", summary.rows, summary.files, summary.commits);
+    say!("read        {megabytes:.1} MB in {seconds:.2} s: {:.0} MB/s", megabytes / seconds);
     if sum.dead_letters > 0 {
-        println!("rejected    see the dataset dead_letters: each with its reason, byte for byte");
+        say!("rejected    see the dataset dead_letters: each with its reason, byte for byte");
     }
 }

@@ -23,7 +23,6 @@ use crate::usage::{TenantUsage, Usage};
 
 /// How long before what is known the first window lies that a tenant is ever judged by, and the earliest one after a
 /// pause: who starts to watch wants no page about last month.
-const LOOK_BACK_FIRST_MS: i64 = 3_600_000;
 const LOOK_BACK_MS: i64 = 86_400_000;
 
 /// What the read side is told.
@@ -33,6 +32,8 @@ pub struct WatchSettings {
     pub timings: BTreeMap<&'static str, Timing>,
     pub silences: Vec<Silence>,
     pub patience: Patience,
+    /// How far back from what is known the first reader of a tenant judges.
+    pub look_back: Duration,
     /// Days of usage kept in memory, today included.
     pub days: i64,
 }
@@ -44,6 +45,7 @@ impl Default for WatchSettings {
             timings: rules::TIMINGS.into_iter().collect(),
             silences: Vec::new(),
             patience: Patience::default(),
+            look_back: Duration::from_secs(3600),
             // This month and the one before, which trends are measured against.
             days: 62,
         }
@@ -72,16 +74,17 @@ pub struct Watch {
 }
 
 /// What alerts would have done over stored data: every transition, by tenant, in the order of its windows. Windows end in
-/// `period`; without one, they are all there is data for.
+/// `period`; `None` if there is no data in it.
 pub async fn backtest(
     store: &Store,
     settings: &WatchSettings,
     period: &Range<EventTime>,
-) -> Result<Vec<Transition>, StoreError> {
+) -> Result<Option<Vec<Transition>>, StoreError> {
     let mut usage = Usage::default();
     Follower::new(store.clone()).poll(|seen| usage.see(seen)).await?;
     usage.settle(&settings.rules.lifetimes);
     let mut all = Vec::new();
+    let mut windows = 0;
     for (tenant, of_tenant) in usage.tenants() {
         let (Some(first), Some(end)) = (of_tenant.activity.begin(), of_tenant.activity.end()) else { continue };
         let mut tracker = Tracker::new(settings.episodes());
@@ -90,10 +93,11 @@ pub async fn backtest(
         for window_end in (begin..=end).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms) {
             let conditions = rules::conditions(tenant, of_tenant, window_end, &settings.rules);
             all.extend(tracker.observe(window_end, &conditions));
+            windows += 1;
         }
     }
     all.sort_by_key(|transition| transition.alert.at);
-    Ok(all)
+    Ok((windows > 0).then_some(all))
 }
 
 /// What one turn did.
@@ -174,7 +178,7 @@ impl Watch {
         let earliest = |ms: i64| EventTime::from_ms(last.ms() - ms);
         let after = match wanted_after {
             Some(after) => after.max(earliest(LOOK_BACK_MS)),
-            None => earliest(LOOK_BACK_FIRST_MS),
+            None => earliest(self.settings.look_back.as_millis() as i64),
         };
         let first = WindowLength::FIVE_MINUTES.start(after).ms() + rules::WINDOW_MS;
         Ok((first..=last.ms()).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms).collect())

@@ -142,10 +142,11 @@ impl Tracker {
             if !follows {
                 subject.begin_row_anew();
             }
-            let condition = said.get(id).map(|condition| match inhibited.contains(id) && condition.level == Level::On {
-                true => Condition { level: Level::Between, ..(*condition).clone() },
-                false => (*condition).clone(),
-            });
+            let condition =
+                said.get(id).map(|condition| match inhibited.contains(id) && condition.level == Level::On {
+                    true => Condition { level: Level::Between, ..(*condition).clone() },
+                    false => (*condition).clone(),
+                });
             transitions.extend(subject.observe(id, window, condition.as_ref(), timing, &self.settings.silences));
         }
         self.subjects.retain(|_, subject| subject.next > 0 || !matches!(subject.state, State::Inactive));

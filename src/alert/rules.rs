@@ -84,7 +84,12 @@ pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, sett
     found.extend(rate_limits(tenant, usage, window_end));
     found.extend(quotas(tenant, usage, window_end, settings));
     found.extend(token_quotas(tenant, usage, window_end, settings));
-    found.extend(spikes(tenant, usage, window_end));
+    let burns = found.iter().any(|found| found.rule == GHOST_USAGE && found.level == Level::On);
+    found.extend(spikes(tenant, usage, window_end).into_iter().map(|spike| match spike.key.as_str() {
+        // One page for one thing, and the other has the fix.
+        key if burns && key == Class::M2mOk.name() => Condition { level: spike.level.min(Level::Between), ..spike },
+        _ => spike,
+    }));
     found.extend(login_failures(tenant, usage, window_end));
     found.extend(silence_of(tenant, usage, window_end));
     found.extend(filtered(tenant, usage, window_end));
@@ -179,7 +184,11 @@ fn slow_ghost(found: &ghost::TokenUse, level: Level) -> Condition {
         key: format!("{}\n{}", found.client_id, found.audience),
         subject: format!("{name} for {}", found.audience),
         level,
-        title: format!("{name} {}: {} avoidable M2M tokens in 24 hours", found.verdict.text(), found.avoidable_last_day),
+        title: format!(
+            "{name} {}: {} avoidable M2M tokens in 24 hours",
+            found.verdict.text(),
+            found.avoidable_last_day
+        ),
         summary: format!("{} (confidence {}).", found.explanation, found.confidence.name()),
         evidence: vec![
             ("client_id".to_owned(), found.client_id.clone()),
@@ -198,6 +207,7 @@ fn slow_ghost(found: &ghost::TokenUse, level: Level) -> Condition {
 
 /// Auth0's own warnings, by type. They are rare, so that a single one matters.
 fn rate_limits(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
+    const MANY: u64 = 10;
     /// It is over once an hour went by without another.
     const QUIET_MS: i64 = 3_600_000;
     let from = |ms: i64| EventTime::from_ms(window_end.ms() - ms);
@@ -212,7 +222,8 @@ fn rate_limits(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<
         let today = series.sum(Day::of(window_end).start()..window_end);
         found.push(Condition {
             rule: RATE_LIMIT,
-            severity: if code == "api_limit" { Severity::Critical } else { Severity::Warning },
+            // A request that was refused now and then is retried; many are an outage.
+            severity: if code == "api_limit" && in_hour >= MANY { Severity::Critical } else { Severity::Warning },
             tenant: tenant.to_owned(),
             key: code.to_owned(),
             subject: code.to_owned(),
@@ -351,7 +362,10 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         let Some(first) = usage.activity.begin() else { continue };
         let history = series.slots(first.max(EventTime::from_ms(begin.ms() - 21 * DAY_MS))..begin);
         let Some(spike) = spike::detect(&history, SLOTS, begin, now) else { continue };
-        found.push(plain(
+        let of_class = |code: &&str| catalogue::lookup(code).class.name() == class;
+        let types: Vec<&str> = usage.activity.types().map(|(code, _)| code).filter(of_class).collect();
+        let query = types.iter().map(|code| format!("type:{code}")).collect::<Vec<_>>().join(" OR ");
+        let spike_of = plain(
             (SPIKE, if class == Class::Attack.name() { Severity::Critical } else { Severity::Warning }),
             tenant,
             class.to_owned(),
@@ -362,7 +376,15 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
                 "A spike begins at {:.0} here, by the same hours of the days before; this is {:.1} deviations above them.",
                 spike.threshold, spike.score
             ),
-        ));
+        );
+        let evidence = vec![
+            ("events in 5 minutes".to_owned(), now.to_string()),
+            ("usual".to_owned(), format!("{:.0}", spike.expected)),
+            ("window".to_owned(), format!("{begin} to {window_end}")),
+            ("types of this class".to_owned(), types.join(", ")),
+        ];
+        let fix = Some(format!("look at them: in Auth0, Monitoring > Logs, search {query}"));
+        found.push(Condition { evidence, fix, ..spike_of });
     }
     found
 }

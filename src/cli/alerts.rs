@@ -49,7 +49,7 @@ struct BacktestArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// What alerts are decided by, instead of what the settings say: TOML with any of [ghosts], [quota], [alerts.rules],
-    /// and [alerts]' silences, grace and retired_after.
+    /// and [alerts]' silences, grace and retired_after. What it does not name stays as in the settings.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// From when on, such as 2026-11-01T00:00:00Z [default: the first event]
@@ -81,16 +81,16 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         for name in notifier.names() {
             match notifier.send(name, &alert).await {
-                Ok(()) => println!("sent     {name}"),
+                Ok(()) => say!("sent     {name}"),
                 Err(error) => {
                     failed += 1;
-                    println!("FAILED   {error}");
+                    say!("FAILED   {error}");
                 }
             }
         }
     });
     if notifier.names().len() == 1 {
-        println!("note     there is no channel but the log: add one under [[alerts.channels]]");
+        say!("note     there is no channel but the log: add one under [[alerts.channels]]");
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -120,6 +120,11 @@ fn shown(text: &str) -> String {
     text::line(text, 500)
 }
 
+fn period(args: &BacktestArgs) -> String {
+    let text = |at: Option<EventTime>, none: &str| at.map_or_else(|| none.to_owned(), |at| at.to_string());
+    format!("between {} and {}", text(args.from, "its beginning"), text(args.to, "its end"))
+}
+
 fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags { out: args.data.clone(), ..Flags::default() };
     let config = Config::load_with_rules(args.config.as_deref(), &flags, args.rules.as_deref())?;
@@ -131,7 +136,9 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open_existing(&config.out)?;
     let settings = run::watch_settings(&config);
-    let found = super::runtime()?.block_on(watch::backtest(&store, &settings, &(begin..end)))?;
+    let Some(found) = super::runtime()?.block_on(watch::backtest(&store, &settings, &(begin..end)))? else {
+        bail!("{} has no event {}: nothing to try alerts on", config.out, period(args));
+    };
     for transition in &found {
         let alert = &transition.alert;
         let what = match transition.change {
@@ -139,13 +146,13 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
             Change::Repeated(_) => "repeats ",
             Change::Resolved => "resolves",
         };
-        println!("{}  {what}  {:<16}  {}: {}", alert.at, alert.rule, shown(&alert.tenant), shown(&alert.title));
+        say!("{}  {what}  {:<16}  {}: {}", alert.at, alert.rule, shown(&alert.tenant), shown(&alert.title));
         if let Some(reason) = &transition.silenced {
-            println!("{:>24}  silenced: {reason}", "");
+            say!("{:>24}  silenced: {reason}", "");
         }
     }
     let count = |wanted: fn(&Change) -> bool| found.iter().filter(|found| wanted(&found.change)).count();
-    println!(
+    say!(
         "{} would have fired, {} of them resolved",
         count(|change| *change == Change::Fired),
         count(|change| *change == Change::Resolved)

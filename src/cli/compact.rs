@@ -38,8 +38,8 @@ pub(super) fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
             .await
             .with_context(|| format!("compacting {location}"))
     })?;
-    println!("merged   {} files into {} generations", round.merged_files, round.generations);
-    println!("removed  {} files, {} ledger entries", round.retired_files, round.retired_entries);
-    println!("to read  {location}: _current/, or the datasets' folders");
+    say!("merged   {} files into {} generations", round.merged_files, round.generations);
+    say!("removed  {} files, {} ledger entries", round.retired_files, round.retired_entries);
+    say!("to read  {location}: _current/, or the datasets' folders");
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -44,8 +45,8 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening on a free port")?;
         let url = format!("http://{}{}", listener.local_addr()?, config.webhook.path);
-        println!("ghostlight demo: one simulated day of an Auth0 tenant, sent to its own webhook\n");
-        println!("webhook     {url}");
+        say!("ghostlight demo: one simulated day of an Auth0 tenant, sent to its own webhook\n");
+        say!("webhook     {url}");
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn({
             let config = config.clone();
@@ -54,13 +55,15 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         let simulation = Simulation { seed: args.seed, events: args.events, days: 1, ..Simulation::default() };
         let mut records = simulation.records();
         let sent = super::simulate::post(&mut records, &url, None).await?;
-        println!("sent        {} records in {} requests", sent.records, sent.requests);
+        say!("sent        {} records in {} requests", sent.records, sent.requests);
         drop(stop);
         let served = serving.await??;
         let sum = served.accounting;
-        println!(
+        say!(
             "committed   {} events counted, {} duplicates left out, {} pieces rejected and kept in dead_letters\n",
-            sum.counted, sum.duplicates, sum.dead_letters
+            sum.counted,
+            sum.duplicates,
+            sum.dead_letters
         );
         let store = Store::open_existing(&config.out)?;
         let mut usage = Usage::default();
@@ -80,8 +83,11 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         print_where(&args.dir);
         if args.keep {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening on a free port")?;
-            println!("\nLIVE PAGE   http://{}/ until Ctrl-C", listener.local_addr()?);
+            say!("\nLIVE PAGE   http://{}/ until Ctrl-C", listener.local_addr()?);
             config.lifetimes = lifetimes;
+            // All of the day, though it is over: nobody writes any more.
+            config.live.look_back = Duration::from_secs(400 * 86_400);
+            config.alerts.decisions.patience.retired_after = Duration::from_secs(1);
             run::watch(&config, listener, super::stop_signal()?).await?;
         }
         Ok(ExitCode::SUCCESS)
@@ -107,8 +113,8 @@ fn clear_earlier_demo(dir: &PathBuf) -> anyhow::Result<()> {
 }
 
 fn print_users(usage: &Usage, days: &RangeInclusive<Day>) {
-    println!("ACTIVE USERS (distinct, with 99.7 % bounds)");
-    println!("  {:<44} {:>9} {:>19} {:>8}", "", "users", "between", "logins");
+    say!("ACTIVE USERS (distinct, with 99.7 % bounds)");
+    say!("  {:<44} {:>9} {:>19} {:>8}", "", "users", "between", "logins");
     for (tenant, of_tenant) in usage.tenants() {
         for dimension in Dimension::ALL {
             let mut rows: Vec<_> = of_tenant
@@ -126,11 +132,11 @@ fn print_users(usage: &Usage, days: &RangeInclusive<Day>) {
                 let label = format!("{} {name}", dimension.name());
                 let between = format!("{:.0} to {:.0}", users.lower.floor(), users.upper.ceil());
                 let logins: u64 = found.days.range(days.clone()).map(|(_, day)| day.logins).sum();
-                println!("  {label:<44.44} {:>9.0} {between:>19} {logins:>8}", users.estimate);
+                say!("  {label:<44.44} {:>9.0} {between:>19} {logins:>8}", users.estimate);
             }
         }
     }
-    println!();
+    say!("");
 }
 
 fn print_tokens(usage: &Usage, days: &RangeInclusive<Day>, lifetimes: &ghost::Lifetimes) {
@@ -140,15 +146,20 @@ fn print_tokens(usage: &Usage, days: &RangeInclusive<Day>, lifetimes: &ghost::Li
         .tenants()
         .flat_map(|(name, tenant)| ghost::token_use(name, &tenant.tokens, &period, lifetimes, &thresholds))
         .collect();
-    println!(
+    say!(
         "M2M TOKENS BY CLIENT (token lifetimes as the simulated tenant's APIs have them; needed: a cache per address)"
     );
-    println!(
+    say!(
         "  {:<22} {:<34} {:>6} {:>6} {:>9} {:>9}  verdict",
-        "client", "audience", "issued", "needed", "avoidable", "addresses"
+        "client",
+        "audience",
+        "issued",
+        "needed",
+        "avoidable",
+        "addresses"
     );
     for token_use in uses.iter().take(14) {
-        println!(
+        say!(
             "  {:<22.22} {:<34.34} {:>6} {:>6} {:>9} {:>9}  {}",
             token_use.client_name,
             token_use.audience,
@@ -159,10 +170,10 @@ fn print_tokens(usage: &Usage, days: &RangeInclusive<Day>, lifetimes: &ghost::Li
             token_use.verdict.text()
         );
     }
-    println!("\nGHOSTS (tokens asked for while a valid one was out, and nothing but missing caching explains it)");
+    say!("\nGHOSTS (tokens asked for while a valid one was out, and nothing but missing caching explains it)");
     let ghosts: Vec<_> = uses.iter().filter(|token_use| token_use.verdict.is_ghost()).collect();
     for found in &ghosts {
-        println!(
+        say!(
             "  {} ({}) for {}\n    {}, confidence {}: {}. {}\n    evidence: log_id {} to {}\n    fix: {}",
             found.client_name,
             found.client_id,
@@ -181,19 +192,19 @@ fn print_tokens(usage: &Usage, days: &RangeInclusive<Day>, lifetimes: &ghost::Li
         );
     }
     if ghosts.is_empty() {
-        println!("  none");
+        say!("  none");
     }
-    println!();
+    say!("");
 }
 
 fn print_where(dir: &std::path::Path) {
     let out = dir.join("out");
     let out = out.display();
-    println!("PARQUET     {out}");
-    println!(
+    say!("PARQUET     {out}");
+    say!(
         "  duckdb -c \"SELECT type, sum(events) AS events FROM read_parquet('{out}/event_counts/**/*.parquet') GROUP BY type ORDER BY events DESC\""
     );
-    println!("  python -c \"import pandas; print(pandas.read_parquet('{out}/m2m_tokens'))\"");
-    println!("  ghostlight verify {out}");
-    println!("  ghostlight demo --keep     # the same, and its live page");
+    say!("  python -c \"import pandas; print(pandas.read_parquet('{out}/m2m_tokens'))\"");
+    say!("  ghostlight verify {out}");
+    say!("  ghostlight demo --keep     # the same, and its live page");
 }

@@ -47,9 +47,15 @@ pub(super) struct RawAlerts {
 }
 
 impl RawAlerts {
-    pub(super) fn set_decisions(&mut self, decisions: RawDecisions) {
+    /// What `decisions` names goes before what is here: each rule, all silences, each length of time.
+    pub(super) fn lay_over(&mut self, decisions: RawDecisions) {
         let RawDecisions { grace, retired_after, rules, silences } = decisions;
-        (self.grace, self.retired_after, self.rules, self.silences) = (grace, retired_after, rules, silences);
+        self.grace = grace.or(self.grace.take());
+        self.retired_after = retired_after.or(self.retired_after.take());
+        self.rules.extend(rules);
+        if !silences.is_empty() {
+            self.silences = silences;
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct LiveSettings {
     pub token: Option<Secret>,
     /// How often it is looked for what was committed.
     pub interval: Duration,
+    /// How far back from what is known the first reader of a tenant judges.
+    pub look_back: Duration,
     /// Days of usage kept in memory.
     pub days: i64,
 }
@@ -36,12 +38,25 @@ pub(super) struct RawGhosts {
     processes_per_address: Option<u64>,
 }
 
+impl RawGhosts {
+    /// What `other` names goes before what is here.
+    pub(super) fn lay_over(&mut self, other: Self) {
+        self.lifetimes.extend(other.lifetimes);
+        self.default_lifetime = other.default_lifetime.or(self.default_lifetime.take());
+        self.leeway_percent = other.leeway_percent.or(self.leeway_percent);
+        self.avoidable_per_day = other.avoidable_per_day.or(self.avoidable_per_day);
+        self.waste_percent = other.waste_percent.or(self.waste_percent);
+        self.processes_per_address = other.processes_per_address.or(self.processes_per_address);
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLive {
     enabled: Option<bool>,
     token: Option<RawSecret>,
     interval: Option<String>,
+    look_back: Option<String>,
     days: Option<u64>,
 }
 
@@ -154,6 +169,7 @@ pub(super) fn live(raw: RawLive) -> Result<LiveSettings, ConfigError> {
         enabled: raw.enabled,
         token: raw.token.map(|raw| read_secret(raw, "live.token", TOKEN_EXAMPLE)).transpose()?,
         interval: duration(raw.interval, "live.interval", "5s", "interval = \"5s\"")?,
+        look_back: duration(raw.look_back, "live.look_back", "1h", "look_back = \"1h\"")?,
         days: count(raw.days, "live.days", 62, "days = 62", 2..=400)? as i64,
     })
 }
@@ -188,6 +204,7 @@ impl LiveSettings {
             format!("live.enabled            {enabled}"),
             format!("live.token              {}", self.token.as_ref().map_or("(none)", |_| "(set)")),
             format!("live.interval           {}", humantime::format_duration(self.interval)),
+            format!("live.look_back          {}", humantime::format_duration(self.look_back)),
             format!("live.days               {}", self.days),
         ]
     }

@@ -76,8 +76,7 @@ pub(super) struct RawSilence {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRulesFile {
-    #[serde(default)]
-    quota: RawQuota,
+    quota: Option<RawQuota>,
     #[serde(default)]
     ghosts: RawGhosts,
     #[serde(default)]
@@ -91,6 +90,10 @@ const SILENCES_EXAMPLE: &str =
     "silences = [{ rule = \"spike\", until = \"2026-12-01T00:00:00Z\", reason = \"load test, OPS-12\" }]";
 const GRACE_EXAMPLE: &str = "grace = \"1m\"";
 const RETIRED_EXAMPLE: &str = "retired_after = \"1day\"";
+/// Longer, and every page would come a day late.
+const GRACE_MAX: Duration = Duration::from_secs(86_400);
+/// Longer, and one worker that is gone holds verdicts back for a season.
+const RETIRED_MAX: Duration = Duration::from_secs(90 * 86_400);
 /// The longest a condition may have to last, or to be over.
 const WINDOWS_MAX: u64 = 288;
 
@@ -127,11 +130,16 @@ pub(super) fn decisions(raw: RawDecisions) -> Result<DecisionSettings, ConfigErr
     let default = Patience::default();
     let text = |length| humantime::format_duration(length).to_string();
     settings.patience = Patience {
-        grace: duration(raw.grace, "alerts.grace", &text(default.grace), GRACE_EXAMPLE)?,
-        retired_after: duration(
-            raw.retired_after,
+        grace: at_most(
+            duration(raw.grace, "alerts.grace", &text(default.grace), GRACE_EXAMPLE)?,
+            GRACE_MAX,
+            "alerts.grace",
+            GRACE_EXAMPLE,
+        )?,
+        retired_after: at_most(
+            duration(raw.retired_after, "alerts.retired_after", &text(default.retired_after), RETIRED_EXAMPLE)?,
+            RETIRED_MAX,
             "alerts.retired_after",
-            &text(default.retired_after),
             RETIRED_EXAMPLE,
         )?,
     };
@@ -143,10 +151,28 @@ pub(super) fn replace(raw: &mut RawConfig, path: &Path) -> Result<(), ConfigErro
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let file: RawRulesFile = toml::from_str(&text)
         .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: toml_error::explain(&text, error) })?;
-    raw.quota = file.quota;
-    raw.ghosts = file.ghosts;
-    raw.alerts.set_decisions(file.alerts);
+    if let Some(quota) = file.quota {
+        raw.quota = quota;
+    }
+    raw.ghosts.lay_over(file.ghosts);
+    raw.alerts.lay_over(file.alerts);
     Ok(())
+}
+
+fn at_most(
+    length: Duration,
+    most: Duration,
+    key: &'static str,
+    example: &'static str,
+) -> Result<Duration, ConfigError> {
+    let text = humantime::format_duration;
+    match length <= most {
+        true => Ok(length),
+        false => {
+            let problem = format!("{} is more than {}", text(length), text(most));
+            Err(ConfigError::Value { key, problem, example })
+        }
+    }
 }
 
 fn known(name: &str, key: &'static str, example: &'static str) -> Result<&'static str, ConfigError> {
@@ -299,6 +325,7 @@ mod tests {
             ("[[alerts.silences]]\nuntil = \"2026-12-01T00:00:00Z\"\nreason = \" \"", "needs a reason"),
             ("[[alerts.silences]]\nuntil = \"2026-12-01T00:00:00Z\"\nreason = \"x\"\nrule = \"y\"", "no rule \"y\""),
             ("[alerts]\ngrace = \"0s\"", "alerts.grace"),
+            ("[alerts]\ngrace = \"400days\"", "alerts.grace"),
             ("[alerts]\nretired_after = \"x\"", "alerts.retired_after"),
         ] {
             let error = parse(text).expect_err("not right").to_string();
@@ -317,11 +344,26 @@ mod tests {
         let settings = write("a.toml", "tenant = \"acme\"\n[quota]\nmau = 5\n[alerts]\nlink = \"https://x.test/\"");
         let rules = write("b.toml", "[alerts.rules.spike]\nenabled = false");
         let config = Config::load_with_rules(Some(&settings), &Flags::default(), Some(&rules)).expect("right");
-        assert_eq!((config.tenant.as_deref(), config.quota.monthly.mau), (Some("acme"), None));
+        assert_eq!((config.tenant.as_deref(), config.quota.monthly.mau), (Some("acme"), Some(5)));
         assert_eq!(
             (config.alerts.link.as_deref(), &config.alerts.decisions.off[..]),
             (Some("https://x.test/"), &[SPIKE][..])
         );
+        let settings = write(
+            "d.toml",
+            "[quota]\nmau = 5\n[ghosts]\nleeway_percent = 5\nlifetimes = { a = \"1h\" }\n[alerts]\ngrace = \"2m\"",
+        );
+        let rules = write(
+            "e.toml",
+            "[quota]\nm2m_tokens = 7\n[ghosts]\nlifetimes = { b = \"2h\" }\n[alerts.rules.spike]\nclear = \"1h\"",
+        );
+        let config = Config::load_with_rules(Some(&settings), &Flags::default(), Some(&rules)).expect("right");
+        let monthly = (config.quota.monthly.mau, config.quota.monthly.m2m_tokens);
+        assert_eq!(monthly, (None, Some(7)), "a section it has is all of it");
+        let lifetimes = &config.lifetimes;
+        assert_eq!((lifetimes.by_setting["a"], lifetimes.by_setting["b"]), (3600, 7200), "but for lifetimes");
+        assert_eq!(lifetimes.leeway_percent, Some(5));
+        assert_eq!(config.alerts.decisions.patience.grace, Duration::from_secs(120));
         let other = write("c.toml", "[http]\nlisten = \"127.0.0.1:1\"");
         let error = Config::load_with_rules(None, &Flags::default(), Some(&other)).expect_err("no rules");
         assert!(error.to_string().contains("http"), "{error}");

@@ -135,7 +135,7 @@ impl AsyncWrite for Connection {
 }
 
 /// What operators ask: open to all, also where the page wants a token; but without it `/metrics` keeps tenants' figures to
-/// itself.
+/// itself, and a wrong one is refused.
 pub fn router(readiness: Readiness, spool: Option<Spool>, metrics: PrometheusHandle, token: Option<&Secret>) -> Router {
     let access = token.map(|token| Arc::new(Access::new(token)));
     let router = Router::new()
@@ -153,6 +153,10 @@ async fn render_metrics(State(live): State<Live>, headers: HeaderMap) -> Respons
         ::metrics::gauge!("ghostlight_spool_max_bytes").set(spool.bytes_max() as f64);
     }
     let may_see = live.access.as_ref().is_none_or(|access| access.is_granted(&headers));
+    // Who means to see them and may not is told, instead of left to wonder where they are.
+    if !may_see && headers.contains_key(header::AUTHORIZATION) {
+        return (StatusCode::UNAUTHORIZED, "the token is not the one of live.token\n").into_response();
+    }
     let text = metrics::text(&live.metrics, may_see);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

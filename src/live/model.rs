@@ -36,6 +36,8 @@ pub struct TenantOverview {
     pub ghosts: Vec<Ghost>,
     /// What was looked at to find `ghosts`, also when there are none.
     pub ghosts_checked: GhostsChecked,
+    /// Every client and audience of the month with its verdict, ghosts too, most tokens first; at most 500.
+    pub clients: Vec<ClientTokens>,
     /// Firing first, then the resolved ones, the newest first.
     pub alerts: Vec<AlertView>,
     /// Why verdicts wait, in words; `null` if nothing holds them back.
@@ -180,6 +182,9 @@ pub struct Ghost {
     /// Until when it cached, if it did.
     #[serde(with = "text_time::option")]
     pub since: Option<EventTime>,
+    /// Since when it asks for hardly any token it has, if it does.
+    #[serde(with = "text_time::option")]
+    pub mended_at: Option<EventTime>,
     /// Avoidable tokens by the month's end.
     pub projected_avoidable: Option<u64>,
     /// `projected_avoidable` of the tenant's token quota, 0 and up; `null` without a quota or if not billable.
@@ -192,6 +197,32 @@ pub struct Ghost {
     pub explanation: String,
     /// What to do, in sentences; lines may be broken.
     pub fix: String,
+}
+
+/// How one client uses the machine-to-machine tokens of one audience.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientTokens {
+    /// The same in every answer for the same client and audience.
+    pub id: String,
+    pub client_id: String,
+    /// May be empty.
+    pub client_name: String,
+    pub audience: String,
+    /// Such as `caches per process only`.
+    pub verdict: String,
+    /// `high`, `medium` or `low`.
+    pub confidence: String,
+    pub billable: bool,
+    /// Tokens this month.
+    pub issued: u64,
+    /// Tokens a cache per address would have needed.
+    pub needed: u64,
+    /// Tokens one cache shared by all addresses would have needed.
+    pub needed_shared: u64,
+    /// Distinct addresses seen.
+    pub addresses: u64,
+    /// Why it was judged so.
+    pub explanation: String,
 }
 
 /// What the search for ghosts covers.

@@ -4,8 +4,8 @@ use crate::alert::rules::RuleSettings;
 use crate::alert::{Alert, Status};
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
-    Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month, Projection,
-    TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
+    Activity, AlertView, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month,
+    Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
 };
 use crate::partial::Dimension;
 use crate::partial::sketch::Estimate;
@@ -20,6 +20,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Days of active users shown: a month, and what comes before it at its beginning.
 const DAYS_SHOWN: i64 = 35;
 const GHOSTS_SHOWN: usize = 100;
+const CLIENTS_SHOWN: usize = 500;
 
 /// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
 pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, settings: &RuleSettings) -> TenantOverview {
@@ -34,6 +35,8 @@ pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, sett
         issued: uses.iter().map(|found| found.issued).sum(),
         from: Some(period.start),
     };
+    let mut by_issued: Vec<&TokenUse> = uses.iter().collect();
+    by_issued.sort_by_key(|found| std::cmp::Reverse(found.issued));
     let month_length = today.next_month().since(today.month_start()) as f64 * DAY_MS as f64;
     let elapsed = as_of.since_ms(period.start) as f64 / month_length;
     let user_forecast = forecast::active_users(usage, as_of).ok();
@@ -79,6 +82,7 @@ pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, sett
             .map(|found| ghost_view(found, elapsed, quota.m2m_tokens))
             .collect(),
         ghosts_checked,
+        clients: by_issued.into_iter().take(CLIENTS_SHOWN).map(client_view).collect(),
         alerts: Vec::new(),
         held_back: None,
         activity: activity(usage, as_of),
@@ -130,15 +134,36 @@ fn runs_out(found: Option<&quota::Projection>, quota: Option<u64>, today: Day) -
     found?.runs_out_on(quota? as f64, today).expected.map(|day| day.to_string())
 }
 
+fn id(found: &TokenUse) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(format!("{}\n{}", found.client_id, found.audience).as_bytes()))
+}
+
+fn client_view(found: &TokenUse) -> ClientTokens {
+    ClientTokens {
+        id: id(found),
+        client_id: found.client_id.clone(),
+        client_name: found.client_name.clone(),
+        audience: found.audience.clone(),
+        verdict: found.verdict.text(),
+        confidence: found.confidence.name().to_owned(),
+        billable: found.billable,
+        issued: found.issued,
+        needed: found.needed_per_address,
+        needed_shared: found.needed_shared,
+        addresses: found.addresses,
+        explanation: found.explanation.clone(),
+    }
+}
+
 fn ghost_view(found: &TokenUse, elapsed: f64, quota: Option<u64>) -> Ghost {
-    // As it was on average of the month so far; at its very beginning that says nothing.
-    let projected = (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64);
+    // As it was on average of the month so far; at its very beginning that says nothing. What was mended stays as it is.
+    let projected = match found.mended_at {
+        Some(_) => Some(found.avoidable()),
+        None => (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64),
+    };
     let share = |quota: u64| projected.filter(|_| found.billable).map(|tokens| tokens as f64 / quota.max(1) as f64);
     Ghost {
-        id: format!(
-            "{:016x}",
-            xxhash_rust::xxh3::xxh3_64(format!("{}\n{}", found.client_id, found.audience).as_bytes())
-        ),
+        id: id(found),
         client_id: found.client_id.clone(),
         client_name: found.client_name.clone(),
         audience: found.audience.clone(),
@@ -161,6 +186,7 @@ fn ghost_view(found: &TokenUse, elapsed: f64, quota: Option<u64>) -> Ghost {
             Verdict::StoppedCaching { at } => Some(at),
             _ => None,
         },
+        mended_at: found.mended_at,
         projected_avoidable: projected,
         quota_share: quota.and_then(share),
         first_log_id: found.first_log_id.clone(),

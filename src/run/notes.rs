@@ -56,7 +56,8 @@ impl Notes {
     }
 }
 
-async fn write(store: &Store, CaughtUp { partition, position, at }: CaughtUp) {
+/// Writes one, or gives up.
+pub(super) async fn write(store: &Store, CaughtUp { partition, position, at }: CaughtUp) {
     let noted = tokio::time::timeout(PATIENCE, progress::note(store, &partition, position, at)).await;
     let problem = match noted {
         Ok(Ok(())) => None,

@@ -94,6 +94,7 @@ pub fn watch_settings(config: &Config) -> WatchSettings {
     let decisions = config.alerts.decisions.clone();
     let mut settings = WatchSettings {
         days: config.live.days,
+        look_back: config.live.look_back,
         timings: decisions.timings,
         silences: decisions.silences,
         patience: decisions.patience,

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::consume::Consume;
-use super::notes::{CaughtUp, Noted, Notes};
+use super::notes::{self, CaughtUp, Noted, Notes};
 use super::read::ReadSide;
 use super::{PartitionWriter, WriteSettings, error_chain, prepare};
 use crate::clock;
@@ -327,6 +327,11 @@ impl Drain {
                 self.spool.release(writer.committed())?;
             }
             if closed {
+                if writer.end() == writer.committed() && self.spool.health().is_ok() {
+                    let partition = id.clone();
+                    let note = CaughtUp { partition, position: writer.committed(), at: looked };
+                    self.runtime.block_on(notes::write(&self.store, note));
+                }
                 return Ok(());
             }
         }

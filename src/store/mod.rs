@@ -71,6 +71,10 @@ pub enum StoreError {
     OpenFolder { folder: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("opening {location}: {source}")]
     OpenBucket { location: String, source: object_store::Error },
+    #[error(
+        "nothing is left at {location}, where there was data: was it moved, emptied, or is it not mounted any more?"
+    )]
+    Gone { location: String },
     #[error("{action} {path}: {source}")]
     Operation { action: &'static str, path: String, source: object_store::Error },
     #[error(
@@ -113,6 +117,10 @@ impl Store {
     /// Opens a location that must exist.
     pub fn open_existing(location: &Location) -> Result<Self, StoreError> {
         let inner: Arc<dyn ObjectStore> = match location {
+            Location::Folder(folder) if !folder.is_dir() => {
+                let source = "there is no such folder; `ghostlight ingest` and `run` make one".into();
+                return Err(StoreError::OpenFolder { folder: folder.clone(), source });
+            }
             Location::Folder(folder) => Arc::new(
                 LocalFileSystem::new_with_prefix(folder)
                     .map_err(|error| StoreError::OpenFolder { folder: folder.clone(), source: error.into() })?

@@ -172,7 +172,11 @@ impl Follower {
 
     async fn follow(&mut self, take: &mut impl FnMut(Partial)) -> Result<Step, StoreError> {
         let Some(compacted) = self.compacted.clone() else { return Ok(Step::Done) };
-        for id in ledger::partitions(&self.store).await? {
+        let partitions = ledger::partitions(&self.store).await?;
+        if partitions.is_empty() && self.partitions.values().any(|followed| followed.last.is_some()) {
+            return Err(StoreError::Gone { location: self.store.location().to_owned() });
+        }
+        for id in partitions {
             let store = self.store.clone();
             let followed = self.partition(id.clone());
             let folder = id.folder("_ledger");

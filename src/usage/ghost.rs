@@ -419,11 +419,11 @@ impl Judged {
         let last = self.accused_seconds.len() - 1 - self.accused_seconds.len() / 20;
         let end = self.accused_seconds[last];
         let rate = |count: usize, length: u32| count as f64 / f64::from(length.max(1));
-        let (during, since) = (rate(last + 1, end - first), rate(self.accused_seconds.len() - 1 - last, self.span.end - end));
+        let (during, since) =
+            (rate(last + 1, end - first), rate(self.accused_seconds.len() - 1 - last, self.span.end - end));
         // So long that twenty would have come.
         let is_long = f64::from(self.span.end - end) >= (20.0 / during).max(f64::from(QUIET_SECONDS));
-        (self.verdict.is_ghost() && is_long && since * 5.0 <= during)
-            .then(|| EventTime::from_ms(i64::from(end) * 1000))
+        (self.verdict.is_ghost() && is_long && since * 5.0 <= during).then(|| EventTime::from_ms(i64::from(end) * 1000))
     }
 
     /// When it stopped caching: the first avoidable token after a time in which there were hardly any, if that time was
@@ -605,8 +605,16 @@ const LIBRARIES: [Library; 15] = [
     ),
     library("okhttp", JAVA, None),
     library("java", JAVA, None),
-    library("dotnet", "register Duende.AccessTokenManagement (AddClientCredentialsTokenManagement), which caches", None),
-    library("reqwest", "keep the token with its expiry behind an Arc and a lock, and renew it when expires_in has passed", None),
+    library(
+        "dotnet",
+        "register Duende.AccessTokenManagement (AddClientCredentialsTokenManagement), which caches",
+        None,
+    ),
+    library(
+        "reqwest",
+        "keep the token with its expiry behind an Arc and a lock, and renew it when expires_in has passed",
+        None,
+    ),
     library(
         "guzzle",
         "keep the token in a PSR-6 or PSR-16 cache, with expires_in as its lifetime",

@@ -97,8 +97,7 @@ impl Moment<'_> {
         let issued = sum(&|key| key.issued(&now));
         let needed = sum(&|key| key.needed_per_address(&now)).min(issued);
         let avoidable = self.avoidable_by_slot(keys);
-        let addresses: Vec<&Issues> =
-            keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues).collect();
+        let addresses: Vec<&Issues> = keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues).collect();
         let accused: Vec<(&Issues, u32)> =
             addresses.iter().filter_map(|issues| Some((*issues, self.sudden_since(issues)?))).collect();
         let since = accused.iter().map(|(_, since)| *since).min();
@@ -127,7 +126,9 @@ impl Moment<'_> {
             user_agents: last.map_or_else(Vec::new, |key| key.user_agents().into_iter().map(str::to_owned).collect()),
             lifetime: self.lifetime,
             billable: keys.iter().any(|key| key.billable),
-            first_log_id: since.and_then(|since| keys.iter().filter_map(|key| key.first_from(since)).min()).map(|first| first.1.clone()),
+            first_log_id: since
+                .and_then(|since| keys.iter().filter_map(|key| key.first_from(since)).min())
+                .map(|first| first.1.clone()),
             last_log_id: last.map_or_else(String::new, |key| key.last.1.clone()),
         }
     }

@@ -162,7 +162,8 @@ fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
     let edges = lags(latest);
     let seconds: Vec<u32> = issues.seconds(span).collect();
     let count = |period: Range<u32>| {
-        seconds.partition_point(|second| *second < period.end) - seconds.partition_point(|second| *second < period.start)
+        seconds.partition_point(|second| *second < period.end)
+            - seconds.partition_point(|second| *second < period.start)
     };
     let end = span.end - latest;
     let begin = end.saturating_sub(latest.saturating_mul(LAGS)).max(span.start);

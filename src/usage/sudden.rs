@@ -76,8 +76,7 @@ impl Slots {
             let length = part.len() as u64;
             self.sum(part) * 4 * slots.len() as u64 >= self.sum(slots.clone()) * length
         };
-        let part =
-            |at: usize| slots.start + at * slots.len() / parts..slots.start + (at + 1) * slots.len() / parts;
+        let part = |at: usize| slots.start + at * slots.len() / parts..slots.start + (at + 1) * slots.len() / parts;
         (0..parts).all(|at| has_share(part(at))) && (slots.len() < PARTS || has_share(slots.end - 2..slots.end))
     }
 

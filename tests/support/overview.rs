@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ghostlight::config::Secret;
 use ghostlight::event::EventTime;
 use ghostlight::live::model::{
-    Activity, AlertView, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Ingest, Model, Month,
-    PartitionState, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
+    Activity, AlertView, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Ingest, Model,
+    Month, PartitionState, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users,
+    UsersOfMonth,
 };
 use ghostlight::live::{self, Listener, Readiness, page};
 use tokio::net::TcpListener;
@@ -187,6 +188,7 @@ fn tenant(name: &str) -> TenantOverview {
         token_rate: token_rate(),
         ghosts: ghosts(),
         ghosts_checked: GhostsChecked { clients: 37, issued: 1_391_220, from: Some(before(22 * DAY_MS)) },
+        clients: clients(),
         alerts: alerts(),
         held_back: Some(
             "partition kafka.auth0-logs/Xq3/7 is 20 min behind: committed up to 13:43 UTC, last read 14:03 UTC"
@@ -257,6 +259,29 @@ fn token_rate() -> Vec<TokenWindow> {
             TokenWindow { at, issued: needed + avoidable, needed, avoidable }
         })
         .collect()
+}
+
+fn clients() -> Vec<ClientTokens> {
+    let of = |number: usize, verdict: &str, addresses: u64, explanation: &str| ClientTokens {
+        id: format!("3f9a11c0de77bb{number:02}"),
+        client_id: "Zk3mT0c7qL1vB9xWn4Rd8yHsPf2eUaJg".to_owned(),
+        client_name: ["invoice-worker", "", "nightly export", "edge functions"][number].to_owned(),
+        audience: "https://api.northwind.example/billing".to_owned(),
+        verdict: verdict.to_owned(),
+        confidence: "high".to_owned(),
+        billable: true,
+        issued: 261_344 >> (2 * number),
+        needed: 92,
+        needed_shared: 23,
+        addresses,
+        explanation: explanation.to_owned(),
+    };
+    vec![
+        of(0, "does not cache", 4, "261,252 of 261,344 tokens were asked for while one was valid (lifetime 1day)"),
+        of(1, "caches well", 1, "0 of 65336 tokens avoidable (lifetime 1day, the default)"),
+        of(2, "caches per process only", 1, "asks every 1h by the clock: a job that starts anew each time"),
+        of(3, "caches per process only", 1_024, "each of 1024 addresses caches; one cache shared by all would need 23"),
+    ]
 }
 
 fn ghosts() -> Vec<Ghost> {

@@ -265,7 +265,8 @@ fn usage(story: &Story, dice: &mut Dice) -> Usage {
 fn paged(story: &Story, dice: &mut Dice) -> (Vec<Transition>, TokenUse) {
     let mut usage = usage(story, dice);
     let by_setting = story.lifetime.map(|seconds| ("https://api.example/".to_owned(), seconds)).into_iter().collect();
-    let settings = RuleSettings { lifetimes: Lifetimes { by_setting, ..Lifetimes::default() }, ..RuleSettings::default() };
+    let settings =
+        RuleSettings { lifetimes: Lifetimes { by_setting, ..Lifetimes::default() }, ..RuleSettings::default() };
     usage.settle(&settings.lifetimes);
     let usage = usage.tenant(TENANT).expect("the tenant");
     let mut tracker = Tracker::new(WatchSettings::default().episodes());
@@ -274,7 +275,9 @@ fn paged(story: &Story, dice: &mut Dice) -> (Vec<Transition>, TokenUse) {
         let window_end = EventTime::from_ms(i64::from(window_end) * 1000);
         all.extend(tracker.observe(window_end, &rules::conditions(TENANT, usage, window_end, &settings)));
     }
-    all.retain(|found| found.alert.rule.starts_with(rules::GHOST_USAGE) && !matches!(found.change, Change::Repeated(_)));
+    all.retain(|found| {
+        found.alert.rule.starts_with(rules::GHOST_USAGE) && !matches!(found.change, Change::Repeated(_))
+    });
     let period = EventTime::from_ms(i64::from(start()) * 1000)..EventTime::from_ms(i64::from(end()) * 1000);
     let mut found = token_use(TENANT, &usage.tokens, &period, &settings.lifetimes, &settings.ghosts);
     (all, found.remove(0))

@@ -399,7 +399,7 @@ function tokens(overview) {
 
 function verdictClass(verdict) {
   if (/^(does not cache|was caching)/.test(verdict)) return "bad";
-  return /^caches well/.test(verdict) ? "good" : "warn";
+  return /^(caches well|mended)/.test(verdict) ? "good" : "warn";
 }
 
 const facts = (pairs) => h("dl", { class: "facts" },
@@ -410,7 +410,8 @@ const orNone = (text) => text ? mono(text) : h("span", { class: "muted" }, "not 
 function ghostRow(ghost) {
   const cell = (label, kind, ...value) => h("span", { class: kind }, h("span", { class: "label" }, label), ...value);
   const named = ghost.client_name || ghost.client_id;
-  const verdict = ghost.since ? `was caching until ${minutes(ghost.since)} UTC` : ghost.verdict;
+  const broke = ghost.since ? `was caching until ${minutes(ghost.since)} UTC` : ghost.verdict;
+  const verdict = ghost.mended_at ? `mended: caches since ${minutes(ghost.mended_at)} UTC` : broke;
   return h("details", { "data-key": ghost.id, class: "ghost" },
     h("summary", null, h("span", { class: "ghost-grid" },
       h("span", { class: "who" }, h("span", { class: "name clamp" }, named), h("span", { class: "muted clamp" }, ghost.audience)),
@@ -434,6 +435,7 @@ function ghostRow(ghost) {
           ["Between tokens", ghost.median_spacing_seconds === null ? "not known" : `${duration(ghost.median_spacing_seconds)} (median)`],
           ["Token lifetime", `${duration(ghost.lifetime_seconds)}, ${ghost.lifetime_from}`],
           ghost.since && ["Cached until", time(ghost.since)],
+          ghost.mended_at && ["Mended", time(ghost.mended_at)],
           ["User agents", ghost.user_agents.length > 0 ? ghost.user_agents.map((agent) => h("div", null, mono(agent))) : "none sent"],
           ghost.client_name && ["Client name", ghost.client_name],
           ["Client", mono(ghost.client_id)],
@@ -448,8 +450,19 @@ function ghostRow(ghost) {
         ghost.fix && h("div", { class: "fix" }, h("h4", null, "Fix"), h("p", { class: "prose" }, ghost.fix)))));
 }
 
+// Every client with its verdict: also those that cache for each address alone, where one cache for all would do.
+function clientsTable(clients) {
+  const columns = [["Client and audience", false], ["Verdict", false], ["Issued, tokens", true], ["Needed with a cache per address", true],
+    ["Needed with one cache for all", true], ["Addresses", true]];
+  return table(`All M2M clients: ${count(clients.length, "verdict")} this month`, columns, clients.map((one) => h("tr", { "data-key": one.id },
+    h("td", null, one.client_name || one.client_id, h("span", { class: "line2" }, one.audience)),
+    h("td", null, h("span", { class: `chip ${verdictClass(one.verdict)}` }, one.verdict), h("span", { class: "line2" }, one.explanation)),
+    h("td", { class: "num" }, number(one.issued)), h("td", { class: "num" }, number(one.needed)),
+    h("td", { class: "num" }, number(one.needed_shared)), h("td", { class: "num" }, number(one.addresses)))));
+}
+
 function ghosts(overview) {
-  const { ghosts, ghosts_checked: checked, held_back: heldBack } = overview;
+  const { ghosts, ghosts_checked: checked, held_back: heldBack, clients } = overview;
   const total = ghosts.reduce((all, ghost) => all + ghost.avoidable, 0);
   const since = checked.from ? [" since ", time(checked.from)] : [];
   const empty = checked.clients > 0
@@ -469,7 +482,8 @@ function ghosts(overview) {
           h("div", { class: "ghost-head ghost-grid", "aria-hidden": "true" }, head.map((name, at) => h("span", { class: at > 1 && "num" }, name))),
           limited(ghosts, "ghosts").map(ghostRow)),
         moreButton(ghosts, "ghosts", "ghosts"),
-      ]);
+      ],
+    clients.length > 0 && clientsTable(clients));
 }
 
 // ---------------------------------------------------------------- alerts
