@@ -111,6 +111,8 @@ pub struct Decoder {
     tenant: Option<String>,
     /// Asked first; what it is not sure of is the parser's.
     scanner: Option<Scanner>,
+    /// Of how many values in a row it was not.
+    unsure: u32,
     buffers: Buffers,
     tape: Vec<Node<'static>>,
     input: Vec<u8>,
@@ -128,7 +130,8 @@ impl Decoder {
 
     /// One that says the same of every record, whatever scanner it has, and without one.
     pub fn with_scanner(tenant: Option<String>, scanner: Option<Scanner>) -> Self {
-        Self { tenant, scanner, buffers: Buffers::new(4096), tape: Vec::new(), input: Vec::new(), nested: None }
+        let buffers = Buffers::new(4096);
+        Self { tenant, scanner, unsure: 0, buffers, tape: Vec::new(), input: Vec::new(), nested: None }
     }
 
     /// Reads one record: a JSON value, or lines of them. Events are appended to `out`; what cannot be understood is
@@ -186,7 +189,10 @@ impl Decoder {
         read: ReadTime,
         out: &mut Decoded,
     ) -> Result<(), String> {
-        if let Some(event) = self.scanner.as_mut().and_then(|scanner| scanner.scan(json)) {
+        // In a stream of other envelopes it would be asked in vain; every sixteenth value tells when that is over.
+        let scanner = self.scanner.as_mut().filter(|_| self.unsure < 16 || self.unsure.is_multiple_of(16));
+        if let Some(event) = scanner.and_then(|scanner| scanner.scan(json)) {
+            self.unsure = 0;
             let outer_id = if event.outer_id.is_empty() { outer_id } else { event.outer_id };
             let event = Event {
                 fields: event.fields,
@@ -198,6 +204,7 @@ impl Decoder {
             };
             return push_event(event, outer_id, self.tenant.as_deref(), read, out);
         }
+        self.unsure = self.unsure.wrapping_add(1);
         self.input.clear();
         self.input.extend_from_slice(json);
         self.input.resize(json.len() + INPUT_PADDING, 0);

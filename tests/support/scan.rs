@@ -42,7 +42,7 @@ thread_local! {
     static DECODERS: std::cell::RefCell<Decoders> = std::cell::RefCell::new(Decoders::new());
 }
 
-fn decode(decoder: &mut Decoder, json: &[u8]) -> (Decoded, Vec<Reject>) {
+pub fn decode(decoder: &mut Decoder, json: &[u8]) -> (Decoded, Vec<Reject>) {
     let (mut decoded, mut rejects) = (Decoded::default(), Vec::new());
     decoder.decode_line(json, READ, &mut decoded, &mut |reject| rejects.push(reject));
     (decoded, rejects)
@@ -55,6 +55,8 @@ pub fn check(json: &[u8]) -> bool {
         let (expected, reasons) = decode(parser, json);
         let mut taken = Vec::new();
         for (isa, scanner, decoder) in scanners {
+            // So that it asks its scanner, however many it was not sure of before.
+            decode(decoder, br#"{"type":"s","id":"1"}"#);
             let (found, rejects) = decode(decoder, json);
             let same = found.events().eq(expected.events()) && rejects == reasons;
             assert!(

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 #[path = "../support/scan.rs"]
 mod support;
 
-use support::{BYTES, ID, Writer, check, holds_one_event, mutate};
+use ghostlight::event::Decoder;
+use support::{BYTES, ID, Writer, check, decode, holds_one_event, mutate};
 
 /// The least that is one.
 const EVENT: &str = r#""type":"s","id":"1","date":"2026-11-01T00:00:00Z""#;
@@ -53,6 +54,19 @@ fn events_in_common_shapes_are_not_left_to_the_parser() {
         ] {
             assert!(check(json.as_bytes()), "{json}");
         }
+    }
+}
+
+#[test]
+fn a_stream_that_changes_its_envelope_is_read_the_same() {
+    let (mut decoder, mut parser) = (Decoder::new(None), Decoder::with_scanner(None, None));
+    for number in 0..200 {
+        let event = format!(r#"{{"type":"s","log_id":"{number}","date":"2026-11-01T00:00:00Z"}}"#);
+        let is_wrapped = number % 70 > 35;
+        let json = if is_wrapped { format!(r#"{{"detail":{event}}}"#) } else { event };
+        assert_eq!(check(json.as_bytes()), !is_wrapped, "{json}");
+        let (found, expected) = (decode(&mut decoder, json.as_bytes()), decode(&mut parser, json.as_bytes()));
+        assert!(found.0.len() == 1 && found.0.events().eq(expected.0.events()), "{json}");
     }
 }
 
