@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ghostlight::config::{Config, Flags};
+use ghostlight::event::scan::{Isa, Scanner};
 use ghostlight::event::{Chunk, Content, DecodedChunk, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::Batch;
 use ghostlight::partial::dedupe::Dedupe;
@@ -21,6 +22,7 @@ use ghostlight::source::file::Input as FileInput;
 use ghostlight::store::Store;
 use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::ledger::PartitionId;
+use simd_json::{Buffers, INPUT_PADDING, Tape, fill_tape_padded};
 use tokio::runtime::Runtime;
 
 /// A day of one tenant in log stream entries, one a line, with 1 % duplicates, 1 % late events and 0.05 % broken lines.
@@ -71,6 +73,10 @@ impl Input {
         Self { chunks, lines, events }
     }
 
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks.iter().flat_map(|chunk| chunk.records.iter().map(|span| &chunk.bytes[span.bytes.clone()]))
+    }
+
     fn throughput(&self) -> Throughput {
         Throughput::ElementsAndBytes { elements: self.events, bytes: self.lines.len() as u64 }
     }
@@ -98,24 +104,60 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
+/// Question: how fast are the fields of events found, on one thread?
+/// Input: the lines above. The scanner by each instruction set that this processor has; beside it simd-json's tape, with the
+/// copy that it needs, in which nothing is looked for yet.
+/// Unit: bytes of lines and events a second.
+fn scan(c: &mut Criterion, input: &Input) {
+    let mut group = c.benchmark_group("scan");
+    group.throughput(input.throughput());
+    for isa in Isa::ALL {
+        let Some(mut scanner) = Scanner::with(isa) else {
+            println!("scan: this processor has no {isa:?}");
+            continue;
+        };
+        group.bench_function(format!("{isa:?}"), |b| {
+            b.iter(|| input.records().filter(|record| black_box(scanner.scan(record)).is_some()).count());
+        });
+    }
+    group.bench_function("tape of simd-json", |b| {
+        let (mut buffers, mut copy, mut nodes) = (Buffers::new(4096), Vec::new(), Vec::new());
+        b.iter(|| {
+            let mut parse = |record: &[u8]| {
+                copy.clear();
+                copy.extend_from_slice(record);
+                copy.resize(record.len() + INPUT_PADDING, 0);
+                let mut tape = Tape(std::mem::take(&mut nodes)).reset();
+                let parsed = fill_tape_padded(&mut copy, record.len(), &mut buffers, &mut tape).is_ok();
+                nodes = tape.reset().0;
+                parsed
+            };
+            input.records().filter(|record| parse(record)).count()
+        });
+    });
+    group.finish();
+}
+
 /// Question: how fast do bytes become events, on one thread?
-/// Input: the lines above, as chunks of 1 MiB. `serde_json` reads the same lines into its `Value`, and does nothing
-/// with them: what a reader would pay before looking at its first field.
+/// Input: the lines above, as chunks of 1 MiB; also by a decoder that has no scanner, and parses every record. `serde_json`
+/// reads the same lines into its `Value`, and does nothing with them: what a reader would pay before looking at its first
+/// field.
 /// Unit: bytes of lines and events a second.
 fn parse(c: &mut Criterion, input: &Input) {
     let mut group = c.benchmark_group("parse");
     group.throughput(input.throughput());
-    group.bench_function("ghostlight", |b| {
-        let mut decoder = Decoder::new(None);
-        b.iter(|| {
-            input.chunks.iter().map(|chunk| black_box(chunk.decode(&mut decoder, NOW)).events.len()).sum::<usize>()
+    for (name, scanner) in [("ghostlight", Some(Scanner::default())), ("ghostlight without scanner", None)] {
+        let mut decoder = Decoder::with_scanner(None, scanner);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                input.chunks.iter().map(|chunk| black_box(chunk.decode(&mut decoder, NOW)).events.len()).sum::<usize>()
+            });
         });
-    });
+    }
     group.bench_function("serde_json::Value", |b| {
-        let records =
-            || input.chunks.iter().flat_map(|chunk| chunk.records.iter().map(|span| &chunk.bytes[span.bytes.clone()]));
         b.iter(|| {
-            records().filter_map(|line| black_box(serde_json::from_slice::<serde_json::Value>(line).ok())).count()
+            let value = |line: &&[u8]| black_box(serde_json::from_slice::<serde_json::Value>(line)).is_ok();
+            input.records().filter(value).count()
         });
     });
     group.finish();
@@ -215,6 +257,7 @@ fn end_to_end(c: &mut Criterion, input: &Input) {
 
 fn pipeline(c: &mut Criterion) {
     let input = Input::new();
+    scan(c, &input);
     parse(c, &input);
     fold_events(c, &input);
     sketch(c);

@@ -81,7 +81,7 @@ impl<'t, 'i> Value<'t, 'i> {
     }
 
     /// The elements of an array; nothing for any other value.
-    pub fn elements(self) -> impl Iterator<Item = Value<'t, 'i>> {
+    pub fn elements(self) -> impl Iterator<Item = Value<'t, 'i>> + Clone {
         let mut left = match self.0.first() {
             Some(Node::Array { len, .. }) => *len,
             _ => 0,

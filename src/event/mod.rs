@@ -7,6 +7,7 @@ mod chunk;
 mod envelope;
 pub mod parse;
 mod repair;
+pub mod scan;
 mod time;
 
 pub use catalogue::{ActiveDefinition, Class, EventType};

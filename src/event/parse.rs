@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::envelope::{Content, Value, unwrap};
 use super::repair;
+use super::scan::{Fields, Scanner};
 use super::{EventTime, EventType, LogEvent, UNKNOWN_TENANT, catalogue};
 
 /// When a record reached us.
@@ -108,6 +109,10 @@ impl Decoded {
 pub struct Decoder {
     /// The tenant the source is set to, which goes before anything an event says.
     tenant: Option<String>,
+    /// Asked first; what it is not sure of is the parser's.
+    scanner: Option<Scanner>,
+    /// Of how many values in a row it was not.
+    unsure: u32,
     buffers: Buffers,
     tape: Vec<Node<'static>>,
     input: Vec<u8>,
@@ -120,7 +125,13 @@ const NESTED_MAX: u32 = 3;
 
 impl Decoder {
     pub fn new(tenant: Option<String>) -> Self {
-        Self { tenant, buffers: Buffers::new(4096), tape: Vec::new(), input: Vec::new(), nested: None }
+        Self::with_scanner(tenant, Some(Scanner::default()))
+    }
+
+    /// One that says the same of every record, whatever scanner it has, and without one.
+    pub fn with_scanner(tenant: Option<String>, scanner: Option<Scanner>) -> Self {
+        let buffers = Buffers::new(4096);
+        Self { tenant, scanner, unsure: 0, buffers, tape: Vec::new(), input: Vec::new(), nested: None }
     }
 
     /// Reads one record: a JSON value, or lines of them. Events are appended to `out`; what cannot be understood is
@@ -178,6 +189,22 @@ impl Decoder {
         read: ReadTime,
         out: &mut Decoded,
     ) -> Result<(), String> {
+        // In a stream of other envelopes it would be asked in vain; every sixteenth value tells when that is over.
+        let scanner = self.scanner.as_mut().filter(|_| self.unsure < 16 || self.unsure.is_multiple_of(16));
+        if let Some(event) = scanner.and_then(|scanner| scanner.scan(json)) {
+            self.unsure = 0;
+            let outer_id = if event.outer_id.is_empty() { outer_id } else { event.outer_id };
+            let event = Event {
+                fields: event.fields,
+                numeric_id: None,
+                date: event.date.map(read_date_text),
+                audience: event.audience.iter(),
+                scope: event.scope.iter(),
+                tape: Value::root(&[]),
+            };
+            return push_event(event, outer_id, self.tenant.as_deref(), read, out);
+        }
+        self.unsure = self.unsure.wrapping_add(1);
         self.input.clear();
         self.input.extend_from_slice(json);
         self.input.resize(json.len() + INPUT_PADDING, 0);
@@ -187,7 +214,7 @@ impl Decoder {
         match parsed {
             Ok(()) => {
                 let tenant = self.tenant.as_deref();
-                let nested = &mut self.nested;
+                let (nested, scanner) = (&mut self.nested, &self.scanner);
                 // Both closures report problems, one after the other, never at once.
                 let found = std::cell::RefCell::new(&mut problems);
                 unwrap(
@@ -195,10 +222,12 @@ impl Decoder {
                     &mut |content, envelope_id| {
                         let outer_id = if envelope_id.is_empty() { outer_id } else { envelope_id };
                         let result = match content {
-                            Content::Event(event) => push_event(event, outer_id, tenant, read, out),
+                            Content::Event(event) => push_event(Event::of(event), outer_id, tenant, read, out),
                             Content::Nested(_) if nested_left == 0 => Err("JSON in strings nested too deep".to_owned()),
                             Content::Nested(text) => nested
-                                .get_or_insert_with(|| Box::new(Decoder::new(tenant.map(str::to_owned))))
+                                .get_or_insert_with(|| {
+                                    Box::new(Decoder::with_scanner(tenant.map(str::to_owned), scanner.clone()))
+                                })
                                 .decode_json(text.trim().as_bytes(), outer_id, nested_left - 1, read, out)
                                 .map_err(|reason| format!("in the JSON string of an envelope: {reason}")),
                         };
@@ -276,73 +305,82 @@ fn describe_json_error(json: &[u8], error: &simd_json::Error) -> String {
     format!("not JSON: {text}")
 }
 
-/// The fields of one event as they came.
-#[derive(Default)]
-struct Fields<'t, 'i> {
-    type_code: &'i str,
-    log_id: &'i str,
-    id: &'i str,
-    underscore_id: &'i str,
-    date: Option<Value<'t, 'i>>,
-    tenant_name: &'i str,
-    hostname: &'i str,
-    organization_id: &'i str,
-    organization_name: &'i str,
-    connection: &'i str,
-    strategy: &'i str,
-    client_id: &'i str,
-    client_name: &'i str,
-    user_id: &'i str,
-    ip: &'i str,
-    user_agent: &'i str,
-    audience: Option<Value<'t, 'i>>,
-    scope: Option<Value<'t, 'i>>,
+/// One event as it came.
+struct Event<'t, 'i, Strings> {
+    fields: Fields<'i>,
+    /// `log_id`, where that is a number.
+    numeric_id: Option<String>,
+    /// Nothing where it is absent or null; where it cannot be read, why.
+    date: Option<Result<EventTime, String>>,
+    audience: Strings,
+    scope: Strings,
+    /// All of it; empty where it is known to have an id.
+    tape: Value<'t, 'i>,
+}
+
+impl<'t, 'i> Event<'t, 'i, ()> {
+    fn of(tape: Value<'t, 'i>) -> Event<'t, 'i, impl Iterator<Item = &'i str> + Clone> {
+        let mut fields = Fields::default();
+        let (mut numeric_id, mut date, mut audience, mut scope) = (None, None, None, None);
+        for (key, value) in tape.fields() {
+            // A value of another type than the schema's (null above all) is an absent one.
+            let text = || value.as_str().unwrap_or_default();
+            match key {
+                "type" => fields.type_code = text(),
+                "log_id" => {
+                    fields.log_id = text();
+                    numeric_id = value.as_whole_number();
+                }
+                "_id" => fields.underscore_id = text(),
+                "id" => fields.id = text(),
+                "date" => date = Some(value),
+                "tenant_name" => fields.tenant_name = text(),
+                "hostname" => fields.hostname = text(),
+                "organization_id" => fields.organization_id = text(),
+                "organization_name" => fields.organization_name = text(),
+                "connection" => fields.connection = text(),
+                "strategy" => fields.strategy = text(),
+                "client_id" => fields.client_id = text(),
+                "client_name" => fields.client_name = text(),
+                "user_id" => fields.user_id = text(),
+                "ip" => fields.ip = text(),
+                "user_agent" => fields.user_agent = text(),
+                "audience" => audience = Some(value),
+                "scope" => scope = Some(value),
+                _ => {}
+            }
+        }
+        Event {
+            fields,
+            numeric_id,
+            date: date.filter(|value| !value.is_null()).map(read_date),
+            audience: strings(audience),
+            scope: strings(scope),
+            tape,
+        }
+    }
+}
+
+/// A string, or the strings in an array.
+fn strings<'i>(value: Option<Value<'_, 'i>>) -> impl Iterator<Item = &'i str> + Clone {
+    value.into_iter().flat_map(|value| value.as_str().into_iter().chain(value.elements().filter_map(Value::as_str)))
 }
 
 fn push_event<'i>(
-    event: Value<'_, 'i>,
+    event: Event<'_, 'i, impl Iterator<Item = &'i str> + Clone>,
     outer_id: &str,
     tenant: Option<&str>,
     read: ReadTime,
     out: &mut Decoded,
 ) -> Result<(), String> {
-    let mut fields = Fields::default();
-    let mut number = None;
-    for (key, value) in event.fields() {
-        // A value of another type than the schema's (null above all) is an absent one.
-        let text = || value.as_str().unwrap_or_default();
-        match key {
-            "type" => fields.type_code = text(),
-            "log_id" => {
-                fields.log_id = text();
-                number = value.as_whole_number();
-            }
-            "_id" => fields.underscore_id = text(),
-            "id" => fields.id = text(),
-            "date" => fields.date = Some(value),
-            "tenant_name" => fields.tenant_name = text(),
-            "hostname" => fields.hostname = text(),
-            "organization_id" => fields.organization_id = text(),
-            "organization_name" => fields.organization_name = text(),
-            "connection" => fields.connection = text(),
-            "strategy" => fields.strategy = text(),
-            "client_id" => fields.client_id = text(),
-            "client_name" => fields.client_name = text(),
-            "user_id" => fields.user_id = text(),
-            "ip" => fields.ip = text(),
-            "user_agent" => fields.user_agent = text(),
-            "audience" => fields.audience = Some(value),
-            "scope" => fields.scope = Some(value),
-            _ => {}
-        }
-    }
+    let Event { fields, numeric_id, date, audience, scope, tape } = event;
     let log_id = [fields.log_id, outer_id, fields.underscore_id, fields.id]
         .into_iter()
         .find(|id| !id.is_empty())
-        .or(number.as_deref())
+        .or(numeric_id.as_deref())
         .unwrap_or_default();
     let ingested = EventTime::from_log_id(log_id);
-    let at = event_time(fields.date, ingested, read)?;
+    let at = event_time(date, ingested, read)?;
     // Nothing arrives before it happened.
     let arrived = read.arrival().filter(|arrived| at.is_plausible(*arrived)).or(ingested).unwrap_or(at);
 
@@ -371,15 +409,15 @@ fn push_event<'i>(
         text.push_str(value);
         close(text);
     }
-    push_set(text, fields.audience, false);
+    push_set(text, audience, false);
     close(text);
-    push_set(text, fields.scope, true);
+    push_set(text, scope, true);
     close(text);
 
     let identity = if log_id.is_empty() {
         // All of it: two events may differ only in what no column holds.
         let mut hash = Xxh3::new();
-        event.hash(&mut hash);
+        tape.hash(&mut hash);
         hash.digest()
     } else {
         xxh3_64(log_id.as_bytes())
@@ -397,12 +435,15 @@ fn push_event<'i>(
 
 /// The event's time: its `date`, if the time in `log_id` agrees. Else `date`, unless it is missing or absurd (far from
 /// the time in `log_id` *and* from when it was read); then the time in `log_id`.
-fn event_time(date: Option<Value<'_, '_>>, ingested: Option<EventTime>, read: ReadTime) -> Result<EventTime, String> {
+fn event_time(
+    date: Option<Result<EventTime, String>>,
+    ingested: Option<EventTime>,
+    read: ReadTime,
+) -> Result<EventTime, String> {
     // An old arrival says nothing against a date: it may be wrong, and what is read later is only older.
     let now = read.arrival().map_or(read.now, |arrived| arrived.max(read.now));
-    let dated = date.filter(|value| !value.is_null()).map(|value| (value, read_date(value)));
     let believed = ingested.filter(|time| time.is_plausible(now));
-    if let Some((_, Some(at))) = dated {
+    if let Some(Ok(at)) = date {
         // Auth0 wrote both, so a clock that disagrees with them is ours.
         let is_agreed = ingested.is_some_and(|time| time.is_plausible(time) && !at.is_far_from(time));
         let is_credible = match believed {
@@ -413,28 +454,34 @@ fn event_time(date: Option<Value<'_, '_>>, ingested: Option<EventTime>, read: Re
             return Ok(at);
         }
     }
-    believed.ok_or_else(|| match dated {
+    believed.ok_or_else(|| match date {
         None => "no `date`, and no time in `log_id`".to_owned(),
-        Some((value, None)) => match value.as_str() {
-            Some(text) => format!("`date` is {text:?}, expected ISO 8601 such as \"2026-11-23T12:00:00.000Z\""),
-            None => format!("`date` is {}, expected an ISO 8601 string", value.describe()),
-        },
-        Some((_, Some(at))) => format!("`date` {at} cannot be true, and `log_id` holds no time"),
+        Some(Err(reason)) => reason,
+        Some(Ok(at)) => format!("`date` {at} cannot be true, and `log_id` holds no time"),
     })
 }
 
 /// A string; or, since the Management API's definition allows an object, what databases make of dates: `{"$date": …}`,
 /// and a number of milliseconds.
-fn read_date(value: Value<'_, '_>) -> Option<EventTime> {
+fn read_date(value: Value<'_, '_>) -> Result<EventTime, String> {
     if let Some(text) = value.as_str() {
-        return EventTime::parse(text.trim());
+        return read_date_text(text);
     }
+    wrapped_date(value).ok_or_else(|| format!("`date` is {}, expected an ISO 8601 string", value.describe()))
+}
+
+fn read_date_text(text: &str) -> Result<EventTime, String> {
+    EventTime::parse(text.trim())
+        .ok_or_else(|| format!("`date` is {text:?}, expected ISO 8601 such as \"2026-11-23T12:00:00.000Z\""))
+}
+
+fn wrapped_date(value: Value<'_, '_>) -> Option<EventTime> {
     if let Some(number) = value.as_i64() {
         return Some(EventTime::from_ms(number));
     }
     value.fields().find(|(key, _)| matches!(*key, "$date" | "date" | "$numberLong")).and_then(|(_, inner)| {
         let number = inner.as_str().and_then(|text| text.parse().ok()).map(EventTime::from_ms);
-        number.or_else(|| read_date(inner))
+        number.or_else(|| read_date(inner).ok())
     })
 }
 
@@ -449,19 +496,22 @@ fn tenant_of<'i>(tenant_name: &'i str, hostname: &'i str) -> &'i str {
     }
 }
 
-/// Appends a string or an array of strings as a set: sorted, without repetition, joined by one space. Scopes are also
-/// split at white space; an audience is one URI.
-fn push_set(text: &mut String, value: Option<Value<'_, '_>>, split: bool) {
-    let Some(value) = value else { return };
-    if let Some(single) = value.as_str() {
-        let single = single.trim();
-        if !split || is_sorted_set(single) {
-            text.push_str(single);
-            return;
-        }
+/// Appends strings as a set: sorted, without repetition, joined by one space. Scopes are also split at white space; an
+/// audience is one URI.
+fn push_set<'i>(text: &mut String, mut strings: impl Iterator<Item = &'i str> + Clone, split: bool) {
+    let all = strings.clone();
+    let (Some(first), None) = (strings.next(), strings.next()) else { return push_several(text, all, split) };
+    let first = first.trim();
+    if !split || is_sorted_set(first) {
+        text.push_str(first);
+    } else {
+        push_several(text, all, split);
     }
+}
+
+fn push_several<'i>(text: &mut String, strings: impl Iterator<Item = &'i str>, split: bool) {
     let mut items: Vec<&str> = Vec::new();
-    for item in value.as_str().into_iter().chain(value.elements().filter_map(Value::as_str)) {
+    for item in strings {
         if split {
             items.extend(item.split_whitespace());
         } else if !item.trim().is_empty() {

@@ -14,6 +14,7 @@ mod page;
 mod progress;
 mod replay;
 mod samples;
+mod scan;
 mod schemas;
 #[path = "../support/mod.rs"]
 mod support;
