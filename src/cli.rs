@@ -1,6 +1,7 @@
 //! The commands: what each takes, and what it prints.
 
 mod alerts;
+mod audit;
 mod compact;
 mod demo;
 mod simulate;
@@ -44,6 +45,8 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     /// Merges the small files of each day, and removes what merged files have held for long.
     Compact(compact::CompactArgs),
+    /// Says what is wrong with a tenant's configuration, beside what is really used.
+    Audit(audit::AuditArgs),
     /// Proves an output directory: nothing lost, nothing twice, nothing altered.
     Verify(VerifyArgs),
     /// Writes a synthetic tenant's log events, the same for the same seed.
@@ -129,6 +132,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Watch(args) => watch(args),
         Command::Alerts(args) => alerts::alerts(&args),
         Command::Compact(args) => compact::compact(&args),
+        Command::Audit(args) => Ok(audit::audit(&args)),
         Command::Verify(args) => verify(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::CheckConfig(args) => check_config(&args),

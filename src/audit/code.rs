@@ -26,7 +26,16 @@ pub struct Traits {
 
 /// Names of what holds a secret.
 const NAMES: [&str; 10] = [
-    "secret", "password", "passwd", "apikey", "api_key", "api-key", "accesskey", "access_key", "privatekey", "private_key",
+    "secret",
+    "password",
+    "passwd",
+    "apikey",
+    "api_key",
+    "api-key",
+    "accesskey",
+    "access_key",
+    "privatekey",
+    "private_key",
 ];
 /// What known secrets begin with.
 const SHAPES: [(&str, &str); 7] = [
@@ -169,7 +178,8 @@ mod tests {
 
     #[test]
     fn secrets_are_told_from_other_texts() {
-        let found = |script: &str| smells(script, &Place::of("a.js")).iter().map(|smell| smell.line).collect::<Vec<_>>();
+        let found =
+            |script: &str| smells(script, &Place::of("a.js")).iter().map(|smell| smell.line).collect::<Vec<_>>();
         assert_eq!(found("const apiKey = 'k9s8d7f6g5h4';\n"), [1]);
         assert_eq!(found("x({\n  \"client_secret\": \"abcdefghijkl\",\n  b: 1 })"), [2]);
         assert_eq!(found("let t = `-----BEGIN PRIVATE KEY-----abc`;"), [1]);
@@ -188,7 +198,10 @@ mod tests {
 
     #[test]
     fn only_escaped_expressions_pass() {
-        assert_eq!(unescaped("<p>{{ a }}</p>\n{{ b | escape }}\n{{ c | upcase }}{{d}}\n{{ e | default: 'x' | html_escape }}"), [1, 3]);
+        assert_eq!(
+            unescaped("<p>{{ a }}</p>\n{{ b | escape }}\n{{ c | upcase }}{{d}}\n{{ e | default: 'x' | html_escape }}"),
+            [1, 3]
+        );
         assert_eq!(unescaped("nothing\n{% if a %}x{% endif %}"), [0; 0]);
     }
 

@@ -190,11 +190,19 @@ fn quote_placeholders(text: &str) -> String {
 }
 
 /// A text as the file has it, if it holds a placeholder.
-pub fn placeholder(text: &str) -> Option<String> {
+pub fn with_placeholder(text: &str) -> Option<String> {
     if !text.contains([LITERAL.0, STRINGIFIED.0]) {
         return None;
     }
     Some(text.replace([LITERAL.0, LITERAL.1], "##").replace([STRINGIFIED.0, STRINGIFIED.1], "@@"))
+}
+
+/// The first placeholder of a text, without what stands around it, which may be a secret.
+pub fn placeholder(text: &str) -> Option<String> {
+    let begin = text.find([LITERAL.0, STRINGIFIED.0])?;
+    let end = begin + text[begin..].find([LITERAL.1, STRINGIFIED.1])?;
+    let last = text[end..].chars().next().map_or(0, char::len_utf8);
+    with_placeholder(&text[begin..end + last])
 }
 
 /// The lines of a JSON text's values, by where serde found them in it.
@@ -232,7 +240,11 @@ fn from_yaml(node: &MarkedYaml<'_>, pointer: String, lines: &mut Lines) -> Value
     let value = match &node.data {
         YamlData::Value(scalar) => from_scalar(scalar),
         YamlData::Sequence(items) => Value::Array(
-            items.iter().enumerate().map(|(index, item)| from_yaml(item, format!("{pointer}/{index}"), lines)).collect(),
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| from_yaml(item, format!("{pointer}/{index}"), lines))
+                .collect(),
         ),
         YamlData::Mapping(pairs) => {
             let mut fields = Map::new();
@@ -296,7 +308,7 @@ mod tests {
 
     fn shown(value: &Value) -> Value {
         match value {
-            Value::String(text) => placeholder(text).map_or_else(|| value.clone(), Value::String),
+            Value::String(text) => with_placeholder(text).map_or_else(|| value.clone(), Value::String),
             Value::Array(items) => items.iter().map(shown).collect(),
             Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), shown(value))).collect(),
             other => other.clone(),
@@ -353,7 +365,10 @@ mod tests {
         for error in wrong {
             let text = error.expect("an error").to_string();
             assert!(!text.contains(secret), "{text}");
-            assert!(text.contains("right would be") && text.contains(".yaml") | text.contains("a.json, line 2"), "{text}");
+            assert!(
+                text.contains("right would be") && text.contains(".yaml") | text.contains("a.json, line 2"),
+                "{text}"
+            );
         }
     }
 

@@ -213,7 +213,8 @@ impl Code for Files {
     /// Relative to the export, to the file that names it, or to where deploy-cli ran; nothing outside of the export.
     fn read(&mut self, from: &Place, name: &str) -> Option<(String, Place)> {
         let named = Path::new(name);
-        let is_within = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let is_within =
+            |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         let beside = Path::new(&*from.file).parent().unwrap_or(Path::new("")).join(named);
         let root = self.root.canonicalize().ok()?;
         let parts: Vec<_> = named.components().collect();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::assets::{Found, Item};
 use super::code::{self, Smell, Traits};
-use super::document::{Place, ReadError, placeholder};
+use super::document::{Place, ReadError, placeholder, with_placeholder};
 
 /// A part of the configuration, or why nothing is known of it.
 pub type Part<T> = Result<T, String>;
@@ -321,22 +321,26 @@ pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Resu
         grants: parts.many("clientGrants", |node| Ok(grant(node)))?,
         organizations: parts.many("organizations", organization)?,
         roles: parts.many("roles", role)?,
-        brute_force: parts.one("attackProtection.bruteForceProtection", |node| shield(node, "brute force protection"))?,
+        brute_force: parts
+            .one("attackProtection.bruteForceProtection", |node| shield(node, "brute force protection"))?,
         ip_throttling: parts.one("attackProtection.suspiciousIpThrottling", |node| shield(node, "IP throttling"))?,
         breached_passwords: parts
             .one("attackProtection.breachedPasswordDetection", |node| shield(node, "breached passwords"))?,
         bot_detection: parts.one("attackProtection.botDetection", |node| Ok(bot_detection(node)))?,
         factors: parts.many("guardianFactors", factor)?,
-        mfa_policies: parts.one("guardianPolicies", |node| Ok(node.texts("policies")))?.map(|given| {
-            given.unwrap_or(Field { key: "policies", value: Known::Is(Vec::new()) })
-        }),
+        mfa_policies: parts
+            .one("guardianPolicies", |node| Ok(node.texts("policies")))?
+            .map(|given| given.unwrap_or(Field { key: "policies", value: Known::Is(Vec::new()) })),
         phone_provider: parts.one("guardianPhoneFactorSelectedProvider", |node| Ok(node.text("provider")))?,
         email_provider: parts.one("emailProvider", |node| {
             Ok(Switched { thing: node.only("e-mail provider"), enabled: node.flag("enabled") })
         })?,
         email_templates: parts.many("emailTemplates", |node| switched(node, "e-mail template", "template"))?,
         custom_domains: parts.many("customDomains", |node| {
-            Ok(CustomDomain { thing: node.thing("custom domain", "domain", "custom_domain_id")?, status: node.text("status") })
+            Ok(CustomDomain {
+                thing: node.thing("custom domain", "domain", "custom_domain_id")?,
+                status: node.text("status"),
+            })
         })?,
         log_streams: parts.many("logStreams", |node| stream(node, "log stream"))?,
         event_streams: parts.many("eventStreams", |node| stream(node, "event stream"))?,
@@ -377,7 +381,11 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn one<T>(&self, key: &str, read: impl Fn(&Node<'a>) -> Result<T, ReadError>) -> Result<Part<Option<T>>, ReadError> {
+    fn one<T>(
+        &self,
+        key: &str,
+        read: impl Fn(&Node<'a>) -> Result<T, ReadError>,
+    ) -> Result<Part<Option<T>>, ReadError> {
         Ok(self.many(key, read)?.map(|all| all.into_iter().next()))
     }
 }
@@ -401,7 +409,7 @@ impl<'a> Node<'a> {
             let right = format!("\"{name}\" with the name of the {kind}");
             return Err(ReadError::new(self.place.at(name), format!("a {kind} without a name"), right));
         };
-        let shown = placeholder(text);
+        let shown = with_placeholder(text);
         let id = self.value.get(id).and_then(Value::as_str).filter(|id| placeholder(id).is_none());
         Ok(Thing {
             kind,
@@ -725,7 +733,7 @@ fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {
 
 fn network_acl(node: &Node<'_>) -> NetworkAcl {
     let name = node.value.get("description").and_then(Value::as_str).unwrap_or("without a description");
-    let shown = placeholder(name);
+    let shown = with_placeholder(name);
     let is_unnamed = shown.is_some();
     NetworkAcl {
         thing: Thing {
@@ -758,9 +766,11 @@ fn error_page(parts: &Parts<'_>, code: &mut dyn Code) -> Part<Option<ErrorPage>>
         }
     });
     let named = |item: &&Item| item.value.get("name").and_then(Value::as_str) == Some("error_page");
-    let of_pages = pages.as_ref().ok().and_then(|items| items.iter().find(named)).map(|item| {
-        (item.place.at("html"), item.value.get("html").unwrap_or(&Value::Null))
-    });
+    let of_pages = pages
+        .as_ref()
+        .ok()
+        .and_then(|items| items.iter().find(named))
+        .map(|item| (item.place.at("html"), item.value.get("html").unwrap_or(&Value::Null)));
     match (of_settings.or(of_pages), settings, pages) {
         (Some((place, html)), ..) => {
             let unescaped = match html.is_null() {

@@ -1,6 +1,7 @@
 //! The quick suite: needs nothing from outside. One binary, so that there is one link.
 
 mod alerts;
+mod audit;
 mod bad_input;
 mod compact;
 mod faulty_store;

@@ -1,0 +1,247 @@
+//! B2B or B2C: what the configuration says, what the traffic says, and where the two disagree.
+
+use super::super::tenant::{Client, Connection, Known, Organization};
+use super::applications::clients;
+use super::connections::{Sort, both, sort};
+use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, part};
+
+const ORGANIZATIONS: &str = "https://auth0.com/docs/manage-users/organizations";
+const RBAC: &str = "https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis";
+
+const fn check(
+    id: &'static str,
+    severity: Severity,
+    title: &'static str,
+    looks_at: &'static str,
+    why: &'static str,
+    fix: &'static str,
+    docs: &'static str,
+    judge: fn(&Scene<'_>, &mut Outcome) -> Judged,
+) -> Check {
+    Check { id, area: Area::Organizations, severity, title, looks_at, why, fix, docs, judge }
+}
+
+use Severity::{BestPractice, Recommended, Required};
+
+#[rustfmt::skip]
+pub const CHECKS: &[Check] = &[
+    check("organizations-unused", Recommended, "Organizations that no application knows of", "organizations; clients: organization_usage", "members log in as if there were none, and no policy of an organization is applied", "let applications allow or require organizations, or remove them", ORGANIZATIONS, |scene, out| {
+        let organizations = part(&scene.tenant.organizations)?;
+        let mut open = false;
+        for client in clients(scene)? {
+            if matches!(usage(client, out), Some("allow" | "require")) { return clear(out); }
+            open |= client.organization_usage.known().is_none() && client.organization_usage.value != Known::Absent;
+        }
+        if !open { for organization in organizations { out.thing(&organization.thing, "no application has organization_usage allow or require"); } }
+        Ok(())
+    }),
+    check("organizations-bypassed", Required, "Logins go past the organizations an application requires", "clients: organization_usage; events: logins without organization_id", "whoever is a member nowhere gets in all the same, or by an old session", "look at who these users are; end their sessions, and check the application's organization in tokens", ORGANIZATIONS, |scene, out| {
+        let traffic = scene.seen()?;
+        for client in clients(scene)? {
+            if usage(client, out) != Some("require") { continue; }
+            if client.thing.is_unnamed && client.thing.id.is_none() { out.unjudged(&client.thing, "name", "a placeholder"); continue; }
+            let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
+            if used.logins_without_organization > 0 {
+                out.at(&client.thing, &client.organization_usage, format!("{} of {} logins had no organization {}", used.logins_without_organization, used.logins, traffic.period()));
+            }
+        }
+        Ok(())
+    }),
+    check("organizations-idle", BestPractice, "An organization that nobody uses", "organizations; events: organization_id", "its members and connections are ways in that nobody watches", "ask whether it is still a customer, or remove it", ORGANIZATIONS, |scene, out| {
+        let organizations = part(&scene.tenant.organizations)?;
+        let traffic = scene.covered()?;
+        for organization in organizations {
+            let thing = &organization.thing;
+            let used = match &thing.id {
+                Some(id) => traffic.organizations.get(id).map(|(_, used)| used),
+                None if thing.is_unnamed => { out.unjudged(thing, "name", "a placeholder"); continue; }
+                None => traffic.organizations.values().find(|(name, _)| *name == thing.name).map(|(_, used)| used),
+            };
+            if used.is_none_or(|used| used.events == 0) { out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(used))); }
+        }
+        Ok(())
+    }),
+    check("enterprise-shared", Recommended, "An enterprise connection of several organizations", "organizations: connections; connections: strategy", "one customer's administrator decides who gets into another's organization", "give each organization a connection of its own", "https://auth0.com/docs/manage-users/organizations/configure-organizations/enable-connections", |scene, out| enterprise(scene, out, |connection, owners, out| {
+        if owners.len() > 1 { out.thing(&connection.thing, format!("it is enabled in {}", owners.join(", "))); }
+    })),
+    check("enterprise-without-organization", Recommended, "An enterprise connection of no organization", "organizations: connections; connections: strategy", "its users are nobody's members, so that no policy of an organization is applied", "enable it in the organization whose it is", "https://auth0.com/docs/manage-users/organizations/configure-organizations/enable-connections", |scene, out| enterprise(scene, out, |connection, owners, out| {
+        if owners.is_empty() { out.thing(&connection.thing, "there are organizations, and it is enabled in none"); }
+    })),
+    check("rbac-not-enforced", Recommended, "Permissions that nobody enforces", "resourceServers: enforce_policies; roles: permissions", "roles are given, and every user gets whatever an application asks for", "enable RBAC for the API", RBAC, |scene, out| {
+        let roles = part(&scene.tenant.roles)?;
+        for api in part(&scene.tenant.apis)?.iter().filter(|api| !apis::is_system(api)) {
+            let Some(Some(identifier)) = out.read(&api.thing, &api.identifier) else { continue };
+            let count = roles.iter().filter(|role| role.apis.has(identifier)).count();
+            if count > 0 { out.not_on(&api.thing, &api.enforces_policies, &format!("{count} roles have permissions of it, and enforce_policies is not on")); }
+        }
+        Ok(())
+    }),
+    check("rbac-not-in-tokens", BestPractice, "Enforced permissions are not in tokens", "resourceServers: enforce_policies, token_dialect", "the API cannot see what a user may do, and has to ask or to guess", "set the token dialect to access_token_authz", RBAC, |scene, out| {
+        for api in part(&scene.tenant.apis)?.iter().filter(|api| !apis::is_system(api)) {
+            if !api.enforces_policies.is(&true) { continue; }
+            match out.read(&api.thing, &api.token_dialect) {
+                Some(Some(dialect)) if dialect.ends_with("_authz") => {}
+                Some(Some(dialect)) => out.at(&api.thing, &api.token_dialect, format!("token_dialect is {dialect}")),
+                Some(None) => out.at(&api.thing, &api.token_dialect, "token_dialect is not set, and the default has no permissions"),
+                None => {}
+            }
+        }
+        Ok(())
+    }),
+    check("b2b-open-signup", Recommended, "Anybody may sign up at a B2B database", "databases: options.disable_signup, enabled_clients; clients: organization_usage", "strangers have accounts where only customers' people belong", "disable signups, and invite members", "https://auth0.com/docs/manage-users/organizations/configure-organizations/invite-members", |scene, out| {
+        let requiring = requiring(scene, out)?;
+        for database in part(&scene.tenant.databases)? {
+            let Some(client) = requiring.iter().find(|client| allows(database, client)) else { continue };
+            out.not_on(&database.thing, &database.disable_signup, &format!("signups are open, and {:?}, which requires organizations, uses it", client.thing.name));
+        }
+        Ok(())
+    }),
+    check("b2b-one-connection", BestPractice, "One connection for all applications", "databases, connections: enabled_clients", "whoever has an account for one application has one for each", "enable it where its users belong", "https://auth0.com/docs/get-started/applications/update-application-connections", |scene, out| {
+        let all: Vec<_> = clients(scene)?.filter(|client| super::applications::is_interactive(client, out)).collect();
+        if all.len() < 3 { return Ok(()); }
+        for connection in both(scene)? {
+            if connection.enabled_clients.is_open() { out.unjudged(&connection.thing, connection.enabled_clients.key, "a placeholder in part"); }
+            else if all.iter().all(|client| allows(connection, client)) { out.at(&connection.thing, &connection.enabled_clients, format!("all {} interactive applications may use it", all.len())); }
+        }
+        Ok(())
+    }),
+    check("grant-any-organization", Recommended, "A client may act for every organization", "clientGrants: allow_any_organization", "its secret is a key to every customer's data", "associate the grant with the organizations it serves", "https://auth0.com/docs/manage-users/organizations/organizations-for-m2m-applications", |scene, out| {
+        for grant in part(&scene.tenant.grants)? { out.on(&grant.thing, &grant.any_organization, "allow_any_organization is true"); }
+        Ok(())
+    }),
+    check("b2b-disagrees", Recommended, "Configuration and traffic disagree about B2B", "organizations, clients, connections; events: organization_id, strategy", "a model that nobody follows protects nobody", "decide what the tenant is, and make applications follow", "https://auth0.com/docs/get-started/architecture-scenarios/business-to-business", |scene, out| {
+        let configured = configured(scene)?;
+        let traffic = scene.seen()?;
+        if traffic.logins < LOGINS_MIN { return Err(NotRun(format!("{} logins are too few to tell", traffic.logins))); }
+        let percent = |part: u64| part * 100 / traffic.logins;
+        let (organizations, enterprise) = (percent(traffic.logins_with_organization), percent(traffic.enterprise_logins));
+        let shares = format!("{organizations} % of {} logins had an organization, {enterprise} % an enterprise connection, {}", traffic.logins, traffic.period());
+        let thing = &part(&scene.tenant.settings)?.thing;
+        match configured.model {
+            Model::Business if organizations < 5 && enterprise < 5 => out.thing(thing, format!("the configuration is B2B ({}), the traffic is not: {shares}", configured.signals.join(", "))),
+            Model::Consumer if organizations >= 20 || enterprise >= 20 => out.thing(thing, format!("the configuration is B2C ({}), the traffic is not: {shares}", configured.signals.join(", "))),
+            _ => {}
+        }
+        Ok(())
+    }),
+];
+
+/// Of fewer logins no share is taken.
+const LOGINS_MIN: u64 = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    Business,
+    Consumer,
+    /// Signs of both.
+    Both,
+    /// Signs of neither.
+    Neither,
+}
+
+impl Model {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Business => "B2B",
+            Self::Consumer => "B2C",
+            Self::Both => "B2B and B2C",
+            Self::Neither => "neither B2B nor B2C",
+        }
+    }
+}
+
+/// What the configuration makes of the tenant, and by which signs.
+pub struct Configured {
+    pub model: Model,
+    pub signals: Vec<String>,
+}
+
+pub fn configured(scene: &Scene<'_>) -> Result<Configured, NotRun> {
+    let organizations = part(&scene.tenant.organizations)?.len();
+    let connections = part(&scene.tenant.connections)?;
+    let databases = part(&scene.tenant.databases)?;
+    let strategy = |wanted: &[&str]| {
+        connections
+            .iter()
+            .filter(|one| one.strategy.known().is_some_and(|found| wanted.contains(&found.as_str())))
+            .count()
+    };
+    let of_sort = |wanted| connections.iter().filter(|connection| sort(connection) == wanted).count();
+    let using =
+        clients(scene)?.filter(|client| client.organization_usage.known().is_some_and(|usage| usage != "deny")).count();
+    let open = databases.iter().filter(|database| !database.disable_signup.is(&true)).count();
+    let self_service = scene.tenant.self_service.as_ref().copied().unwrap_or(0);
+    let count = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
+    let business: Vec<String> = [
+        count(organizations, "organizations"),
+        count(using, "applications with organizations"),
+        count(of_sort(Sort::Enterprise), "enterprise connections"),
+        count(self_service, "self-service profiles"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let consumer: Vec<String> = [
+        count(of_sort(Sort::Social), "social connections"),
+        count(strategy(&["email", "sms"]), "passwordless connections"),
+        count(open, "databases with open signup"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let model = match (business.is_empty(), consumer.is_empty()) {
+        (false, true) => Model::Business,
+        (true, false) => Model::Consumer,
+        (false, false) => Model::Both,
+        (true, true) => Model::Neither,
+    };
+    Ok(Configured { model, signals: business.into_iter().chain(consumer).collect() })
+}
+
+fn usage<'c>(client: &'c Client, out: &mut Outcome) -> Option<&'c str> {
+    out.read(&client.thing, &client.organization_usage).flatten().map(String::as_str)
+}
+
+/// One that is right is enough: what else could not be judged does not matter.
+fn clear(out: &mut Outcome) -> Judged {
+    out.unjudged.clear();
+    Ok(())
+}
+
+/// Applications that require organizations.
+fn requiring<'a>(scene: &Scene<'a>, out: &mut Outcome) -> Result<Vec<&'a Client>, NotRun> {
+    Ok(clients(scene)?.filter(|client| usage(client, out) == Some("require")).collect())
+}
+
+/// Whether an application is among those that may use a connection, by id or by name.
+pub(super) fn allows(connection: &Connection, client: &Client) -> bool {
+    connection.enabled_clients.all().any(|enabled| {
+        client.thing.id.as_deref() == Some(enabled) || (!client.thing.is_unnamed && client.thing.name == enabled)
+    })
+}
+
+/// Every enterprise connection of a tenant with organizations, with the organizations it is enabled in.
+fn enterprise(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Connection, &[&str], &mut Outcome)) -> Judged {
+    let organizations = part(&scene.tenant.organizations)?;
+    let connections = part(&scene.tenant.connections)?;
+    if organizations.is_empty() {
+        return Ok(());
+    }
+    for organization in organizations {
+        if organization.connections.is_open() {
+            out.unjudged(&organization.thing, organization.connections.key, "a placeholder in part");
+        }
+    }
+    for connection in connections.iter().filter(|connection| sort(connection) == Sort::Enterprise) {
+        let thing = &connection.thing;
+        let has = |one: &&Organization| {
+            one.connections.has(&thing.name) || thing.id.as_ref().is_some_and(|id| one.connections.has(id))
+        };
+        let owners: Vec<&str> = organizations.iter().filter(has).map(|one| one.thing.name.as_str()).collect();
+        if owners.is_empty() && !out.unjudged.is_empty() {
+            continue;
+        }
+        judge(connection, &owners, out);
+    }
+    Ok(())
+}
