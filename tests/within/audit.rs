@@ -1,21 +1,28 @@
 //! The audit: each check with a tenant that fails it and one that passes it, exports in both layouts, joins with traffic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use ghostlight::audit::assets::{self, Layout};
 use ghostlight::audit::checks::{self, Scene, State, Verdict};
 use ghostlight::audit::document::Document;
 use ghostlight::audit::export::{self, Export};
 use ghostlight::audit::traffic::{Rows, Traffic};
 use ghostlight::event::{Day, EventTime};
+use ghostlight::simulate::Truth;
 use ghostlight::store::Store;
-use ghostlight::usage::ghost::{Lifetimes, Thresholds};
-use ghostlight::usage::{self};
+use ghostlight::usage::{
+    self,
+    ghost::{Lifetimes, Thresholds},
+};
 use object_store::memory::InMemory;
+use quick_xml::events::Event;
 use serde_json::{Value, json};
 
-use crate::support::{config, ingest, runtime};
+use crate::schemas;
+use crate::support::{config, ghostlight, ingest, runtime, succeed};
 
 /// 2026-11-23T12:00:00Z, the day of every audit here.
 const TODAY: EventTime = EventTime::from_ms(1_795_435_200_000);
@@ -362,4 +369,381 @@ fn nothing_is_called_unused_where_the_events_do_not_tell() {
     let mut filtered = Events::good(40);
     filtered.lines = filtered.lines.replace("\"type\":\"s\"", "\"type\":\"seacft\"");
     all_say(Some(&filtered.traffic(30)), "seems to be filtered");
+}
+
+/// The good tenant in the directory layout.
+fn as_directory(tenant: &Value, folder: &Path) {
+    let write = |path: String, value: &Value| {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, format!("{value:#}")).expect("written");
+    };
+    for asset in &assets::ASSETS {
+        let Some(value) = tenant.pointer(&format!("/{}", asset.key.replace('.', "/"))) else { continue };
+        let objects = || value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]).into_iter().enumerate();
+        match asset.layout {
+            Layout::File(at) => write(at.to_owned(), value),
+            Layout::Folder(at) | Layout::FolderBut(at, _) => {
+                std::fs::create_dir_all(folder.join(at)).expect("a folder");
+                objects().for_each(|(number, value)| write(format!("{at}/{number:03}.json"), &value));
+            }
+            Layout::Folders(at, name) => {
+                objects().for_each(|(number, value)| write(format!("{at}/{number:03}/{name}"), &value));
+            }
+        }
+    }
+}
+
+fn findings(export: &Export) -> Vec<String> {
+    let scene = Scene { tenant: &export.tenant, traffic: None };
+    let mut all = Vec::new();
+    for verdict in checks::judge(&scene) {
+        let found =
+            verdict.found.iter().map(|found| format!("{:?} {} {}", found.thing.name, found.thing.kind, found.evidence));
+        let mut found: Vec<_> = found.collect();
+        found.sort();
+        all.push(format!("{} {} {found:?}", verdict.check.id, matches!(verdict.state, State::NotRun(_))));
+    }
+    all
+}
+
+#[test]
+fn both_layouts_of_an_export_say_the_same() {
+    assert_eq!(
+        findings(&export::read(&sample("example-directory")).expect("the directory layout")),
+        findings(&export::read(&sample("example-yaml/tenant.yaml")).expect("the YAML layout")),
+    );
+    // And with each fault there is.
+    for (id, edits, _) in faults() {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&sample("good"), folder.path());
+        std::fs::remove_file(folder.path().join("tenant.yaml")).expect("it was copied");
+        as_directory(&tenant, folder.path());
+        assert_eq!(findings(&export::read(folder.path()).expect(id)), findings(&read(&tenant)), "{id}");
+    }
+}
+
+#[test]
+fn a_placeholder_is_neither_right_nor_wrong() {
+    let export = export::read(&sample("example-yaml")).expect("a folder with a tenant.yaml");
+    let verdicts = checks::judge(&Scene { tenant: &export.tenant, traffic: None });
+    let state = |id: &str| &verdicts.iter().find(|verdict| verdict.check.id == id).expect("a check").state;
+    for (id, placeholder) in [
+        ("client-callback-http", "##ENV##"),
+        ("client-web-origin-localhost", "@@WEB_ORIGINS@@"),
+        ("tenant-session-lifetime", "##SESSION_HOURS##"),
+        ("tenant-logout-urls", "@@LOGOUT_URLS@@"),
+    ] {
+        match state(id) {
+            State::NotRun(why) => assert!(why.contains(placeholder), "{id}: {why}"),
+            other => panic!("{id}: {other:?}"),
+        }
+    }
+    assert_eq!(*state("client-callback-localhost"), State::Found, "what is known is judged");
+    for id in ["log-stream-missing", "rules-left", "custom-domain-not-ready", "tenant-node-version"] {
+        assert!(matches!(state(id), State::NotRun(_)), "{id}: what the export leaves out is not judged");
+    }
+}
+
+fn audit(config: &Path, more: &[&str]) -> Command {
+    let mut command = ghostlight();
+    command.arg("audit").arg("--config").arg(config).args(["--as-of", "2026-11-23T12:00:00Z"]).args(more);
+    command
+}
+
+fn run_audit(config: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = audit(config, more).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn no_secret_of_an_export_reaches_any_output() {
+    let files = glob::glob(&format!("{}/**/*", sample("example-directory").display())).expect("a pattern");
+    let all: String = files.filter_map(|path| std::fs::read_to_string(path.expect("a path")).ok()).collect();
+    for number in 1..=14 {
+        assert!(all.contains(&format!("canary-{number}")), "canary-{number} is in the export");
+    }
+    for layout in ["example-directory", "example-yaml"] {
+        for format in ["text", "json", "html", "sarif", "junit"] {
+            let (code, out, error) = run_audit(&sample(layout), &["--format", format]);
+            assert_eq!((code, error.as_str()), (Some(1), ""), "{layout} {format}");
+            assert!(out.contains("action-secret") && !out.contains("canary"), "{layout} {format}");
+        }
+    }
+    // Nor an error: in a file that is no JSON, and in a value of a wrong type.
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&sample("example-directory"), folder.path());
+    let client = folder.path().join("clients/My M2M.json");
+    std::fs::write(
+        &client,
+        "{ \"name\": \"My M2M\", \"callbacks\": \"canary-15\", \"grant_types\": [{ \"a\": \"canary-16\" }] }",
+    )
+    .expect("written");
+    let (code, out, error) = run_audit(folder.path(), &[]);
+    assert!(code == Some(1) && !out.contains("canary") && error.is_empty(), "{out}{error}");
+    assert!(out.contains("a text where a list belongs"), "{out}");
+    std::fs::write(&client, "{ \"name\": \"My M2M\", \"client_secret\": canary-17 }").expect("written");
+    let (code, out, error) = run_audit(folder.path(), &[]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(
+        error.contains("clients/My M2M.json, line 1") && error.contains("right would be") && !error.contains("canary"),
+        "{error}"
+    );
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_would_be_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fails = |what: &[&str]| {
+        let (code, out, error) = run_audit(folder.path(), &[]);
+        assert_eq!((code, out.as_str()), (Some(2), ""));
+        what.iter().for_each(|what| assert!(error.contains(what), "{what}: {error}"));
+    };
+    fails(&["has neither tenant.yaml nor tenant.json", "a0deploy export"]);
+    let file = folder.path().join("tenant.yaml");
+    for (text, what) in [
+        ("", ["is empty", "clients:"]),
+        ("- a\n", ["is no mapping", "clients:"]),
+        ("klients: []\n", ["has no part of a tenant", "clients:"]),
+        ("clients:\n  - app_type: spa\n", ["tenant.yaml#/clients/0/name", "the name of the application"]),
+        ("clients: 7\n", ["tenant.yaml#/clients", "a list of objects"]),
+        ("clients: [\n", ["tenant.yaml, line", "not YAML"]),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        fails(&what);
+    }
+}
+
+#[test]
+fn a_script_outside_of_the_export_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("outside.js"), "const apiKey = 'k9s8d7f6g5h4';").expect("written");
+    let export = folder.path().join("export");
+    std::fs::create_dir_all(export.join("actions")).expect("a folder");
+    std::os::unix::fs::symlink(folder.path().join("outside.js"), export.join("actions/link.js")).expect("a link");
+    for name in ["../outside.js", "actions/link.js", "/etc/hostname.js"] {
+        let text = format!("actions:\n  - {{ name: a, code: {name:?}, runtime: node22 }}\n");
+        std::fs::write(export.join("tenant.yaml"), text).expect("written");
+        let (_, out, _) = run_audit(&export, &[]);
+        assert!(out.contains("names a file that is not within the export"), "{name}: {out}");
+        assert!(!out.contains("seems to hold a secret"), "{name}: {out}");
+    }
+}
+
+#[test]
+fn a_baseline_accepts_until_it_expires_and_says_what_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tenant = good();
+    edit(&mut tenant, "/clients/0/callbacks/-", json!("http://localhost:3000/x"));
+    edit(&mut tenant, "/clients/1/callbacks/-", json!("http://localhost:4000/x"));
+    copy(&sample("good"), folder.path());
+    std::fs::write(folder.path().join("tenant.yaml"), tenant.to_string()).expect("written");
+    let baseline = folder.path().join("baseline.toml");
+    let entry = |subject: &str, expires: &str| {
+        format!(
+            "[[accepted]]\ncheck = \"client-callback-localhost\"\nsubject = \"application {subject}\"\nreason = \"no tenant for development yet\"\nexpires = \"{expires}\"\n"
+        )
+    };
+    let run = |text: &str, more: &[&str]| {
+        std::fs::write(&baseline, text).expect("written");
+        let path = baseline.display().to_string();
+        run_audit(folder.path(), &[&["--baseline", &path], more].concat())
+    };
+    let both = entry("Portal", "2026-12-31") + &entry("Shop", "2026-11-23");
+    let (code, out, error) = run(&both, &[]);
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("ACCEPTED (2)") && out.contains("no tenant for development yet"), "{out}");
+    // A day later one has expired.
+    let (code, out, _) = run(&both, &["--as-of", "2026-11-24T00:00:00Z"]);
+    assert_eq!(code, Some(2), "given twice: {out}");
+    let (code, out, _) = run(&(entry("Portal", "2026-12-31") + &entry("Shop", "2026-11-22")), &[]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("client-callback-localhost of application Shop expired on 2026-11-22"), "{out}");
+    let (code, out, _) = run(&(both.clone() + &entry("Mobile", "2026-12-31")), &[]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("of application Mobile matches nothing any more: remove it"), "{out}");
+    // Only one of an application's URLs.
+    let with_evidence = entry("Portal", "2026-12-31") + "evidence = \"http://localhost:9/y\"\n";
+    let (code, out, _) = run(&(with_evidence + &entry("Shop", "2026-12-31")), &[]);
+    assert_eq!(code, Some(1), "{out}");
+    for (wrong, what) in [
+        (both.replace("client-callback-localhost", "client-callback-lokalhost"), "there is no such check"),
+        (both.replace("2026-12-31", "soon"), "which is no day"),
+        (both.replace("no tenant for development yet", " "), "the reason is empty"),
+        (both.replace("reason", "raeson"), "raeson"),
+    ] {
+        let (code, _, error) = run(&wrong, &[]);
+        assert!(code == Some(2) && error.contains(what) && error.contains("right would be"), "{what}: {error}");
+    }
+    let (_, sarif, _) = run(&both, &["--format", "sarif"]);
+    let sarif: Value = serde_json::from_str(&sarif).expect("JSON");
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    assert_eq!(results.len(), 2);
+    assert!(results.iter().all(|result| result["suppressions"][0]["justification"] == "no tenant for development yet"));
+}
+
+#[test]
+fn the_exit_code_gates_a_pipeline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&sample("good"), folder.path());
+    let code = |tenant: &Value, fail_on: &str| {
+        std::fs::write(folder.path().join("tenant.yaml"), tenant.to_string()).expect("written");
+        run_audit(folder.path(), &["--fail-on", fail_on]).0.expect("a code")
+    };
+    let codes =
+        |tenant: &Value| ["required", "recommended", "best-practice", "never"].map(|fail_on| code(tenant, fail_on));
+    let with = |pointer: &str, value: Value| {
+        let mut tenant = good();
+        edit(&mut tenant, pointer, value);
+        tenant
+    };
+    assert_eq!(codes(&good()), [0, 0, 0, 0]);
+    assert_eq!(codes(&with("/clients/0/initiate_login_uri", Value::Null)), [0, 0, 1, 0]);
+    assert_eq!(codes(&with("/clients/1/refresh_token", json!({ "rotation_type": "rotating" }))), [0, 1, 1, 0]);
+    assert_eq!(codes(&with("/resourceServers/0/signing_alg", json!("HS256"))), [1, 1, 1, 0]);
+    assert_eq!(run_audit(&folder.path().join("nowhere"), &[]).0, Some(2));
+}
+
+#[test]
+fn json_is_as_described() {
+    let described = schemas::schema("audit");
+    let folder = tempfile::tempdir().expect("a folder");
+    let baseline = folder.path().join("baseline.toml");
+    let entry = |check: &str, expires: &str| {
+        format!(
+            "[[accepted]]\ncheck = {check:?}\nsubject = \"application My SPA\"\nreason = \"x\"\nexpires = {expires:?}\n"
+        )
+    };
+    std::fs::write(&baseline, entry("client-callback-localhost", "2027-01-01") + &entry("client-par", "2020-01-01"))
+        .expect("written");
+    let (_, out, _) =
+        run_audit(&sample("example-directory"), &["--format", "json", "--baseline", &baseline.display().to_string()]);
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(schemas::problems(&described, &report), Vec::<String>::new());
+    let (mut seen, mut all) = (BTreeSet::new(), BTreeSet::new());
+    schemas::keys_of(&report, "", &mut seen);
+    schemas::described_keys(&described, &described, "", &mut all);
+    assert_eq!(seen, all);
+    let localhost =
+        report["findings"].as_array().expect("findings").iter().find(|one| one["check"] == "client-callback-localhost");
+    let localhost = localhost.expect("it is found");
+    assert_eq!((&localhost["line"], &localhost["pointer"]), (&json!(6), &json!("/callbacks/1")));
+    assert_eq!(localhost["accepted"]["expires"], "2027-01-01");
+    for (key, wrong) in
+        [("format", json!(2)), ("at", json!("now")), ("open", json!({})), ("not_run", json!([{ "check": "x" }]))]
+    {
+        let mut damaged = report.clone();
+        damaged[key] = wrong;
+        assert_ne!(schemas::problems(&described, &damaged), Vec::<String>::new(), "{key}");
+    }
+}
+
+/// A tenant whose names are chosen by somebody who means ill.
+fn nasty() -> Value {
+    let mut tenant = good();
+    edit(&mut tenant, "/clients/0/name", json!("</failure>\"><script>alert(1)</script>&\u{1b}[31m\u{0}\u{202e}"));
+    edit(&mut tenant, "/clients/0/callbacks/-", json!("http://localhost/<b>&\"'"));
+    tenant
+}
+
+#[test]
+fn junit_is_xml_with_a_case_for_each_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&sample("good"), folder.path());
+    std::fs::write(folder.path().join("tenant.yaml"), nasty().to_string()).expect("written");
+    let (code, out, _) = run_audit(folder.path(), &["--format", "junit"]);
+    assert_eq!(code, Some(1));
+    let mut reader = quick_xml::Reader::from_str(&out);
+    reader.config_mut().check_end_names = true;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut depth = 0;
+    loop {
+        match reader.read_event().expect("XML") {
+            Event::Start(tag) | Event::Empty(tag) if !tag.name().as_ref().is_empty() => {
+                tag.attributes().for_each(|attribute| {
+                    assert!(
+                        attribute.expect("an attribute").normalized_value(quick_xml::XmlVersion::Implicit1_0).is_ok()
+                    )
+                });
+                *counts.entry(String::from_utf8_lossy(tag.name().as_ref()).into_owned()).or_default() += 1;
+                depth += 1;
+            }
+            Event::End(_) => depth -= 1,
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert!(depth >= 0);
+    assert_eq!(counts["testcase"], checks::all().count());
+    assert_eq!(counts["failure"], 1);
+    assert_eq!(counts["skipped"], 9);
+    assert!(!counts.contains_key("script"), "{counts:?}");
+}
+
+#[test]
+fn a_page_or_a_terminal_shows_names_as_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&sample("good"), folder.path());
+    std::fs::write(folder.path().join("tenant.yaml"), nasty().to_string()).expect("written");
+    let (_, html, _) = run_audit(folder.path(), &["--format", "html"]);
+    assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
+    assert!(!html.contains("<script") && !html.contains("<b>") && html.contains("&lt;script&gt;"), "{html}");
+    let (_, text, _) = run_audit(folder.path(), &[]);
+    assert!(!text.contains(['\u{1b}', '\u{0}', '\u{202e}']) && text.contains("<script>"), "{text}");
+    assert!(text.lines().filter(|line| !line.contains("see  https")).all(|line| line.chars().count() <= 130), "{text}");
+}
+
+#[test]
+fn whoever_stops_reading_ends_it_quietly() {
+    let mut child = audit(&sample("example-yaml"), &["--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(1), ""));
+}
+
+#[test]
+fn joins_find_what_the_simulator_planted_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    succeed(
+        ghostlight()
+            .args(["simulate", "--seed", "5", "--events", "60000", "--days", "31", "--start", "2026-10-24", "-o"])
+            .arg(path("events"))
+            .arg("--truth")
+            .arg(path("truth.json"))
+            .arg("--tenant-config")
+            .arg(path("config")),
+    );
+    succeed(ghostlight().arg("ingest").arg("--out").arg(path("out")).arg(path("events")));
+    let truth: Truth = serde_json::from_slice(&std::fs::read(path("truth.json")).expect("written")).expect("a truth");
+    let (tenant, planted) = truth.faults.first_key_value().expect("a tenant");
+    let config = path("config").join(tenant);
+    let data = path("out").display().to_string();
+    let settings = ["--data", &data, "--format", "json", "--as-of", "2026-11-24T00:00:00Z"];
+    let output = ghostlight().arg("audit").arg("--config").arg(&config).args(settings).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!text.contains("a-secret-that-no-output-has"));
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let checks: BTreeSet<&str> = planted.iter().map(|fault| fault.check.as_str()).collect();
+    let found: BTreeSet<(String, String)> = report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| checks.contains(finding["check"].as_str().unwrap_or_default()))
+        .map(|finding| {
+            (
+                finding["check"].as_str().unwrap_or_default().to_owned(),
+                finding["name"].as_str().unwrap_or_default().to_owned(),
+            )
+        })
+        .collect();
+    let wanted: BTreeSet<_> = planted.iter().map(|fault| (fault.check.clone(), fault.subject.clone())).collect();
+    assert_eq!(found, wanted);
 }

@@ -14,134 +14,444 @@ const RECOMMENDED_FIXES: &str =
     "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/production-check-recommended-fixes";
 const ACLS: &str = "https://auth0.com/docs/secure/tenant-access-control-list";
 
-const fn check(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    looks_at: &'static str,
-    why: &'static str,
-    fix: &'static str,
-    docs: &'static str,
-    judge: fn(&Scene<'_>, &mut Outcome) -> Judged,
-) -> Check {
-    Check { id, area: Area::Defences, severity, title, looks_at, why, fix, docs, judge }
-}
-
 use Severity::{BestPractice, Recommended, Required};
 
-#[rustfmt::skip]
 pub const CHECKS: &[Check] = &[
-    check("brute-force-off", Required, "Brute force protection is off", "attackProtection: bruteForceProtection.enabled", "nobody stops whoever tries one account's passwords", "switch it on", BRUTE_FORCE,
-        |scene, out| shield(&scene.tenant.brute_force, out, |shield, out| out.not_on(&shield.thing, &shield.enabled, "it is not on"))),
-    check("brute-force-block", Recommended, "Brute force protection blocks nobody", "attackProtection: bruteForceProtection.shields", "it only tells that passwords are tried", "let it block", BRUTE_FORCE,
-        |scene, out| shield(&scene.tenant.brute_force, out, blocks)),
-    check("brute-force-allowlist", BestPractice, "Addresses are left out of brute force protection", "attackProtection: bruteForceProtection.allowlist", "from there, passwords are tried without an end", "keep the list as short as it can be", BRUTE_FORCE,
-        |scene, out| shield(&scene.tenant.brute_force, out, |shield, out| listed(&shield.thing, &shield.allowlist, out))),
-    check("ip-throttling-off", Required, "Suspicious IP throttling is off", "attackProtection: suspiciousIpThrottling.enabled", "one address may try as many accounts as it likes", "switch it on", THROTTLING,
-        |scene, out| shield(&scene.tenant.ip_throttling, out, |shield, out| out.not_on(&shield.thing, &shield.enabled, "it is not on"))),
-    check("ip-throttling-block", Recommended, "Suspicious IP throttling blocks nobody", "attackProtection: suspiciousIpThrottling.shields", "it only tells that accounts are tried", "let it block", THROTTLING,
-        |scene, out| shield(&scene.tenant.ip_throttling, out, blocks)),
-    check("ip-throttling-allowlist", BestPractice, "Addresses are left out of IP throttling", "attackProtection: suspiciousIpThrottling.allowlist", "from there, accounts are tried without an end", "keep the list as short as it can be", THROTTLING,
-        |scene, out| shield(&scene.tenant.ip_throttling, out, |shield, out| listed(&shield.thing, &shield.allowlist, out))),
-    check("breached-passwords-off", Required, "Breached password detection is off", "attackProtection: breachedPasswordDetection.enabled", "passwords that are in everybody's lists work", "switch it on where the plan has it", BREACHED,
-        |scene, out| shield(&scene.tenant.breached_passwords, out, |shield, out| out.not_on(&shield.thing, &shield.enabled, "it is not on"))),
-    check("breached-passwords-block", Recommended, "Breached passwords are not blocked", "attackProtection: breachedPasswordDetection.shields", "it only tells that such a password was used", "let it block", BREACHED,
-        |scene, out| shield(&scene.tenant.breached_passwords, out, blocks)),
-    check("bot-detection-off", Recommended, "Bot detection is off", "attackProtection: botDetection.challenge_*_policy", "programs log in, sign up and reset passwords as fast as they can", "set each policy to when_risky", BOTS, |scene, out| bots(scene, out, |bots, out| {
-        for policy in &bots.policies {
-            if out.read(&bots.thing, policy).flatten().is_some_and(|policy| matches!(policy.as_str(), "never" | "off")) { out.at(&bots.thing, policy, format!("{} is never", policy.key)); }
-        }
-    })),
-    check("bot-detection-allowlist", BestPractice, "Addresses are left out of bot detection", "attackProtection: botDetection.allowlist", "from there, programs are never challenged", "keep the list as short as it can be", BOTS,
-        |scene, out| bots(scene, out, |bots, out| listed(&bots.thing, &bots.allowlist, out))),
-    check("bot-detection-monitors", Recommended, "Bot detection only watches", "attackProtection: botDetection.monitoring_mode_enabled", "it tells of bots, and challenges none", "switch monitoring mode off", BOTS,
-        |scene, out| bots(scene, out, |bots, out| out.on(&bots.thing, &bots.monitors_only, "monitoring_mode_enabled is true"))),
-    check("mfa-no-factor", Recommended, "No factor of MFA is on", "guardianFactors: enabled", "a password that leaks is an account", "switch on WebAuthn or one-time passwords at least", MFA, |scene, out| {
-        let factors = part(&scene.tenant.factors)?;
-        let open = factors.iter().find(|factor| matches!(factor.enabled.value, Known::Unknown(_)));
-        match (factors.iter().any(|factor| factor.enabled.is(&true)), open) {
-            (true, _) => {}
-            (false, Some(factor)) => out.unjudged(&factor.thing, "enabled", "a placeholder"),
-            (false, None) => out.thing(&tenant_thing(scene, "MFA"), "no factor is on"),
-        }
-        Ok(())
-    }),
-    check("mfa-never", Recommended, "Nobody is ever asked for MFA", "guardianPolicies: policies", "factors that are on protect nobody unless a policy or an Action asks for them", "set the policy to all applications or to adaptive MFA, unless an Action decides", MFA, |scene, out| {
-        let policies = part(&scene.tenant.mfa_policies)?;
-        if policies.is_open() { return Err(NotRun("guardianPolicies: policies is a placeholder".to_owned())); }
-        if !policies.is_empty() { return Ok(()); }
-        let asked = part(&scene.tenant.actions)?.iter().any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges));
-        if !asked { out.thing(&tenant_thing(scene, "MFA"), "the policy is never, and no Action challenges with a factor"); }
-        Ok(())
-    }),
-    check("mfa-phone-provider", Required, "MFA by phone goes over Auth0's test provider", "guardianFactors: sms; guardianPhoneFactorSelectedProvider", "it sends a hundred messages in all, and then nobody gets in", "set a phone provider of your own, or switch the factor off", REQUIRED_FIXES, |scene, out| {
-        let Some(factor) = part(&scene.tenant.factors)?.iter().find(|factor| factor.thing.name == "sms") else { return Ok(()) };
-        if out.read(&factor.thing, &factor.enabled) != Some(Some(&true)) { return Ok(()); }
-        let Some(provider) = part(&scene.tenant.phone_provider)? else { return Ok(()) };
-        if out.read(&factor.thing, provider).flatten().is_some_and(|provider| provider == "auth0") { out.thing(&factor.thing, "the factor is on, and the selected provider is auth0"); }
-        Ok(())
-    }),
-    check("email-provider-missing", Required, "No e-mail provider of one's own", "emailProvider", "Auth0's test provider sends few mails, from an address of Auth0's, and takes no templates", "set an e-mail provider", REQUIRED_FIXES, |scene, out| {
-        match part(&scene.tenant.email_provider)? {
-            None => out.thing(&tenant_thing(scene, "e-mail provider"), "none is set"),
-            Some(provider) => if out.read(&provider.thing, &provider.enabled) == Some(Some(&false)) { out.at(&provider.thing, &provider.enabled, "it is switched off"); },
-        }
-        Ok(())
-    }),
-    check("email-templates-default", Recommended, "E-mails are Auth0's own", "emailTemplates: enabled", "users get mails that do not look like you, and learn to trust any", "set templates for verification and for password resets", RECOMMENDED_FIXES, |scene, out| {
-        let templates = part(&scene.tenant.email_templates)?;
-        for [name, by_code] in [["verify_email", "verify_email_by_code"], ["reset_email", "reset_email_by_code"]] {
-            let is_on = templates.iter().any(|template| (template.thing.name == name || template.thing.name == by_code) && !template.enabled.is(&false));
-            if !is_on { out.thing(&tenant_thing(scene, name), format!("neither {name} nor {by_code} is on")); }
-        }
-        Ok(())
-    }),
-    check("email-custom-domain", Required, "E-mails lead to Auth0's domain", "tenant: flags.enable_custom_domain_in_emails; customDomains", "links in your mails go to a domain that users do not know from you", "use the custom domain in e-mails", REQUIRED_FIXES, |scene, out| {
-        if part(&scene.tenant.custom_domains)?.is_empty() { return Ok(()); }
-        let settings = part(&scene.tenant.settings)?;
-        out.not_on(&settings.thing, &settings.domain_in_emails, "there is a custom domain, and flags.enable_custom_domain_in_emails is not on");
-        Ok(())
-    }),
-    check("custom-domain-missing", Recommended, "No custom domain", "customDomains", "users type passwords at a domain they do not know, and browsers take its cookies for a third party's", "set up a custom domain", "https://auth0.com/docs/customize/custom-domains", |scene, out| {
-        if part(&scene.tenant.custom_domains)?.is_empty() { out.thing(&tenant_thing(scene, "custom domain"), "there is none"); }
-        Ok(())
-    }),
-    check("custom-domain-not-ready", Recommended, "A custom domain is not verified", "customDomains: status (not in an export)", "logins go on at Auth0's domain meanwhile", "finish its verification, or remove it", "https://auth0.com/docs/customize/custom-domains", |scene, out| {
-        for domain in part(&scene.tenant.custom_domains)? {
-            match out.read(&domain.thing, &domain.status) {
-                Some(Some(status)) if status != "ready" => out.at(&domain.thing, &domain.status, format!("its status is {status}")),
-                Some(None) => out.unjudged(&domain.thing, domain.status.key, "not there"),
-                _ => {}
+    Check {
+        id: "brute-force-off",
+        area: Area::Defences,
+        severity: Required,
+        title: "Brute force protection is off",
+        looks_at: "attackProtection: bruteForceProtection.enabled",
+        why: "nobody stops whoever tries one account's passwords",
+        fix: "switch it on",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| {
+                out.not_on(&shield.thing, &shield.enabled, "it is not on")
+            })
+        },
+    },
+    Check {
+        id: "brute-force-block",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Brute force protection blocks nobody",
+        looks_at: "attackProtection: bruteForceProtection.shields",
+        why: "it only tells that passwords are tried",
+        fix: "let it block",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| shield(&scene.tenant.brute_force, out, blocks),
+    },
+    Check {
+        id: "brute-force-allowlist",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Addresses are left out of brute force protection",
+        looks_at: "attackProtection: bruteForceProtection.allowlist",
+        why: "from there, passwords are tried without an end",
+        fix: "keep the list as short as it can be",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| listed(&shield.thing, &shield.allowlist, out))
+        },
+    },
+    Check {
+        id: "ip-throttling-off",
+        area: Area::Defences,
+        severity: Required,
+        title: "Suspicious IP throttling is off",
+        looks_at: "attackProtection: suspiciousIpThrottling.enabled",
+        why: "one address may try as many accounts as it likes",
+        fix: "switch it on",
+        docs: THROTTLING,
+        judge: |scene, out| {
+            shield(&scene.tenant.ip_throttling, out, |shield, out| {
+                out.not_on(&shield.thing, &shield.enabled, "it is not on")
+            })
+        },
+    },
+    Check {
+        id: "ip-throttling-block",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Suspicious IP throttling blocks nobody",
+        looks_at: "attackProtection: suspiciousIpThrottling.shields",
+        why: "it only tells that accounts are tried",
+        fix: "let it block",
+        docs: THROTTLING,
+        judge: |scene, out| shield(&scene.tenant.ip_throttling, out, blocks),
+    },
+    Check {
+        id: "ip-throttling-allowlist",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Addresses are left out of IP throttling",
+        looks_at: "attackProtection: suspiciousIpThrottling.allowlist",
+        why: "from there, accounts are tried without an end",
+        fix: "keep the list as short as it can be",
+        docs: THROTTLING,
+        judge: |scene, out| {
+            shield(&scene.tenant.ip_throttling, out, |shield, out| listed(&shield.thing, &shield.allowlist, out))
+        },
+    },
+    Check {
+        id: "breached-passwords-off",
+        area: Area::Defences,
+        severity: Required,
+        title: "Breached password detection is off",
+        looks_at: "attackProtection: breachedPasswordDetection.enabled",
+        why: "passwords that are in everybody's lists work",
+        fix: "switch it on where the plan has it",
+        docs: BREACHED,
+        judge: |scene, out| {
+            shield(&scene.tenant.breached_passwords, out, |shield, out| {
+                out.not_on(&shield.thing, &shield.enabled, "it is not on")
+            })
+        },
+    },
+    Check {
+        id: "breached-passwords-block",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Breached passwords are not blocked",
+        looks_at: "attackProtection: breachedPasswordDetection.shields",
+        why: "it only tells that such a password was used",
+        fix: "let it block",
+        docs: BREACHED,
+        judge: |scene, out| shield(&scene.tenant.breached_passwords, out, blocks),
+    },
+    Check {
+        id: "bot-detection-off",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Bot detection is off",
+        looks_at: "attackProtection: botDetection.challenge_*_policy",
+        why: "programs log in, sign up and reset passwords as fast as they can",
+        fix: "set each policy to when_risky",
+        docs: BOTS,
+        judge: |scene, out| {
+            bots(scene, out, |bots, out| {
+                for policy in &bots.policies {
+                    if out
+                        .read(&bots.thing, policy)
+                        .flatten()
+                        .is_some_and(|policy| matches!(policy.as_str(), "never" | "off"))
+                    {
+                        out.at(&bots.thing, policy, format!("{} is never", policy.key));
+                    }
+                }
+            })
+        },
+    },
+    Check {
+        id: "bot-detection-allowlist",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Addresses are left out of bot detection",
+        looks_at: "attackProtection: botDetection.allowlist",
+        why: "from there, programs are never challenged",
+        fix: "keep the list as short as it can be",
+        docs: BOTS,
+        judge: |scene, out| bots(scene, out, |bots, out| listed(&bots.thing, &bots.allowlist, out)),
+    },
+    Check {
+        id: "bot-detection-monitors",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Bot detection only watches",
+        looks_at: "attackProtection: botDetection.monitoring_mode_enabled",
+        why: "it tells of bots, and challenges none",
+        fix: "switch monitoring mode off",
+        docs: BOTS,
+        judge: |scene, out| {
+            bots(scene, out, |bots, out| out.on(&bots.thing, &bots.monitors_only, "monitoring_mode_enabled is true"))
+        },
+    },
+    Check {
+        id: "mfa-no-factor",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "No factor of MFA is on",
+        looks_at: "guardianFactors: enabled",
+        why: "a password that leaks is an account",
+        fix: "switch on WebAuthn or one-time passwords at least",
+        docs: MFA,
+        judge: |scene, out| {
+            let factors = part(&scene.tenant.factors)?;
+            let open = factors.iter().find(|factor| matches!(factor.enabled.value, Known::Unknown(_)));
+            match (factors.iter().any(|factor| factor.enabled.is(&true)), open) {
+                (true, _) => {}
+                (false, Some(factor)) => out.unjudged(&factor.thing, "enabled", "a placeholder"),
+                (false, None) => out.thing(&tenant_thing(scene, "MFA"), "no factor is on"),
             }
-        }
-        Ok(())
-    }),
-    check("canonical-domain-open", Recommended, "Logins can go past the custom domain", "networkACLs; customDomains", "whoever goes to Auth0's own domain is past what protects yours", "block authentication at the canonical domain with a tenant access control list", ACLS, |scene, out| {
-        if part(&scene.tenant.custom_domains)?.is_empty() { return Ok(()); }
-        let blocked = part(&scene.tenant.network_acls)?.iter().any(|acl| {
-            acl.active.is(&true) && acl.scope.is(&"authentication".to_owned()) && acl.blocks.is(&true) && (acl.hostnames.is_open() || acl.hostnames.all().any(|name| name.ends_with(".auth0.com") || name.ends_with(".auth0app.com")))
-        });
-        if !blocked { out.thing(&tenant_thing(scene, "canonical domain"), "no active network ACL blocks authentication at the tenant's own domain"); }
-        Ok(())
-    }),
-    check("network-acl-missing", BestPractice, "No network ACL", "networkACLs: active", "requests from anywhere reach the tenant", "block what never logs in, where the plan has access control lists", ACLS, |scene, out| {
-        let acls = part(&scene.tenant.network_acls)?;
-        if !acls.iter().any(|acl| !acl.active.is(&false)) { out.thing(&tenant_thing(scene, "network ACL"), "none is active"); }
-        Ok(())
-    }),
-    check("management-acl-missing", BestPractice, "The Management API answers from anywhere", "networkACLs: rule.scope management", "a stolen token of it works wherever the thief is", "allow it from the addresses that need it", ACLS, |scene, out| {
-        let allowed = part(&scene.tenant.network_acls)?.iter().any(|acl| {
-            acl.active.is(&true) && acl.scope.is(&"management".to_owned()) && acl.allows.is(&true) && !(acl.ipv4.is_empty() && acl.ipv6.is_empty())
-        });
-        if !allowed { out.thing(&tenant_thing(scene, "management API"), "no active network ACL allows it for certain addresses"); }
-        Ok(())
-    }),
-    check("log-stream-missing", Recommended, "Logs are not streamed", "logStreams", "Auth0 keeps logs for days: what is not taken out in time cannot be looked into", "set up a log stream, such as one to ghostlight", "https://auth0.com/docs/customize/log-streams", |scene, out| {
-        if part(&scene.tenant.log_streams)?.is_empty() { out.thing(&tenant_thing(scene, "log stream"), "there is none"); }
-        Ok(())
-    }),
-    check("log-stream-stopped", Required, "A log stream has stopped", "logStreams: status", "Auth0 gives a stream up after errors, and logs are lost meanwhile", "mend its sink, and set it to active", "https://auth0.com/docs/customize/log-streams", |scene, out| stopped(&scene.tenant.log_streams, out)),
-    check("event-stream-stopped", Recommended, "An event stream has stopped", "eventStreams: status", "changes of users do not reach what depends on them", "mend its destination, and enable it", "https://auth0.com/docs/customize/events", |scene, out| stopped(&scene.tenant.event_streams, out)),
+            Ok(())
+        },
+    },
+    Check {
+        id: "mfa-never",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Nobody is ever asked for MFA",
+        looks_at: "guardianPolicies: policies",
+        why: "factors that are on protect nobody unless a policy or an Action asks for them",
+        fix: "set the policy to all applications or to adaptive MFA, unless an Action decides",
+        docs: MFA,
+        judge: |scene, out| {
+            let policies = part(&scene.tenant.mfa_policies)?;
+            if policies.is_open() {
+                return Err(NotRun("guardianPolicies: policies is a placeholder".to_owned()));
+            }
+            if !policies.is_empty() {
+                return Ok(());
+            }
+            let asked = part(&scene.tenant.actions)?
+                .iter()
+                .any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges));
+            if !asked {
+                out.thing(&tenant_thing(scene, "MFA"), "the policy is never, and no Action challenges with a factor");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "mfa-phone-provider",
+        area: Area::Defences,
+        severity: Required,
+        title: "MFA by phone goes over Auth0's test provider",
+        looks_at: "guardianFactors: sms; guardianPhoneFactorSelectedProvider",
+        why: "it sends a hundred messages in all, and then nobody gets in",
+        fix: "set a phone provider of your own, or switch the factor off",
+        docs: REQUIRED_FIXES,
+        judge: |scene, out| {
+            let Some(factor) = part(&scene.tenant.factors)?.iter().find(|factor| factor.thing.name == "sms") else {
+                return Ok(());
+            };
+            if out.read(&factor.thing, &factor.enabled) != Some(Some(&true)) {
+                return Ok(());
+            }
+            let Some(provider) = part(&scene.tenant.phone_provider)? else { return Ok(()) };
+            if out.read(&factor.thing, provider).flatten().is_some_and(|provider| provider == "auth0") {
+                out.thing(&factor.thing, "the factor is on, and the selected provider is auth0");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "email-provider-missing",
+        area: Area::Defences,
+        severity: Required,
+        title: "No e-mail provider of one's own",
+        looks_at: "emailProvider",
+        why: "Auth0's test provider sends few mails, from an address of Auth0's, and takes no templates",
+        fix: "set an e-mail provider",
+        docs: REQUIRED_FIXES,
+        judge: |scene, out| {
+            match part(&scene.tenant.email_provider)? {
+                None => out.thing(&tenant_thing(scene, "e-mail provider"), "none is set"),
+                Some(provider) => {
+                    if out.read(&provider.thing, &provider.enabled) == Some(Some(&false)) {
+                        out.at(&provider.thing, &provider.enabled, "it is switched off");
+                    }
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "email-templates-default",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "E-mails are Auth0's own",
+        looks_at: "emailTemplates: enabled",
+        why: "users get mails that do not look like you, and learn to trust any",
+        fix: "set templates for verification and for password resets",
+        docs: RECOMMENDED_FIXES,
+        judge: |scene, out| {
+            let templates = part(&scene.tenant.email_templates)?;
+            for [name, by_code] in [["verify_email", "verify_email_by_code"], ["reset_email", "reset_email_by_code"]] {
+                let is_on = templates.iter().any(|template| {
+                    (template.thing.name == name || template.thing.name == by_code) && !template.enabled.is(&false)
+                });
+                if !is_on {
+                    out.thing(&tenant_thing(scene, name), format!("neither {name} nor {by_code} is on"));
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "email-custom-domain",
+        area: Area::Defences,
+        severity: Required,
+        title: "E-mails lead to Auth0's domain",
+        looks_at: "tenant: flags.enable_custom_domain_in_emails; customDomains",
+        why: "links in your mails go to a domain that users do not know from you",
+        fix: "use the custom domain in e-mails",
+        docs: REQUIRED_FIXES,
+        judge: |scene, out| {
+            if part(&scene.tenant.custom_domains)?.is_empty() {
+                return Ok(());
+            }
+            let settings = part(&scene.tenant.settings)?;
+            out.not_on(
+                &settings.thing,
+                &settings.domain_in_emails,
+                "there is a custom domain, and flags.enable_custom_domain_in_emails is not on",
+            );
+            Ok(())
+        },
+    },
+    Check {
+        id: "custom-domain-missing",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "No custom domain",
+        looks_at: "customDomains",
+        why: "users type passwords at a domain they do not know, and browsers take its cookies for a third party's",
+        fix: "set up a custom domain",
+        docs: "https://auth0.com/docs/customize/custom-domains",
+        judge: |scene, out| {
+            if part(&scene.tenant.custom_domains)?.is_empty() {
+                out.thing(&tenant_thing(scene, "custom domain"), "there is none");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "custom-domain-not-ready",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "A custom domain is not verified",
+        looks_at: "customDomains: status (not in an export)",
+        why: "logins go on at Auth0's domain meanwhile",
+        fix: "finish its verification, or remove it",
+        docs: "https://auth0.com/docs/customize/custom-domains",
+        judge: |scene, out| {
+            for domain in part(&scene.tenant.custom_domains)? {
+                match out.read(&domain.thing, &domain.status) {
+                    Some(Some(status)) if status != "ready" => {
+                        out.at(&domain.thing, &domain.status, format!("its status is {status}"))
+                    }
+                    Some(None) => out.unjudged(&domain.thing, domain.status.key, "not there"),
+                    _ => {}
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "canonical-domain-open",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Logins can go past the custom domain",
+        looks_at: "networkACLs; customDomains",
+        why: "whoever goes to Auth0's own domain is past what protects yours",
+        fix: "block authentication at the canonical domain with a tenant access control list",
+        docs: ACLS,
+        judge: |scene, out| {
+            if part(&scene.tenant.custom_domains)?.is_empty() {
+                return Ok(());
+            }
+            let blocked = part(&scene.tenant.network_acls)?.iter().any(|acl| {
+                acl.active.is(&true)
+                    && acl.scope.is(&"authentication".to_owned())
+                    && acl.blocks.is(&true)
+                    && (acl.hostnames.is_open()
+                        || acl
+                            .hostnames
+                            .all()
+                            .any(|name| name.ends_with(".auth0.com") || name.ends_with(".auth0app.com")))
+            });
+            if !blocked {
+                out.thing(
+                    &tenant_thing(scene, "canonical domain"),
+                    "no active network ACL blocks authentication at the tenant's own domain",
+                );
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "network-acl-missing",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "No network ACL",
+        looks_at: "networkACLs: active",
+        why: "requests from anywhere reach the tenant",
+        fix: "block what never logs in, where the plan has access control lists",
+        docs: ACLS,
+        judge: |scene, out| {
+            let acls = part(&scene.tenant.network_acls)?;
+            if !acls.iter().any(|acl| !acl.active.is(&false)) {
+                out.thing(&tenant_thing(scene, "network ACL"), "none is active");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "management-acl-missing",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "The Management API answers from anywhere",
+        looks_at: "networkACLs: rule.scope management",
+        why: "a stolen token of it works wherever the thief is",
+        fix: "allow it from the addresses that need it",
+        docs: ACLS,
+        judge: |scene, out| {
+            let allowed = part(&scene.tenant.network_acls)?.iter().any(|acl| {
+                acl.active.is(&true)
+                    && acl.scope.is(&"management".to_owned())
+                    && acl.allows.is(&true)
+                    && !(acl.ipv4.is_empty() && acl.ipv6.is_empty())
+            });
+            if !allowed {
+                out.thing(
+                    &tenant_thing(scene, "management API"),
+                    "no active network ACL allows it for certain addresses",
+                );
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "log-stream-missing",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Logs are not streamed",
+        looks_at: "logStreams",
+        why: "Auth0 keeps logs for days: what is not taken out in time cannot be looked into",
+        fix: "set up a log stream, such as one to ghostlight",
+        docs: "https://auth0.com/docs/customize/log-streams",
+        judge: |scene, out| {
+            if part(&scene.tenant.log_streams)?.is_empty() {
+                out.thing(&tenant_thing(scene, "log stream"), "there is none");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "log-stream-stopped",
+        area: Area::Defences,
+        severity: Required,
+        title: "A log stream has stopped",
+        looks_at: "logStreams: status",
+        why: "Auth0 gives a stream up after errors, and logs are lost meanwhile",
+        fix: "mend its sink, and set it to active",
+        docs: "https://auth0.com/docs/customize/log-streams",
+        judge: |scene, out| stopped(&scene.tenant.log_streams, out),
+    },
+    Check {
+        id: "event-stream-stopped",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "An event stream has stopped",
+        looks_at: "eventStreams: status",
+        why: "changes of users do not reach what depends on them",
+        fix: "mend its destination, and enable it",
+        docs: "https://auth0.com/docs/customize/events",
+        judge: |scene, out| stopped(&scene.tenant.event_streams, out),
+    },
 ];
 
 /// What stands for something that is not there.

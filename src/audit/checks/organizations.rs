@@ -8,122 +8,300 @@ use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, part};
 const ORGANIZATIONS: &str = "https://auth0.com/docs/manage-users/organizations";
 const RBAC: &str = "https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis";
 
-const fn check(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    looks_at: &'static str,
-    why: &'static str,
-    fix: &'static str,
-    docs: &'static str,
-    judge: fn(&Scene<'_>, &mut Outcome) -> Judged,
-) -> Check {
-    Check { id, area: Area::Organizations, severity, title, looks_at, why, fix, docs, judge }
-}
-
 use Severity::{BestPractice, Recommended, Required};
 
-#[rustfmt::skip]
 pub const CHECKS: &[Check] = &[
-    check("organizations-unused", Recommended, "Organizations that no application knows of", "organizations; clients: organization_usage", "members log in as if there were none, and no policy of an organization is applied", "let applications allow or require organizations, or remove them", ORGANIZATIONS, |scene, out| {
-        let organizations = part(&scene.tenant.organizations)?;
-        let mut open = false;
-        for client in clients(scene)? {
-            if matches!(usage(client, out), Some("allow" | "require")) { return clear(out); }
-            open |= client.organization_usage.known().is_none() && client.organization_usage.value != Known::Absent;
-        }
-        if !open { for organization in organizations { out.thing(&organization.thing, "no application has organization_usage allow or require"); } }
-        Ok(())
-    }),
-    check("organizations-bypassed", Required, "Logins go past the organizations an application requires", "clients: organization_usage; events: logins without organization_id", "whoever is a member nowhere gets in all the same, or by an old session", "look at who these users are; end their sessions, and check the application's organization in tokens", ORGANIZATIONS, |scene, out| {
-        let traffic = scene.seen()?;
-        for client in clients(scene)? {
-            if usage(client, out) != Some("require") { continue; }
-            if client.thing.is_unnamed && client.thing.id.is_none() { out.unjudged(&client.thing, "name", "a placeholder"); continue; }
-            let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
-            if used.logins_without_organization > 0 {
-                out.at(&client.thing, &client.organization_usage, format!("{} of {} logins had no organization {}", used.logins_without_organization, used.logins, traffic.period()));
+    Check {
+        id: "organizations-unused",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "Organizations that no application knows of",
+        looks_at: "organizations; clients: organization_usage",
+        why: "members log in as if there were none, and no policy of an organization is applied",
+        fix: "let applications allow or require organizations, or remove them",
+        docs: ORGANIZATIONS,
+        judge: |scene, out| {
+            let organizations = part(&scene.tenant.organizations)?;
+            let mut open = false;
+            for client in clients(scene)? {
+                if matches!(usage(client, out), Some("allow" | "require")) {
+                    return clear(out);
+                }
+                open |= client.organization_usage.known().is_none() && client.organization_usage.value != Known::Absent;
             }
-        }
-        Ok(())
-    }),
-    check("organizations-idle", BestPractice, "An organization that nobody uses", "organizations; events: organization_id", "its members and connections are ways in that nobody watches", "ask whether it is still a customer, or remove it", ORGANIZATIONS, |scene, out| {
-        let organizations = part(&scene.tenant.organizations)?;
-        let traffic = scene.covered()?;
-        for organization in organizations {
-            let thing = &organization.thing;
-            let used = match &thing.id {
-                Some(id) => traffic.organizations.get(id).map(|(_, used)| used),
-                None if thing.is_unnamed => { out.unjudged(thing, "name", "a placeholder"); continue; }
-                None => traffic.organizations.values().find(|(name, _)| *name == thing.name).map(|(_, used)| used),
-            };
-            if used.is_none_or(|used| used.events == 0) { out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(used))); }
-        }
-        Ok(())
-    }),
-    check("enterprise-shared", Recommended, "An enterprise connection of several organizations", "organizations: connections; connections: strategy", "one customer's administrator decides who gets into another's organization", "give each organization a connection of its own", "https://auth0.com/docs/manage-users/organizations/configure-organizations/enable-connections", |scene, out| enterprise(scene, out, |connection, owners, out| {
-        if owners.len() > 1 { out.thing(&connection.thing, format!("it is enabled in {}", owners.join(", "))); }
-    })),
-    check("enterprise-without-organization", Recommended, "An enterprise connection of no organization", "organizations: connections; connections: strategy", "its users are nobody's members, so that no policy of an organization is applied", "enable it in the organization whose it is", "https://auth0.com/docs/manage-users/organizations/configure-organizations/enable-connections", |scene, out| enterprise(scene, out, |connection, owners, out| {
-        if owners.is_empty() { out.thing(&connection.thing, "there are organizations, and it is enabled in none"); }
-    })),
-    check("rbac-not-enforced", Recommended, "Permissions that nobody enforces", "resourceServers: enforce_policies; roles: permissions", "roles are given, and every user gets whatever an application asks for", "enable RBAC for the API", RBAC, |scene, out| {
-        let roles = part(&scene.tenant.roles)?;
-        for api in part(&scene.tenant.apis)?.iter().filter(|api| !apis::is_system(api)) {
-            let Some(Some(identifier)) = out.read(&api.thing, &api.identifier) else { continue };
-            let count = roles.iter().filter(|role| role.apis.has(identifier)).count();
-            if count > 0 { out.not_on(&api.thing, &api.enforces_policies, &format!("{count} roles have permissions of it, and enforce_policies is not on")); }
-        }
-        Ok(())
-    }),
-    check("rbac-not-in-tokens", BestPractice, "Enforced permissions are not in tokens", "resourceServers: enforce_policies, token_dialect", "the API cannot see what a user may do, and has to ask or to guess", "set the token dialect to access_token_authz", RBAC, |scene, out| {
-        for api in part(&scene.tenant.apis)?.iter().filter(|api| !apis::is_system(api)) {
-            if !api.enforces_policies.is(&true) { continue; }
-            match out.read(&api.thing, &api.token_dialect) {
-                Some(Some(dialect)) if dialect.ends_with("_authz") => {}
-                Some(Some(dialect)) => out.at(&api.thing, &api.token_dialect, format!("token_dialect is {dialect}")),
-                Some(None) => out.at(&api.thing, &api.token_dialect, "token_dialect is not set, and the default has no permissions"),
-                None => {}
+            if !open {
+                for organization in organizations {
+                    out.thing(&organization.thing, "no application has organization_usage allow or require");
+                }
             }
-        }
-        Ok(())
-    }),
-    check("b2b-open-signup", Recommended, "Anybody may sign up at a B2B database", "databases: options.disable_signup, enabled_clients; clients: organization_usage", "strangers have accounts where only customers' people belong", "disable signups, and invite members", "https://auth0.com/docs/manage-users/organizations/configure-organizations/invite-members", |scene, out| {
-        let requiring = requiring(scene, out)?;
-        for database in part(&scene.tenant.databases)? {
-            let Some(client) = requiring.iter().find(|client| allows(database, client)) else { continue };
-            out.not_on(&database.thing, &database.disable_signup, &format!("signups are open, and {:?}, which requires organizations, uses it", client.thing.name));
-        }
-        Ok(())
-    }),
-    check("b2b-one-connection", BestPractice, "One connection for all applications", "databases, connections: enabled_clients", "whoever has an account for one application has one for each", "enable it where its users belong", "https://auth0.com/docs/get-started/applications/update-application-connections", |scene, out| {
-        let all: Vec<_> = clients(scene)?.filter(|client| super::applications::is_interactive(client, out)).collect();
-        if all.len() < 3 { return Ok(()); }
-        for connection in both(scene)? {
-            if connection.enabled_clients.is_open() { out.unjudged(&connection.thing, connection.enabled_clients.key, "a placeholder in part"); }
-            else if all.iter().all(|client| allows(connection, client)) { out.at(&connection.thing, &connection.enabled_clients, format!("all {} interactive applications may use it", all.len())); }
-        }
-        Ok(())
-    }),
-    check("grant-any-organization", Recommended, "A client may act for every organization", "clientGrants: allow_any_organization", "its secret is a key to every customer's data", "associate the grant with the organizations it serves", "https://auth0.com/docs/manage-users/organizations/organizations-for-m2m-applications", |scene, out| {
-        for grant in part(&scene.tenant.grants)? { out.on(&grant.thing, &grant.any_organization, "allow_any_organization is true"); }
-        Ok(())
-    }),
-    check("b2b-disagrees", Recommended, "Configuration and traffic disagree about B2B", "organizations, clients, connections; events: organization_id, strategy", "a model that nobody follows protects nobody", "decide what the tenant is, and make applications follow", "https://auth0.com/docs/get-started/architecture-scenarios/business-to-business", |scene, out| {
-        let configured = configured(scene)?;
-        let traffic = scene.seen()?;
-        if traffic.logins < LOGINS_MIN { return Err(NotRun(format!("{} logins are too few to tell", traffic.logins))); }
-        let percent = |part: u64| part * 100 / traffic.logins;
-        let (organizations, enterprise) = (percent(traffic.logins_with_organization), percent(traffic.enterprise_logins));
-        let shares = format!("{organizations} % of {} logins had an organization, {enterprise} % an enterprise connection, {}", traffic.logins, traffic.period());
-        let thing = &part(&scene.tenant.settings)?.thing;
-        match configured.model {
-            Model::Business if organizations < 5 && enterprise < 5 => out.thing(thing, format!("the configuration is B2B ({}), the traffic is not: {shares}", configured.signals.join(", "))),
-            Model::Consumer if organizations >= 20 || enterprise >= 20 => out.thing(thing, format!("the configuration is B2C ({}), the traffic is not: {shares}", configured.signals.join(", "))),
-            _ => {}
-        }
-        Ok(())
-    }),
+            Ok(())
+        },
+    },
+    Check {
+        id: "organizations-bypassed",
+        area: Area::Organizations,
+        severity: Required,
+        title: "Logins go past the organizations an application requires",
+        looks_at: "clients: organization_usage; events: logins without organization_id",
+        why: "whoever is a member nowhere gets in all the same, or by an old session",
+        fix: "look at who these users are; end their sessions, and check the application's organization in tokens",
+        docs: ORGANIZATIONS,
+        judge: |scene, out| {
+            let traffic = scene.seen()?;
+            for client in clients(scene)? {
+                if usage(client, out) != Some("require") {
+                    continue;
+                }
+                if client.thing.is_unnamed && client.thing.id.is_none() {
+                    out.unjudged(&client.thing, "name", "a placeholder");
+                    continue;
+                }
+                let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
+                if used.logins_without_organization > 0 {
+                    out.at(
+                        &client.thing,
+                        &client.organization_usage,
+                        format!(
+                            "{} of {} logins had no organization {}",
+                            used.logins_without_organization,
+                            used.logins,
+                            traffic.period()
+                        ),
+                    );
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "organizations-idle",
+        area: Area::Organizations,
+        severity: BestPractice,
+        title: "An organization that nobody uses",
+        looks_at: "organizations; events: organization_id",
+        why: "its members and connections are ways in that nobody watches",
+        fix: "ask whether it is still a customer, or remove it",
+        docs: ORGANIZATIONS,
+        judge: |scene, out| {
+            let organizations = part(&scene.tenant.organizations)?;
+            let traffic = scene.covered()?;
+            for organization in organizations {
+                let thing = &organization.thing;
+                let used = match &thing.id {
+                    Some(id) => traffic.organizations.get(id).map(|(_, used)| used),
+                    None if thing.is_unnamed => {
+                        out.unjudged(thing, "name", "a placeholder");
+                        continue;
+                    }
+                    None => traffic.organizations.values().find(|(name, _)| *name == thing.name).map(|(_, used)| used),
+                };
+                if used.is_none_or(|used| used.events == 0) {
+                    out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(used)));
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "enterprise-shared",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "An enterprise connection of several organizations",
+        looks_at: "organizations: connections; connections: strategy",
+        why: "one customer's administrator decides who gets into another's organization",
+        fix: "give each organization a connection of its own",
+        docs: "https://auth0.com/docs/manage-users/organizations/configure-organizations/enable-connections",
+        judge: |scene, out| {
+            enterprise(scene, out, |connection, owners, out| {
+                if owners.len() > 1 {
+                    out.thing(&connection.thing, format!("it is enabled in {}", owners.join(", ")));
+                }
+            })
+        },
+    },
+    Check {
+        id: "enterprise-without-organization",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "An enterprise connection of no organization",
+        looks_at: "organizations: connections; connections: strategy",
+        why: "its users are nobody's members, so that no policy of an organization is applied",
+        fix: "enable it in the organization whose it is",
+        docs: "https://auth0.com/docs/manage-users/organizations/configure-organizations/enable-connections",
+        judge: |scene, out| {
+            enterprise(scene, out, |connection, owners, out| {
+                if owners.is_empty() {
+                    out.thing(&connection.thing, "there are organizations, and it is enabled in none");
+                }
+            })
+        },
+    },
+    Check {
+        id: "rbac-not-enforced",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "Permissions that nobody enforces",
+        looks_at: "resourceServers: enforce_policies; roles: permissions",
+        why: "roles are given, and every user gets whatever an application asks for",
+        fix: "enable RBAC for the API",
+        docs: RBAC,
+        judge: |scene, out| {
+            let roles = part(&scene.tenant.roles)?;
+            for api in part(&scene.tenant.apis)?.iter().filter(|api| !apis::is_system(api)) {
+                let Some(Some(identifier)) = out.read(&api.thing, &api.identifier) else { continue };
+                let count = roles.iter().filter(|role| role.apis.has(identifier)).count();
+                if count > 0 {
+                    out.not_on(
+                        &api.thing,
+                        &api.enforces_policies,
+                        &format!("{count} roles have permissions of it, and enforce_policies is not on"),
+                    );
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "rbac-not-in-tokens",
+        area: Area::Organizations,
+        severity: BestPractice,
+        title: "Enforced permissions are not in tokens",
+        looks_at: "resourceServers: enforce_policies, token_dialect",
+        why: "the API cannot see what a user may do, and has to ask or to guess",
+        fix: "set the token dialect to access_token_authz",
+        docs: RBAC,
+        judge: |scene, out| {
+            for api in part(&scene.tenant.apis)?.iter().filter(|api| !apis::is_system(api)) {
+                if !api.enforces_policies.is(&true) {
+                    continue;
+                }
+                match out.read(&api.thing, &api.token_dialect) {
+                    Some(Some(dialect)) if dialect.ends_with("_authz") => {}
+                    Some(Some(dialect)) => {
+                        out.at(&api.thing, &api.token_dialect, format!("token_dialect is {dialect}"))
+                    }
+                    Some(None) => out.at(
+                        &api.thing,
+                        &api.token_dialect,
+                        "token_dialect is not set, and the default has no permissions",
+                    ),
+                    None => {}
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "b2b-open-signup",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "Anybody may sign up at a B2B database",
+        looks_at: "databases: options.disable_signup, enabled_clients; clients: organization_usage",
+        why: "strangers have accounts where only customers' people belong",
+        fix: "disable signups, and invite members",
+        docs: "https://auth0.com/docs/manage-users/organizations/configure-organizations/invite-members",
+        judge: |scene, out| {
+            let requiring = requiring(scene, out)?;
+            for database in part(&scene.tenant.databases)? {
+                let Some(client) = requiring.iter().find(|client| allows(database, client)) else { continue };
+                out.not_on(
+                    &database.thing,
+                    &database.disable_signup,
+                    &format!("signups are open, and {:?}, which requires organizations, uses it", client.thing.name),
+                );
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "b2b-one-connection",
+        area: Area::Organizations,
+        severity: BestPractice,
+        title: "One connection for all applications",
+        looks_at: "databases, connections: enabled_clients",
+        why: "whoever has an account for one application has one for each",
+        fix: "enable it where its users belong",
+        docs: "https://auth0.com/docs/get-started/applications/update-application-connections",
+        judge: |scene, out| {
+            let all: Vec<_> =
+                clients(scene)?.filter(|client| super::applications::is_interactive(client, out)).collect();
+            if all.len() < 3 {
+                return Ok(());
+            }
+            for connection in both(scene)? {
+                if connection.enabled_clients.is_open() {
+                    out.unjudged(&connection.thing, connection.enabled_clients.key, "a placeholder in part");
+                } else if all.iter().all(|client| allows(connection, client)) {
+                    out.at(
+                        &connection.thing,
+                        &connection.enabled_clients,
+                        format!("all {} interactive applications may use it", all.len()),
+                    );
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "grant-any-organization",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "A client may act for every organization",
+        looks_at: "clientGrants: allow_any_organization",
+        why: "its secret is a key to every customer's data",
+        fix: "associate the grant with the organizations it serves",
+        docs: "https://auth0.com/docs/manage-users/organizations/organizations-for-m2m-applications",
+        judge: |scene, out| {
+            for grant in part(&scene.tenant.grants)? {
+                out.on(&grant.thing, &grant.any_organization, "allow_any_organization is true");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "b2b-disagrees",
+        area: Area::Organizations,
+        severity: Recommended,
+        title: "Configuration and traffic disagree about B2B",
+        looks_at: "organizations, clients, connections; events: organization_id, strategy",
+        why: "a model that nobody follows protects nobody",
+        fix: "decide what the tenant is, and make applications follow",
+        docs: "https://auth0.com/docs/get-started/architecture-scenarios/business-to-business",
+        judge: |scene, out| {
+            let configured = configured(scene)?;
+            let traffic = scene.seen()?;
+            if traffic.logins < LOGINS_MIN {
+                return Err(NotRun(format!("{} logins are too few to tell", traffic.logins)));
+            }
+            let percent = |part: u64| part * 100 / traffic.logins;
+            let (organizations, enterprise) =
+                (percent(traffic.logins_with_organization), percent(traffic.enterprise_logins));
+            let shares = format!(
+                "{organizations} % of {} logins had an organization, {enterprise} % an enterprise connection, {}",
+                traffic.logins,
+                traffic.period()
+            );
+            let thing = &part(&scene.tenant.settings)?.thing;
+            match configured.model {
+                Model::Business if organizations < 5 && enterprise < 5 => out.thing(
+                    thing,
+                    format!(
+                        "the configuration is B2B ({}), the traffic is not: {shares}",
+                        configured.signals.join(", ")
+                    ),
+                ),
+                Model::Consumer if organizations >= 20 || enterprise >= 20 => out.thing(
+                    thing,
+                    format!(
+                        "the configuration is B2C ({}), the traffic is not: {shares}",
+                        configured.signals.join(", ")
+                    ),
+                ),
+                _ => {}
+            }
+            Ok(())
+        },
+    },
 ];
 
 /// Of fewer logins no share is taken.

@@ -9,95 +9,194 @@ use super::{Area, Check, Judged, Outcome, Scene, Severity, apis, organizations, 
 const CONNECTIONS: &str = "https://auth0.com/docs/get-started/applications/update-application-connections";
 const CLIENT_GRANTS: &str = "https://auth0.com/docs/get-started/applications/application-access-to-apis-client-grants";
 
-const fn check(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    looks_at: &'static str,
-    why: &'static str,
-    fix: &'static str,
-    docs: &'static str,
-    judge: fn(&Scene<'_>, &mut Outcome) -> Judged,
-) -> Check {
-    Check { id, area: Area::Surface, severity, title, looks_at, why, fix, docs, judge }
-}
-
 use Severity::{BestPractice, Recommended};
 
-#[rustfmt::skip]
 pub const CHECKS: &[Check] = &[
-    check("connection-unused", Recommended, "A connection that nobody uses", "connections: strategy; events: logins by connection", "an account at that provider, or its administrator, is still a way in", "disable it for all applications, then remove it", CONNECTIONS, |scene, out| {
-        let connections = part(&scene.tenant.connections)?;
-        let traffic = scene.covered()?;
-        for connection in connections.iter().filter(|connection| sort(connection) != Sort::Other) {
-            if connection.thing.is_unnamed { out.unjudged(&connection.thing, "name", "a placeholder"); continue; }
-            let used = traffic.connections.get(&connection.thing.name);
-            if used.is_none_or(|used| used.events == 0) { out.thing(&connection.thing, format!("nobody logged in by it {}; {}", traffic.period(), traffic.last(used))); }
-        }
-        Ok(())
-    }),
-    check("connection-nowhere", BestPractice, "A connection that no application may use", "databases, connections: enabled_clients, is_domain_connection", "it is forgotten, and comes back with one click", "remove it", CONNECTIONS, |scene, out| {
-        for connection in both(scene)? {
-            if connection.is_domain.is(&true) { continue; }
-            match &connection.enabled_clients.value {
-                Known::Is(clients) if clients.is_empty() => out.at(&connection.thing, &connection.enabled_clients, "enabled_clients is empty"),
-                Known::Absent => out.unjudged(&connection.thing, connection.enabled_clients.key, "not there"),
-                Known::Unknown(what) => out.unjudged(&connection.thing, connection.enabled_clients.key, what),
-                Known::Is(_) => {}
+    Check {
+        id: "connection-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A connection that nobody uses",
+        looks_at: "connections: strategy; events: logins by connection",
+        why: "an account at that provider, or its administrator, is still a way in",
+        fix: "disable it for all applications, then remove it",
+        docs: CONNECTIONS,
+        judge: |scene, out| {
+            let connections = part(&scene.tenant.connections)?;
+            let traffic = scene.covered()?;
+            for connection in connections.iter().filter(|connection| sort(connection) != Sort::Other) {
+                if connection.thing.is_unnamed {
+                    out.unjudged(&connection.thing, "name", "a placeholder");
+                    continue;
+                }
+                let used = traffic.connections.get(&connection.thing.name);
+                if used.is_none_or(|used| used.events == 0) {
+                    out.thing(
+                        &connection.thing,
+                        format!("nobody logged in by it {}; {}", traffic.period(), traffic.last(used)),
+                    );
+                }
             }
-        }
-        Ok(())
-    }),
-    check("client-connection-unused", BestPractice, "A connection that an application never uses", "databases, connections: enabled_clients; events: logins by application and connection", "whoever has an account there gets into an application it was never meant for", "disable the connection for the application, unless single sign-on brings its users", CONNECTIONS, client_connection_unused),
-    check("client-unused", Recommended, "An application that nobody uses", "clients; events by application", "its callbacks, secrets and grants are still good", "ask its owner, then remove it", "https://auth0.com/docs/get-started/applications/remove-applications", |scene, out| {
-        let all = clients(scene)?;
-        let traffic = scene.covered()?;
-        for client in all {
-            let thing = &client.thing;
-            if thing.is_unnamed && thing.id.is_none() { out.unjudged(thing, "name", "a placeholder"); continue; }
-            let used = traffic.client(thing.id.as_deref(), &thing.name).used;
-            if used.events == 0 { out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used)))); }
-        }
-        Ok(())
-    }),
-    check("grant-unused", Recommended, "A client grant that is never used", "clientGrants; events: tokens by client and audience", "whoever gets the client's secret has the API as well", "remove the grant", CLIENT_GRANTS, |scene, out| {
-        let grants = part(&scene.tenant.grants)?;
-        let traffic = scene.covered()?;
-        for grant in grants {
-            match used_grant(scene, traffic, grant) {
-                Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
-                Ok(_) => {}
-                Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+            Ok(())
+        },
+    },
+    Check {
+        id: "connection-nowhere",
+        area: Area::Surface,
+        severity: BestPractice,
+        title: "A connection that no application may use",
+        looks_at: "databases, connections: enabled_clients, is_domain_connection",
+        why: "it is forgotten, and comes back with one click",
+        fix: "remove it",
+        docs: CONNECTIONS,
+        judge: |scene, out| {
+            for connection in both(scene)? {
+                if connection.is_domain.is(&true) {
+                    continue;
+                }
+                match &connection.enabled_clients.value {
+                    Known::Is(clients) if clients.is_empty() => {
+                        out.at(&connection.thing, &connection.enabled_clients, "enabled_clients is empty")
+                    }
+                    Known::Absent => out.unjudged(&connection.thing, connection.enabled_clients.key, "not there"),
+                    Known::Unknown(what) => out.unjudged(&connection.thing, connection.enabled_clients.key, what),
+                    Known::Is(_) => {}
+                }
             }
-        }
-        Ok(())
-    }),
-    check("management-grant-wide", Recommended, "A client may do nearly anything to the tenant", "clientGrants: audience of the Management API, scope", "its secret is the tenant", "leave the scopes it needs", CLIENT_GRANTS, |scene, out| {
-        for grant in part(&scene.tenant.grants)? { if let Some(wide) = wide(grant, out) { out.at(&grant.thing, &grant.scopes, wide); } }
-        Ok(())
-    }),
-    check("management-grant-idle", Recommended, "A powerful client of the Management API is hardly used", "clientGrants: audience of the Management API, scope; events: tokens", "nobody watches it, and its secret is the tenant", "remove it, or give it what it uses", CLIENT_GRANTS, |scene, out| {
-        let grants = part(&scene.tenant.grants)?;
-        let traffic = scene.covered()?;
-        for grant in grants {
-            let Some(wide) = wide(grant, out) else { continue };
-            match used_grant(scene, traffic, grant) {
-                Ok((tokens, last)) if tokens < FEW_TOKENS => out.at(&grant.thing, &grant.scopes, format!("{wide}; {tokens} tokens {}; {last}", traffic.period())),
-                Ok(_) => {}
-                Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+            Ok(())
+        },
+    },
+    Check {
+        id: "client-connection-unused",
+        area: Area::Surface,
+        severity: BestPractice,
+        title: "A connection that an application never uses",
+        looks_at: "databases, connections: enabled_clients; events: logins by application and connection",
+        why: "whoever has an account there gets into an application it was never meant for",
+        fix: "disable the connection for the application, unless single sign-on brings its users",
+        docs: CONNECTIONS,
+        judge: client_connection_unused,
+    },
+    Check {
+        id: "client-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "An application that nobody uses",
+        looks_at: "clients; events by application",
+        why: "its callbacks, secrets and grants are still good",
+        fix: "ask its owner, then remove it",
+        docs: "https://auth0.com/docs/get-started/applications/remove-applications",
+        judge: |scene, out| {
+            let all = clients(scene)?;
+            let traffic = scene.covered()?;
+            for client in all {
+                let thing = &client.thing;
+                if thing.is_unnamed && thing.id.is_none() {
+                    out.unjudged(thing, "name", "a placeholder");
+                    continue;
+                }
+                let used = traffic.client(thing.id.as_deref(), &thing.name).used;
+                if used.events == 0 {
+                    out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
+                }
             }
-        }
-        Ok(())
-    }),
-    check("client-ghost", Recommended, "A client asks for tokens it has", "events: tokens by client and audience; resourceServers: token_lifetime", "each costs quota, and the token endpoint's rate limit is everybody's", "keep tokens until they expire, in a cache that all processes share", "https://auth0.com/docs/secure/tokens/token-best-practices", |scene, out| {
-        let all: Vec<_> = clients(scene)?.collect();
-        let traffic = scene.seen()?;
-        for ghost in &traffic.ghosts {
-            let found = all.iter().find(|client| client.thing.id.as_ref().is_some_and(|id| *id == ghost.client_id) || client.thing.id.is_none() && client.thing.name == ghost.client_name);
-            if let Some(client) = found { out.thing(&client.thing, format!("{} for {}: {}", ghost.verdict.text(), ghost.audience, ghost.explanation)); }
-        }
-        Ok(())
-    }),
+            Ok(())
+        },
+    },
+    Check {
+        id: "grant-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A client grant that is never used",
+        looks_at: "clientGrants; events: tokens by client and audience",
+        why: "whoever gets the client's secret has the API as well",
+        fix: "remove the grant",
+        docs: CLIENT_GRANTS,
+        judge: |scene, out| {
+            let grants = part(&scene.tenant.grants)?;
+            let traffic = scene.covered()?;
+            for grant in grants {
+                match used_grant(scene, traffic, grant) {
+                    Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
+                    Ok(_) => {}
+                    Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "management-grant-wide",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A client may do nearly anything to the tenant",
+        looks_at: "clientGrants: audience of the Management API, scope",
+        why: "its secret is the tenant",
+        fix: "leave the scopes it needs",
+        docs: CLIENT_GRANTS,
+        judge: |scene, out| {
+            for grant in part(&scene.tenant.grants)? {
+                if let Some(wide) = wide(grant, out) {
+                    out.at(&grant.thing, &grant.scopes, wide);
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "management-grant-idle",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A powerful client of the Management API is hardly used",
+        looks_at: "clientGrants: audience of the Management API, scope; events: tokens",
+        why: "nobody watches it, and its secret is the tenant",
+        fix: "remove it, or give it what it uses",
+        docs: CLIENT_GRANTS,
+        judge: |scene, out| {
+            let grants = part(&scene.tenant.grants)?;
+            let traffic = scene.covered()?;
+            for grant in grants {
+                let Some(wide) = wide(grant, out) else { continue };
+                match used_grant(scene, traffic, grant) {
+                    Ok((tokens, last)) if tokens < FEW_TOKENS => out.at(
+                        &grant.thing,
+                        &grant.scopes,
+                        format!("{wide}; {tokens} tokens {}; {last}", traffic.period()),
+                    ),
+                    Ok(_) => {}
+                    Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "client-ghost",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A client asks for tokens it has",
+        looks_at: "events: tokens by client and audience; resourceServers: token_lifetime",
+        why: "each costs quota, and the token endpoint's rate limit is everybody's",
+        fix: "keep tokens until they expire, in a cache that all processes share",
+        docs: "https://auth0.com/docs/secure/tokens/token-best-practices",
+        judge: |scene, out| {
+            let all: Vec<_> = clients(scene)?.collect();
+            let traffic = scene.seen()?;
+            for ghost in &traffic.ghosts {
+                let found = all.iter().find(|client| {
+                    client.thing.id.as_ref().is_some_and(|id| *id == ghost.client_id)
+                        || client.thing.id.is_none() && client.thing.name == ghost.client_name
+                });
+                if let Some(client) = found {
+                    out.thing(
+                        &client.thing,
+                        format!("{} for {}: {}", ghost.verdict.text(), ghost.audience, ghost.explanation),
+                    );
+                }
+            }
+            Ok(())
+        },
+    },
 ];
 
 /// So many tokens in the period are little use.

@@ -12,97 +12,342 @@ const RECOMMENDED: &str =
 /// Node.js versions before this are no longer kept up.
 pub(super) const NODE_MIN: u32 = 22;
 
-const fn check(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    looks_at: &'static str,
-    why: &'static str,
-    fix: &'static str,
-    docs: &'static str,
-    judge: fn(&Scene<'_>, &mut Outcome) -> Judged,
-) -> Check {
-    Check { id, area: Area::Tenant, severity, title, looks_at, why, fix, docs, judge }
-}
-
 use Severity::{BestPractice, Recommended, Required};
 
-#[rustfmt::skip]
 pub const CHECKS: &[Check] = &[
-    check("tenant-support-email", Required, "No support e-mail address", "tenant: support_email", "Auth0's error pages and e-mails tell users whom to ask", "set the support e-mail address in the tenant's general settings", SETTINGS,
-        |scene, out| { let at = settings(scene)?; out.not_set(&at.thing, &at.support_email, "support_email is not set"); Ok(()) }),
-    check("tenant-support-url", Required, "No support URL", "tenant: support_url", "Auth0's error pages lead users to it", "set the support URL in the tenant's general settings", SETTINGS,
-        |scene, out| { let at = settings(scene)?; out.not_set(&at.thing, &at.support_url, "support_url is not set"); Ok(()) }),
-    check("tenant-login-uri", Required, "No tenant login URI", "tenant: default_redirection_uri", "whoever comes back to an old login page or opens an e-mail's link late ends at an error instead of a login", "set the tenant login URI to a page that begins a login", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.not_set(&at.thing, &at.login_uri, "default_redirection_uri is not set"); Ok(()) }),
-    check("tenant-logout-urls", Recommended, "The tenant allows no logout URL", "tenant: allowed_logout_urls", "a logout without a client id can lead users nowhere", "list where users may go after a logout", RECOMMENDED, |scene, out| {
-        let at = settings(scene)?;
-        if at.logout_urls.is_empty() { out.at(&at.thing, &at.logout_urls, "allowed_logout_urls is empty"); }
-        if let Known::Unknown(what) = &at.logout_urls.value { out.unjudged(&at.thing, at.logout_urls.key, what); }
-        Ok(())
-    }),
-    check("tenant-node-version", Required, "Scripts run on an old Node.js", "tenant: sandbox_version", "a version that is no longer kept up gets no fixes, and Auth0 withdraws it", "move the tenant to the newest Node.js runtime", PRODUCTION, node_version),
-    check("tenant-idtoken-management-api", Required, "ID tokens are taken by the Management API", "tenant: flags.enable_idtoken_api2", "an ID token that leaks from any application becomes a key to user data", "switch the flag off and use access tokens", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.idtoken_api2, "flags.enable_idtoken_api2 is true"); Ok(()) }),
-    check("tenant-legacy-ro-grant", Required, "The legacy resource owner grant is on", "tenant: flags.allow_legacy_ro_grant_types", "passwords go through applications, past MFA and attack protection", "move its callers to Universal Login, then switch the flag off", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.legacy_ro_grant, "flags.allow_legacy_ro_grant_types is true"); Ok(()) }),
-    check("tenant-legacy-tokeninfo", Required, "The legacy tokeninfo endpoint is on", "tenant: flags.allow_legacy_tokeninfo_endpoint", "it is withdrawn, and hands profiles to whoever has an ID token", "read the ID token itself or call /userinfo, then switch the flag off", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.legacy_tokeninfo, "flags.allow_legacy_tokeninfo_endpoint is true"); Ok(()) }),
-    check("tenant-legacy-delegation", Required, "The legacy delegation endpoint is on", "tenant: flags.allow_legacy_delegation_grant_types", "it is withdrawn, and exchanges ID tokens for tokens of others", "use token exchange or refresh tokens, then switch the flag off", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.legacy_delegation, "flags.allow_legacy_delegation_grant_types is true"); Ok(()) }),
-    check("tenant-legacy-profile", Required, "Legacy user profiles are on", "tenant: flags.enable_legacy_profile", "applications get whole profiles whatever scopes they asked for", "ask for the scopes an application needs, then switch the flag off", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.legacy_profile, "flags.enable_legacy_profile is true"); Ok(()) }),
-    check("tenant-other-legacy-grants", Required, "Other legacy grants are on", "tenant: flags.allow_other_legacy_grant_types, as the tenants' settings have it; Auth0 does not document it", "endpoints such as /oauth/access_token take provider tokens without the checks of today", "move its callers to standard grants, then switch it off", PRODUCTION,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.other_legacy_grants, "flags.allow_other_legacy_grant_types is true"); Ok(()) }),
-    check("tenant-dynamic-registration", Recommended, "Anybody may register applications", "tenant: flags.enable_dynamic_client_registration", "every stranger can make a client of this tenant without a login", "switch dynamic client registration off unless partners need it", "https://auth0.com/docs/get-started/applications/dynamic-client-registration",
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.dynamic_registration, "flags.enable_dynamic_client_registration is true"); Ok(()) }),
-    check("tenant-user-exists-error", Recommended, "Signup tells who has an account", "tenant: flags.enable_public_signup_user_exists_error", "whoever has a list of addresses learns which of them are users", "switch it off, so that signup answers the same either way", SETTINGS,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.user_exists_error, "flags.enable_public_signup_user_exists_error is true"); Ok(()) }),
-    check("tenant-clickjacking", Required, "Login pages may be framed by others", "tenant: flags.disable_clickjack_protection_headers", "a page that lays itself over the login takes what users type and click", "switch the protection headers on again", SETTINGS,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.no_clickjack_protection, "flags.disable_clickjack_protection_headers is true"); Ok(()) }),
-    check("tenant-client-connections", BestPractice, "New applications get every connection", "tenant: flags.enable_client_connections", "an application accepts logins nobody meant it to", "switch it off, and enable connections where they are wanted", SETTINGS,
-        |scene, out| { let at = settings(scene)?; out.on(&at.thing, &at.client_connections, "flags.enable_client_connections is true"); Ok(()) }),
-    check("tenant-default-audience", BestPractice, "Every login gets a token for one API", "tenant: default_audience", "applications that need no API get its tokens all the same", "name the audience where it is needed, and leave the default empty", SETTINGS, |scene, out| {
-        let at = settings(scene)?;
-        if out.read(&at.thing, &at.default_audience).flatten().is_some() { out.at(&at.thing, &at.default_audience, "default_audience is set"); }
-        Ok(())
-    }),
-    check("tenant-default-directory", BestPractice, "Password grants go to a default directory", "tenant: default_directory", "a password grant without a realm reaches a database nobody named", "name the realm in requests, and leave the default empty", SETTINGS, |scene, out| {
-        let at = settings(scene)?;
-        if out.read(&at.thing, &at.default_directory).flatten().is_some() { out.at(&at.thing, &at.default_directory, "default_directory is set"); }
-        Ok(())
-    }),
-    check("tenant-session-lifetime", BestPractice, "Sessions live longer than Auth0's defaults", "tenant: session_lifetime, idle_session_lifetime (hours)", "a stolen session cookie works for as long", "keep sessions to 168 hours, and to 72 hours without use", SESSIONS, |scene, out| {
-        let at = settings(scene)?;
-        for (field, usual) in [(&at.session_hours, 168.0), (&at.idle_session_hours, 72.0)] {
-            if let Some(Some(hours)) = out.read(&at.thing, field).filter(|hours| hours.is_some_and(|hours| *hours > usual)) {
-                out.at(&at.thing, field, format!("{} is {hours} hours", field.key));
-            }
-        }
-        Ok(())
-    }),
-    check("tenant-session-cookie", BestPractice, "Sessions outlive the browser", "tenant: session_cookie.mode", "on a shared computer the next person is logged in", "set it to non-persistent where users share computers", SESSIONS, |scene, out| {
-        let at = settings(scene)?;
-        if out.read(&at.thing, &at.cookie_mode).is_some_and(|mode| mode.is_none_or(|mode| mode == "persistent")) {
-            out.at(&at.thing, &at.cookie_mode, "session_cookie.mode is persistent, which is the default");
-        }
-        Ok(())
-    }),
-    check("tenant-error-page", Recommended, "No error page of one's own", "tenant: error_page, pages: error_page", "users who meet an error see Auth0's page, without a way back", "set a page or a URL for errors", RECOMMENDED, |scene, out| {
-        if part(&scene.tenant.error_page)?.is_none() {
+    Check {
+        id: "tenant-support-email",
+        area: Area::Tenant,
+        severity: Required,
+        title: "No support e-mail address",
+        looks_at: "tenant: support_email",
+        why: "Auth0's error pages and e-mails tell users whom to ask",
+        fix: "set the support e-mail address in the tenant's general settings",
+        docs: SETTINGS,
+        judge: |scene, out| {
             let at = settings(scene)?;
-            out.thing(&at.thing, "neither error_page nor a page of that name is set");
-        }
-        Ok(())
-    }),
-    check("tenant-classic-login", Recommended, "Logins use Classic Universal Login", "prompts: universal_login_experience; clients: custom_login_page_on", "passkeys, organizations and bot detection come to the new one only", "move to the new Universal Login", RECOMMENDED, |scene, out| {
-        let at = settings(scene)?;
-        let experience = part(&scene.tenant.login_experience)?;
-        if out.read(&at.thing, experience).flatten().is_some_and(|experience| experience == "classic") {
-            out.thing(&at.thing, "universal_login_experience is classic");
-        }
-        Ok(())
-    }),
+            out.not_set(&at.thing, &at.support_email, "support_email is not set");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-support-url",
+        area: Area::Tenant,
+        severity: Required,
+        title: "No support URL",
+        looks_at: "tenant: support_url",
+        why: "Auth0's error pages lead users to it",
+        fix: "set the support URL in the tenant's general settings",
+        docs: SETTINGS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.not_set(&at.thing, &at.support_url, "support_url is not set");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-login-uri",
+        area: Area::Tenant,
+        severity: Required,
+        title: "No tenant login URI",
+        looks_at: "tenant: default_redirection_uri",
+        why: "whoever comes back to an old login page or opens an e-mail's link late ends at an error instead of a login",
+        fix: "set the tenant login URI to a page that begins a login",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.not_set(&at.thing, &at.login_uri, "default_redirection_uri is not set");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-logout-urls",
+        area: Area::Tenant,
+        severity: Recommended,
+        title: "The tenant allows no logout URL",
+        looks_at: "tenant: allowed_logout_urls",
+        why: "a logout without a client id can lead users nowhere",
+        fix: "list where users may go after a logout",
+        docs: RECOMMENDED,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            if at.logout_urls.is_empty() {
+                out.at(&at.thing, &at.logout_urls, "allowed_logout_urls is empty");
+            }
+            if let Known::Unknown(what) = &at.logout_urls.value {
+                out.unjudged(&at.thing, at.logout_urls.key, what);
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-node-version",
+        area: Area::Tenant,
+        severity: Required,
+        title: "Scripts run on an old Node.js",
+        looks_at: "tenant: sandbox_version",
+        why: "a version that is no longer kept up gets no fixes, and Auth0 withdraws it",
+        fix: "move the tenant to the newest Node.js runtime",
+        docs: PRODUCTION,
+        judge: node_version,
+    },
+    Check {
+        id: "tenant-idtoken-management-api",
+        area: Area::Tenant,
+        severity: Required,
+        title: "ID tokens are taken by the Management API",
+        looks_at: "tenant: flags.enable_idtoken_api2",
+        why: "an ID token that leaks from any application becomes a key to user data",
+        fix: "switch the flag off and use access tokens",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.idtoken_api2, "flags.enable_idtoken_api2 is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-legacy-ro-grant",
+        area: Area::Tenant,
+        severity: Required,
+        title: "The legacy resource owner grant is on",
+        looks_at: "tenant: flags.allow_legacy_ro_grant_types",
+        why: "passwords go through applications, past MFA and attack protection",
+        fix: "move its callers to Universal Login, then switch the flag off",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.legacy_ro_grant, "flags.allow_legacy_ro_grant_types is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-legacy-tokeninfo",
+        area: Area::Tenant,
+        severity: Required,
+        title: "The legacy tokeninfo endpoint is on",
+        looks_at: "tenant: flags.allow_legacy_tokeninfo_endpoint",
+        why: "it is withdrawn, and hands profiles to whoever has an ID token",
+        fix: "read the ID token itself or call /userinfo, then switch the flag off",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.legacy_tokeninfo, "flags.allow_legacy_tokeninfo_endpoint is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-legacy-delegation",
+        area: Area::Tenant,
+        severity: Required,
+        title: "The legacy delegation endpoint is on",
+        looks_at: "tenant: flags.allow_legacy_delegation_grant_types",
+        why: "it is withdrawn, and exchanges ID tokens for tokens of others",
+        fix: "use token exchange or refresh tokens, then switch the flag off",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.legacy_delegation, "flags.allow_legacy_delegation_grant_types is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-legacy-profile",
+        area: Area::Tenant,
+        severity: Required,
+        title: "Legacy user profiles are on",
+        looks_at: "tenant: flags.enable_legacy_profile",
+        why: "applications get whole profiles whatever scopes they asked for",
+        fix: "ask for the scopes an application needs, then switch the flag off",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.legacy_profile, "flags.enable_legacy_profile is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-other-legacy-grants",
+        area: Area::Tenant,
+        severity: Required,
+        title: "Other legacy grants are on",
+        looks_at: "tenant: flags.allow_other_legacy_grant_types, as the tenants' settings have it; Auth0 does not document it",
+        why: "endpoints such as /oauth/access_token take provider tokens without the checks of today",
+        fix: "move its callers to standard grants, then switch it off",
+        docs: PRODUCTION,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.other_legacy_grants, "flags.allow_other_legacy_grant_types is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-dynamic-registration",
+        area: Area::Tenant,
+        severity: Recommended,
+        title: "Anybody may register applications",
+        looks_at: "tenant: flags.enable_dynamic_client_registration",
+        why: "every stranger can make a client of this tenant without a login",
+        fix: "switch dynamic client registration off unless partners need it",
+        docs: "https://auth0.com/docs/get-started/applications/dynamic-client-registration",
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.dynamic_registration, "flags.enable_dynamic_client_registration is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-user-exists-error",
+        area: Area::Tenant,
+        severity: Recommended,
+        title: "Signup tells who has an account",
+        looks_at: "tenant: flags.enable_public_signup_user_exists_error",
+        why: "whoever has a list of addresses learns which of them are users",
+        fix: "switch it off, so that signup answers the same either way",
+        docs: SETTINGS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.user_exists_error, "flags.enable_public_signup_user_exists_error is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-clickjacking",
+        area: Area::Tenant,
+        severity: Required,
+        title: "Login pages may be framed by others",
+        looks_at: "tenant: flags.disable_clickjack_protection_headers",
+        why: "a page that lays itself over the login takes what users type and click",
+        fix: "switch the protection headers on again",
+        docs: SETTINGS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.no_clickjack_protection, "flags.disable_clickjack_protection_headers is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-client-connections",
+        area: Area::Tenant,
+        severity: BestPractice,
+        title: "New applications get every connection",
+        looks_at: "tenant: flags.enable_client_connections",
+        why: "an application accepts logins nobody meant it to",
+        fix: "switch it off, and enable connections where they are wanted",
+        docs: SETTINGS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            out.on(&at.thing, &at.client_connections, "flags.enable_client_connections is true");
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-default-audience",
+        area: Area::Tenant,
+        severity: BestPractice,
+        title: "Every login gets a token for one API",
+        looks_at: "tenant: default_audience",
+        why: "applications that need no API get its tokens all the same",
+        fix: "name the audience where it is needed, and leave the default empty",
+        docs: SETTINGS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            if out.read(&at.thing, &at.default_audience).flatten().is_some() {
+                out.at(&at.thing, &at.default_audience, "default_audience is set");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-default-directory",
+        area: Area::Tenant,
+        severity: BestPractice,
+        title: "Password grants go to a default directory",
+        looks_at: "tenant: default_directory",
+        why: "a password grant without a realm reaches a database nobody named",
+        fix: "name the realm in requests, and leave the default empty",
+        docs: SETTINGS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            if out.read(&at.thing, &at.default_directory).flatten().is_some() {
+                out.at(&at.thing, &at.default_directory, "default_directory is set");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-session-lifetime",
+        area: Area::Tenant,
+        severity: BestPractice,
+        title: "Sessions live longer than Auth0's defaults",
+        looks_at: "tenant: session_lifetime, idle_session_lifetime (hours)",
+        why: "a stolen session cookie works for as long",
+        fix: "keep sessions to 168 hours, and to 72 hours without use",
+        docs: SESSIONS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            for (field, usual) in [(&at.session_hours, 168.0), (&at.idle_session_hours, 72.0)] {
+                if let Some(Some(hours)) =
+                    out.read(&at.thing, field).filter(|hours| hours.is_some_and(|hours| *hours > usual))
+                {
+                    out.at(&at.thing, field, format!("{} is {hours} hours", field.key));
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-session-cookie",
+        area: Area::Tenant,
+        severity: BestPractice,
+        title: "Sessions outlive the browser",
+        looks_at: "tenant: session_cookie.mode",
+        why: "on a shared computer the next person is logged in",
+        fix: "set it to non-persistent where users share computers",
+        docs: SESSIONS,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            if out.read(&at.thing, &at.cookie_mode).is_some_and(|mode| mode.is_none_or(|mode| mode == "persistent")) {
+                out.at(&at.thing, &at.cookie_mode, "session_cookie.mode is persistent, which is the default");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-error-page",
+        area: Area::Tenant,
+        severity: Recommended,
+        title: "No error page of one's own",
+        looks_at: "tenant: error_page, pages: error_page",
+        why: "users who meet an error see Auth0's page, without a way back",
+        fix: "set a page or a URL for errors",
+        docs: RECOMMENDED,
+        judge: |scene, out| {
+            if part(&scene.tenant.error_page)?.is_none() {
+                let at = settings(scene)?;
+                out.thing(&at.thing, "neither error_page nor a page of that name is set");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "tenant-classic-login",
+        area: Area::Tenant,
+        severity: Recommended,
+        title: "Logins use Classic Universal Login",
+        looks_at: "prompts: universal_login_experience; clients: custom_login_page_on",
+        why: "passkeys, organizations and bot detection come to the new one only",
+        fix: "move to the new Universal Login",
+        docs: RECOMMENDED,
+        judge: |scene, out| {
+            let at = settings(scene)?;
+            let experience = part(&scene.tenant.login_experience)?;
+            if out.read(&at.thing, experience).flatten().is_some_and(|experience| experience == "classic") {
+                out.thing(&at.thing, "universal_login_experience is classic");
+            }
+            Ok(())
+        },
+    },
 ];
 
 fn settings<'a>(scene: &Scene<'a>) -> Result<&'a Settings, super::NotRun> {
