@@ -205,6 +205,12 @@ pub fn placeholder(text: &str) -> Option<String> {
     with_placeholder(&text[begin..end + last])
 }
 
+/// A value that is not known, for the reason given: as if a placeholder stood there.
+pub fn unknown(why: &str) -> Value {
+    let name: String = why.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    Value::String(format!("{}{name}{}", LITERAL.0, LITERAL.1))
+}
+
 /// The lines of a JSON text's values, by where serde found them in it.
 struct JsonLines<'a> {
     text: &'a str,

@@ -601,9 +601,11 @@ fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadEr
 
 /// What is suspicious in the scripts of a database.
 fn scripts(node: &Node<'_>, code: &mut dyn Code) -> Part<Vec<Smell>> {
-    let Some(scripts) = node.value.pointer("/options/customScripts").and_then(Value::as_object) else {
-        return Ok(Vec::new());
-    };
+    let given = node.value.pointer("/options/customScripts");
+    if let Some(shown) = given.and_then(Value::as_str).and_then(placeholder) {
+        return Err(format!("{} is {shown}", node.place.at("options.customScripts")));
+    }
+    let Some(scripts) = given.and_then(Value::as_object) else { return Ok(Vec::new()) };
     let mut smells = Vec::new();
     for (name, script) in scripts {
         let place = node.place.at("options.customScripts").at(name);
@@ -616,6 +618,9 @@ fn scripts(node: &Node<'_>, code: &mut dyn Code) -> Part<Vec<Smell>> {
 /// A script that stands in the configuration, or in the file that it names.
 fn script_text(script: &Value, place: &Place, code: &mut dyn Code) -> Part<(String, Place)> {
     let Some(text) = script.as_str() else { return Err(format!("{place} is no text")) };
+    if let Some(shown) = placeholder(text).filter(|_| !text.contains('\n')) {
+        return Err(format!("{place} is {shown}"));
+    }
     let is_file = !text.contains(['\n', ';', '{']) && [".js", ".html"].iter().any(|end| text.ends_with(end));
     if !is_file {
         return Ok((text.to_owned(), place.clone()));

@@ -1,5 +1,6 @@
 //! `ghostlight audit`: what is wrong with a tenant, for people and for pipelines.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::audit::baseline::Baseline;
 use crate::audit::checks::{Scene, Severity};
 use crate::audit::export::{self, Export};
+use crate::audit::fetch::Fetched;
 use crate::audit::render::{Format, Look, render};
 use crate::audit::report::Report;
 use crate::audit::traffic::{Rows, Traffic};
@@ -17,15 +19,26 @@ use crate::clock;
 use crate::config::{Config, Flags};
 use crate::event::EventTime;
 use crate::run;
+use crate::source::management::{Api, Credentials, Retry};
 use crate::store::Store;
 use crate::usage::follow::{Follower, Seen};
 use crate::usage::ghost::LIFETIME_SECONDS_MAX;
 
 #[derive(Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["config", "domain", "replay"]))]
 pub(super) struct AuditArgs {
     /// What auth0-deploy-cli exported: its folder, or its tenant.yaml.
     #[arg(long, value_name = "DIR|FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
+    /// A tenant's domain, such as acme.eu.auth0.com: read by its Management API, as AUTH0_CLIENT_ID with AUTH0_CLIENT_SECRET.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Keep what was read there, without secrets and scripts, to be audited again.
+    #[arg(long, value_name = "DIR", requires = "domain")]
+    record: Option<PathBuf>,
+    /// What was kept so.
+    #[arg(long, value_name = "DIR")]
+    replay: Option<PathBuf>,
     /// What ghostlight wrote of the tenant's events, to say what is really used: a folder or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -98,18 +111,44 @@ fn audited(args: &AuditArgs) -> anyhow::Result<ExitCode> {
         }
         None => Baseline::default(),
     };
-    let export = export::read(&args.config)?;
+    let (source, export) = configuration(args)?;
     let traffic = match &args.data {
         Some(data) => Some(traffic(args, data, &export, now)?),
         None => None,
     };
     let scene = Scene { tenant: &export.tenant, traffic: traffic.as_ref() };
-    let source = args.config.display().to_string();
     let mut report = Report::new(source, &scene, |place| export.line(place), &baseline, now);
-    report.folder = Some(folder(&args.config));
+    report.folder = args.config.as_deref().map(folder);
     let look = Look { width: width(), color: args.output.is_none() && is_colored(), fail_on: args.fail_on.severity() };
     write(&render(&report, args.format, look), args.output.as_deref())?;
     Ok(if report.fails(args.fail_on.severity()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The tenant's configuration, and what it was read from.
+fn configuration(args: &AuditArgs) -> anyhow::Result<(String, Export)> {
+    if let Some(path) = &args.config {
+        return Ok((path.display().to_string(), export::read(path)?));
+    }
+    let (source, fetched) = match (&args.domain, &args.replay) {
+        (Some(domain), _) => (domain.clone(), fetch(domain)?),
+        (None, Some(folder)) => (folder.display().to_string(), Fetched::replay(folder)?),
+        (None, None) => bail!("nothing to audit: give --config, --domain or --replay"),
+    };
+    if let Some(folder) = &args.record {
+        fetched.record(folder)?;
+    }
+    Ok((source, Export { tenant: fetched.tenant()?, lines: BTreeMap::new() }))
+}
+
+fn fetch(domain: &str) -> anyhow::Result<Fetched> {
+    let variable = |name: &str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        value.with_context(|| format!("{name} is not set: --domain needs a client with a grant for the Management API"))
+    };
+    let credentials =
+        Credentials { client_id: variable("AUTH0_CLIENT_ID")?, client_secret: variable("AUTH0_CLIENT_SECRET")? };
+    let mut api = Api::new(domain, credentials, Retry::default())?;
+    Ok(super::runtime()?.block_on(Fetched::read(&mut api))?)
 }
 
 /// What the paths of an export are relative to.

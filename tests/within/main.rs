@@ -9,6 +9,7 @@ mod files;
 mod ghosts;
 mod kill;
 mod laws;
+mod management;
 mod notify;
 mod page;
 mod progress;

@@ -205,10 +205,16 @@ pub const CHECKS: &[Check] = &[
             if !policies.is_empty() {
                 return Ok(());
             }
-            let asked = part(&scene.tenant.actions)?
-                .iter()
-                .any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges));
-            if !asked {
+            let actions = part(&scene.tenant.actions)?;
+            if actions.iter().any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges)) {
+                return Ok(());
+            }
+            for action in actions {
+                if let Err(why) = &action.traits {
+                    out.unjudged(&action.thing, "code", why);
+                }
+            }
+            if out.unjudged.is_empty() {
                 out.thing(&tenant_thing(scene, "MFA"), "the policy is never, and no Action challenges with a factor");
             }
             Ok(())

@@ -406,8 +406,10 @@ fn enterprise(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Connection, 
         return Ok(());
     }
     for organization in organizations {
-        if organization.connections.is_open() {
-            out.unjudged(&organization.thing, organization.connections.key, "a placeholder in part");
+        match &organization.connections.value {
+            Known::Absent => out.unjudged(&organization.thing, organization.connections.key, "not there"),
+            Known::Unknown(what) => out.unjudged(&organization.thing, organization.connections.key, what),
+            Known::Is(_) => {}
         }
     }
     for connection in connections.iter().filter(|connection| sort(connection) == Sort::Enterprise) {
