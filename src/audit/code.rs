@@ -62,20 +62,20 @@ pub fn smells(script: &str, place: &Place) -> Vec<Smell> {
 }
 
 fn smell(line: &str) -> Option<&'static str> {
-    let mut rest = line;
-    while let Some(at) = rest.find(['"', '\'', '`']) {
-        let (before, quoted) = rest.split_at(at);
-        let quote = quoted.chars().next()?;
-        let inner = &quoted[1..];
+    let mut begin = 0;
+    while let Some(found) = line[begin..].find(['"', '\'', '`']) {
+        let at = begin + found;
+        let quote = line[at..].chars().next()?;
+        let inner = &line[at + 1..];
         let text = inner.split(quote).next().unwrap_or(inner);
         let shape = SHAPES.iter().find(|(begin, _)| text.starts_with(begin) && text.len() >= begin.len() + SECRET_MIN);
         if let Some((_, what)) = shape {
             return Some(what);
         }
-        if text.len() >= SECRET_MIN && !text.contains([' ', '$', '{']) && is_of_secret(before) {
+        if text.len() >= SECRET_MIN && !text.contains([' ', '$', '{']) && is_of_secret(&line[..at]) {
             return Some("a text assigned to what is named as a secret");
         }
-        rest = inner.get(text.len() + 1..).unwrap_or("");
+        begin = (at + 1 + text.len() + 1).min(line.len());
     }
     None
 }
@@ -193,6 +193,15 @@ mod tests {
             "url = 'https://example.com/password'",
         ] {
             assert_eq!(found(innocent), [0; 0], "{innocent}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_script_is_it_is_looked_at(script in "[-a-z'\"`/*\\\\{}|:= \n\u{e4}]{0,60}") {
+            smells(&script, &Place::of("a.js"));
+            traits(&script);
+            unescaped(&script);
         }
     }
 

@@ -149,12 +149,14 @@ async fn part(api: &mut Api, asset: &Asset) -> Result<Given, ApiError> {
         missing => return Ok(missing),
     };
     let detail = match asset.key {
-        "organizations" => Some(("enabled_connections", "connections", "enabled_connections")),
-        "databases" => Some(("clients", "enabled_clients", "clients")),
-        "roles" => Some(("permissions", "permissions", "permissions")),
+        "organizations" => {
+            Some(("enabled_connections", "connections", "enabled_connections", "read:organization_connections"))
+        }
+        "databases" => Some(("clients", "enabled_clients", "clients", asset.scope)),
+        "roles" => Some(("permissions", "permissions", "permissions", asset.scope)),
         _ => None,
     };
-    if let Some((below, key, list)) = detail {
+    if let Some((below, key, list, scope)) = detail {
         for (number, item) in items.iter_mut().enumerate() {
             let Some(id) = item.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
             // Some answers still have it.
@@ -168,7 +170,7 @@ async fn part(api: &mut Api, asset: &Asset) -> Result<Given, ApiError> {
                         "databases" => checkpoints(api, &path, list).await,
                         _ => pages(api, &path, list).await,
                     };
-                    given(asset.scope, listed)?.map(|items| items.into_iter().map(by_id).collect())
+                    given(scope, listed)?.map(|items| items.into_iter().map(by_id).collect())
                 }
                 false => Err(format!("there are more than {DETAILS_MAX}")),
             };

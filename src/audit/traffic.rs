@@ -81,10 +81,10 @@ pub struct Rows {
     usage: Usage,
 }
 
-/// Events by hour, and by what the audit asks for.
+/// Events by day, and by what the audit asks for.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Count {
-    hour: i64,
+    day: i64,
     kind: &'static str,
     client: String,
     connection: String,
@@ -92,14 +92,14 @@ struct Count {
     organization: String,
 }
 
-const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 86_400_000;
 
 impl Rows {
     /// Takes in rows, each once.
     pub fn absorb(&mut self, rows: &Partial) {
         for row in rows.counts() {
             let count = Count {
-                hour: row.window_start.ms().div_euclid(HOUR_MS),
+                day: row.window_start.ms().div_euclid(DAY_MS),
                 kind: catalogue::lookup(row.type_code).code,
                 client: row.client_id.to_owned(),
                 connection: row.connection.to_owned(),
@@ -158,12 +158,12 @@ type Counts = BTreeMap<Count, u64>;
 
 /// What of the period the events do not cover.
 fn gap(tenant: &str, counts: &Counts, days: i64, now: EventTime) -> Option<String> {
-    let seen: BTreeSet<i64> = counts.keys().map(|count| count.hour.div_euclid(24)).collect();
-    let day = |number: i64| EventTime::from_ms(number * 24 * HOUR_MS);
+    let seen: BTreeSet<i64> = counts.keys().map(|count| count.day).collect();
+    let day = |number: i64| EventTime::from_ms(number * DAY_MS);
     let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
         return Some(format!("the data has no events of {:?}", tenant));
     };
-    let today = now.ms().div_euclid(24 * HOUR_MS);
+    let today = now.ms().div_euclid(DAY_MS);
     let from = today - days;
     if today - last > STALE_DAYS {
         return Some(format!("the data ends on {}; nothing is known of the time since", day(*last).date()));
@@ -187,7 +187,7 @@ fn gap(tenant: &str, counts: &Counts, days: i64, now: EventTime) -> Option<Strin
 
 fn types(counts: &Counts, days: std::ops::RangeInclusive<i64>) -> BTreeMap<&str, u64> {
     let mut types = BTreeMap::new();
-    for (count, events) in counts.iter().filter(|(count, _)| days.contains(&count.hour.div_euclid(24))) {
+    for (count, events) in counts.iter().filter(|(count, _)| days.contains(&count.day)) {
         *types.entry(count.kind).or_default() += events;
     }
     types
@@ -195,7 +195,7 @@ fn types(counts: &Counts, days: std::ops::RangeInclusive<i64>) -> BTreeMap<&str,
 
 impl Traffic {
     fn count(&mut self, count: &Count, events: u64, from: EventTime) {
-        let at = EventTime::from_ms(count.hour * HOUR_MS);
+        let at = EventTime::from_ms(count.day * DAY_MS);
         let within = at >= from;
         let class = catalogue::lookup(count.kind).class;
         let is_login = class == Class::LoginOk;

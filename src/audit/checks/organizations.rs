@@ -44,7 +44,7 @@ pub const CHECKS: &[Check] = &[
         title: "Logins go past the organizations an application requires",
         looks_at: "clients: organization_usage; events: logins without organization_id",
         why: "whoever is a member nowhere gets in all the same, or by an old session",
-        fix: "look at who these users are; end their sessions, and check the application's organization in tokens",
+        fix: "look at who these users are, end their sessions, and check the organization in tokens; logins from before it was required count too",
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let traffic = scene.seen()?;
