@@ -70,3 +70,47 @@ fn escaped(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::baseline::Baseline;
+    use super::super::checks::Scene;
+    use super::super::export;
+    use super::*;
+    use crate::event::EventTime;
+
+    fn text(look: Look) -> String {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tenants/example-yaml");
+        let export = export::read(std::path::Path::new(folder)).expect("an export");
+        let scene = Scene { tenant: &export.tenant, traffic: None };
+        let line = |place: &_| export.line(place);
+        let report = Report::new("tenant.yaml".to_owned(), &scene, line, &Baseline::default(), EventTime::from_ms(0));
+        render(&report, Format::Text, look)
+    }
+
+    #[test]
+    fn colour_is_there_only_where_it_is_wanted_and_changes_no_word() {
+        let plain = text(Look { width: 100, color: false, fail_on: None });
+        let colored = text(Look { width: 100, color: true, fail_on: None });
+        assert!(!plain.contains('\u{1b}') && colored.contains("\u{1b}[31m"));
+        let mut without = colored;
+        for code in ["0", "1", "2", "31", "32", "33"] {
+            without = without.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        assert_eq!(without, plain);
+    }
+
+    #[test]
+    fn prose_fits_the_width_whatever_it_is() {
+        let words = |width| {
+            text(Look { width, color: false, fail_on: None }).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for width in [40, 60, 100, 160] {
+            let text = text(Look { width, color: false, fail_on: None });
+            for line in text.lines().filter(|line| line.starts_with("    why") || line.starts_with("    fix")) {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            assert_eq!(words(width), words(100));
+        }
+    }
+}

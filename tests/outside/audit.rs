@@ -6,7 +6,7 @@ use crate::support::{ghostlight, output, python, script, succeed};
 fn sarif_fits_the_schema_of_the_standard() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("audit.sarif");
-    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/tenants/example-directory");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tenants/example-directory");
     let (is_clean, said) =
         output(ghostlight().args(["audit", "--config", config, "--format", "sarif", "-o"]).arg(&file));
     assert!(!is_clean && said.is_empty(), "{said}");

@@ -31,7 +31,7 @@ const ORDERS: &str = "https://orders.northwind.test/";
 const MANAGEMENT: &str = "https://northwind.eu.auth0.com/api/v2/";
 
 fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/tenants").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tenants").join(name)
 }
 
 /// The good tenant's configuration as JSON.

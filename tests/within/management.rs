@@ -101,7 +101,7 @@ impl Server {
         server.list("roles", "roles", false, &json!(roles));
         server.list("resource-servers", "resource_servers", false, &tenant["resourceServers"]);
         let script = |name: &Value| {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/tenants/good");
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tenants/good");
             std::fs::read_to_string(format!("{folder}/{}", name.as_str().unwrap_or_default())).expect("a script")
         };
         let mut actions = part("actions");
