@@ -786,7 +786,8 @@ fn error_page(parts: &Parts<'_>, code: &mut dyn Code) -> Part<Option<ErrorPage>>
             let thing = Thing { kind: "tenant", name: "error page".to_owned(), id: None, place, is_unnamed: false };
             Ok(Some(ErrorPage { thing, unescaped }))
         }
-        (None, Err(why), Err(_)) => Err(why),
-        (None, ..) => Ok(None),
+        // An export has it among the pages, so that without those nothing is known.
+        (None, _, Err(why)) | (None, Err(why), _) => Err(why),
+        (None, Ok(_), Ok(_)) => Ok(None),
     }
 }

@@ -311,8 +311,10 @@ pub const CHECKS: &[Check] = &[
             if experience.is(&"new".to_owned()) {
                 return Ok(());
             }
-            if let Known::Unknown(what) = &experience.value {
-                return Err(NotRun(format!("prompts: universal_login_experience is {what}")));
+            match &experience.value {
+                Known::Is(_) => {}
+                Known::Unknown(what) => return Err(NotRun(format!("prompts: universal_login_experience is {what}"))),
+                Known::Absent => return Err(NotRun("prompts: universal_login_experience is not there".to_owned())),
             }
             each(scene, out, |client, out| {
                 out.on(

@@ -203,6 +203,9 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let requiring = requiring(scene, out)?;
             for database in part(&scene.tenant.databases)? {
+                if requiring.is_empty() || !knows_clients(database, out) {
+                    continue;
+                }
                 let Some(client) = requiring.iter().find(|client| allows(database, client)) else { continue };
                 out.not_on(
                     &database.thing,
@@ -229,9 +232,7 @@ pub const CHECKS: &[Check] = &[
                 return Ok(());
             }
             for connection in both(scene)? {
-                if connection.enabled_clients.is_open() {
-                    out.unjudged(&connection.thing, connection.enabled_clients.key, "a placeholder in part");
-                } else if all.iter().all(|client| allows(connection, client)) {
+                if knows_clients(connection, out) && all.iter().all(|client| allows(connection, client)) {
                     out.at(
                         &connection.thing,
                         &connection.enabled_clients,
@@ -389,6 +390,19 @@ fn clear(out: &mut Outcome) -> Judged {
 /// Applications that require organizations.
 fn requiring<'a>(scene: &Scene<'a>, out: &mut Outcome) -> Result<Vec<&'a Client>, NotRun> {
     Ok(clients(scene)?.filter(|client| usage(client, out) == Some("require")).collect())
+}
+
+/// Whether it is known which applications may use a connection; notes it if not.
+pub(super) fn knows_clients(connection: &Connection, out: &mut Outcome) -> bool {
+    let clients = &connection.enabled_clients;
+    if matches!(clients.value, Known::Absent) {
+        out.unjudged(&connection.thing, clients.key, "not there");
+    } else if clients.is_open() {
+        out.unjudged(&connection.thing, clients.key, "a placeholder in part");
+    } else {
+        return true;
+    }
+    false
 }
 
 /// Whether an application is among those that may use a connection, by id or by name.

@@ -272,6 +272,9 @@ fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
         if traffic.connections.get(&connection.thing.name).is_none_or(|used| used.events == 0) {
             continue;
         }
+        if !organizations::knows_clients(connection, out) {
+            continue;
+        }
         for client in all.iter().filter(|client| organizations::allows(connection, client)) {
             let ids = traffic.ids_of(client.thing.id.as_deref(), &client.thing.name);
             let pair = |id: &&str| traffic.pairs.get(&((*id).to_owned(), connection.thing.name.clone()));
