@@ -6,6 +6,7 @@ macro_rules! say {
 }
 
 mod alerts;
+mod audit;
 mod compact;
 mod demo;
 mod simulate;
@@ -49,6 +50,8 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     /// Merges the small files of each day, and removes what merged files have held for long.
     Compact(compact::CompactArgs),
+    /// Says what is wrong with a tenant's configuration, beside what is really used.
+    Audit(audit::AuditArgs),
     /// Proves an output directory: nothing lost, nothing twice, nothing altered.
     Verify(VerifyArgs),
     /// Writes a synthetic tenant's log events, the same for the same seed.
@@ -134,6 +137,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Watch(args) => watch(args),
         Command::Alerts(args) => alerts::alerts(&args),
         Command::Compact(args) => compact::compact(&args),
+        Command::Audit(args) => Ok(audit::audit(&args)),
         Command::Verify(args) => verify(&args),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::CheckConfig(args) => check_config(&args),

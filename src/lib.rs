@@ -16,6 +16,7 @@
 //! `usage` reads rows and knows no source. The read side begins at [`watch`]: follow, fold, judge, and show or send.
 
 pub mod alert;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -60,7 +60,7 @@ struct BacktestArgs {
     to: Option<EventTime>,
 }
 
-fn time(text: &str) -> Result<EventTime, String> {
+pub(super) fn time(text: &str) -> Result<EventTime, String> {
     EventTime::parse(text).ok_or_else(|| "expected ISO 8601 in UTC, such as 2026-11-01T00:00:00Z".to_owned())
 }
 

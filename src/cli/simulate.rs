@@ -52,6 +52,9 @@ pub(super) struct SimulateArgs {
     /// Write the exact answers here, as JSON.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
+    /// Write each tenant's configuration here, in a folder of its name, as auth0-deploy-cli exports it, with known faults.
+    #[arg(long, value_name = "DIR")]
+    tenant_config: Option<PathBuf>,
 }
 
 fn parse_envelope(name: &str) -> Result<Envelope, String> {
@@ -81,6 +84,9 @@ pub(super) fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         malformed: args.malformed,
         users: args.users,
     };
+    if let Some(folder) = &args.tenant_config {
+        write_configurations(&simulation, folder)?;
+    }
     let mut records = simulation.records();
     match (&args.post, &args.output) {
         (Some(url), _) => {
@@ -100,6 +106,18 @@ pub(super) fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         write_truth(records, path)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_configurations(simulation: &Simulation, folder: &Path) -> anyhow::Result<()> {
+    for configuration in simulation.configurations() {
+        for (name, value) in configuration.files {
+            let path = folder.join(&configuration.tenant).join(name);
+            let above = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(above).with_context(|| format!("creating {}", above.display()))?;
+            std::fs::write(&path, format!("{value:#}\n")).with_context(|| format!("writing {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_truth(records: Records, path: &Path) -> anyhow::Result<()> {

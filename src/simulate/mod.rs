@@ -2,9 +2,10 @@
 //!
 //! [`Simulation`] is the settings; [`Records`] streams them as records, in the order in which they arrive: some twice, some
 //! hours late, some broken. [`Truth`] says what a correct reader must find. Read on in `cast` (who plays), `plan` (what
-//! happens when), `render` (how an event is written) and `truth` (what is counted).
+//! happens when), `render` (how an event is written), `truth` (what is counted) and `configuration` (what the tenant exports).
 
 mod cast;
+mod configuration;
 mod plan;
 mod render;
 mod truth;
@@ -17,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use cast::Cast;
+pub use configuration::{Configuration, Fault};
 use plan::{Event, Planner};
 use truth::Tally;
 pub use truth::{LEEWAY_PERCENT, Tokens, Truth, UNRECOGNISED, Users};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cast::{APPLICATIONS, CONNECTIONS, Cast, Machine, Tenant};
+use super::configuration::{self, Fault};
 use super::plan::{Event, Evidence, KINDS, NONE, Shape};
 use super::{Simulation, civil};
 
@@ -36,6 +37,9 @@ pub struct Truth {
     pub m2m: Vec<Tokens>,
     /// Tenant, client id or [`UNRECOGNISED`], number of failed token requests.
     pub m2m_failed: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Tenant, what is wrong with its configuration on purpose.
+    #[serde(default)]
+    pub faults: BTreeMap<String, Vec<Fault>>,
 }
 
 /// Distinct users of one tenant.
@@ -282,6 +286,7 @@ impl Tally {
                 }
             }
             truth.users.insert(tenant.name.clone(), users(tally, tenant, self.first_day));
+            truth.faults.insert(tenant.name.clone(), configuration::faults(tenant));
             let failed = truth.m2m_failed.entry(tenant.name.clone()).or_default();
             if tally.unrecognised > 0 {
                 failed.insert(UNRECOGNISED.to_owned(), tally.unrecognised);

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod gateway;
 pub mod kafka;
+pub mod management;
 pub mod spool;
 pub mod webhook;
 

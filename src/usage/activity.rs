@@ -177,9 +177,13 @@ impl Connection {
 
     /// Whether it is one of Auth0's enterprise strategies, which have a quota of their own.
     pub fn is_enterprise(&self) -> bool {
-        // Facts of the `strategy` names of enterprise connections (Auth0 Management API, connections).
-        const ENTERPRISE: [&str; 9] =
-            ["ad", "adfs", "auth0-adldap", "google-apps", "oidc", "okta", "pingfederate", "samlp", "waad"];
-        ENTERPRISE.contains(&self.strategy.as_str())
+        is_enterprise(&self.strategy)
     }
+}
+
+pub fn is_enterprise(strategy: &str) -> bool {
+    // Facts of the `strategy` names of enterprise connections (Auth0 Management API, connections).
+    const ENTERPRISE: [&str; 9] =
+        ["ad", "adfs", "auth0-adldap", "google-apps", "oidc", "okta", "pingfederate", "samlp", "waad"];
+    ENTERPRISE.contains(&strategy)
 }

@@ -2,6 +2,7 @@
 //!
 //! Run by `./tests/run`, which makes ready what these need.
 
+mod audit;
 mod deploy;
 mod kafka;
 mod page;

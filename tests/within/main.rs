@@ -1,6 +1,7 @@
 //! The quick suite: needs nothing from outside. One binary, so that there is one link.
 
 mod alerts;
+mod audit;
 mod bad_input;
 mod compact;
 mod faulty_store;
@@ -9,6 +10,7 @@ mod ghost_alerts;
 mod ghosts;
 mod kill;
 mod laws;
+mod management;
 mod notify;
 mod page;
 mod progress;

@@ -1,0 +1,97 @@
+//! Findings that somebody has accepted: which, why, and until when.
+
+use serde::Deserialize;
+
+use super::checks;
+use super::report::Finding;
+use crate::event::EventTime;
+
+const EXAMPLE: &str = "[[accepted]]\n  check = \"client-callback-localhost\"\n  subject = \"application Portal\"\n  reason = \"its developers have no tenant of their own yet\"\n  expires = \"2027-01-31\"";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    accepted: Vec<Entry>,
+}
+
+/// One accepted finding.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    pub check: String,
+    /// Kind and name, as findings show them.
+    pub subject: String,
+    /// Only what has this evidence, where a subject has several.
+    pub evidence: Option<String>,
+    pub reason: String,
+    /// The last day on which it holds.
+    pub expires: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Baseline {
+    entries: Vec<Entry>,
+}
+
+/// What is wrong with a baseline, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}\n  right would be, for example:\n  {EXAMPLE}")]
+pub struct BaselineError(String);
+
+impl Baseline {
+    pub fn parse(text: &str) -> Result<Self, BaselineError> {
+        let raw: Raw = toml::from_str(text).map_err(|error| BaselineError(error.to_string()))?;
+        for entry in &raw.accepted {
+            let wrong =
+                |problem: String| Err(BaselineError(format!("{} of {}: {problem}", entry.check, entry.subject)));
+            if !checks::all().any(|check| check.id == entry.check) {
+                return wrong("there is no such check".to_owned());
+            }
+            if entry.reason.trim().is_empty() {
+                return wrong("the reason is empty".to_owned());
+            }
+            if entry.last_moment().is_none() {
+                return wrong(format!("expires is {:?}, which is no day", entry.expires));
+            }
+        }
+        Ok(Self { entries: raw.accepted })
+    }
+
+    /// Marks what is accepted, and says which entries have expired or match nothing any more.
+    pub fn apply(&self, findings: &mut [Finding], is_judged: impl Fn(&str) -> bool, now: EventTime) -> Vec<String> {
+        let mut notes = Vec::new();
+        for entry in &self.entries {
+            let mut matching: Vec<_> = findings.iter_mut().filter(|finding| entry.fits(finding)).collect();
+            if entry.last_moment().is_none_or(|last| now > last) {
+                notes.push(format!(
+                    "baseline: {} of {} expired on {}{}",
+                    entry.check,
+                    entry.subject,
+                    entry.expires,
+                    if matching.is_empty() { ", and is gone: remove it" } else { "" }
+                ));
+            } else if matching.is_empty() && is_judged(&entry.check) {
+                notes.push(format!(
+                    "baseline: {} of {} matches nothing any more: remove it",
+                    entry.check, entry.subject
+                ));
+            } else {
+                matching.iter_mut().for_each(|finding| finding.accepted = Some(entry.clone()));
+            }
+        }
+        notes
+    }
+}
+
+impl Entry {
+    fn last_moment(&self) -> Option<EventTime> {
+        EventTime::parse(&format!("{}T23:59:59.999Z", self.expires))
+    }
+
+    fn fits(&self, finding: &Finding) -> bool {
+        finding.check.id == self.check
+            && finding.subject() == self.subject
+            && self.evidence.as_ref().is_none_or(|evidence| *evidence == finding.found.evidence)
+    }
+}

@@ -1,0 +1,519 @@
+//! Attack protection, MFA, domains, e-mail and streams: what keeps attackers out, and what tells that they came.
+
+use super::super::tenant::{BotDetection, Known, Part, Shield, Stream, Texts, Thing};
+use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, part};
+
+const BRUTE_FORCE: &str = "https://auth0.com/docs/secure/attack-protection/brute-force-protection";
+const THROTTLING: &str = "https://auth0.com/docs/secure/attack-protection/suspicious-ip-throttling";
+const BREACHED: &str = "https://auth0.com/docs/secure/attack-protection/breached-password-detection";
+const BOTS: &str = "https://auth0.com/docs/secure/attack-protection/bot-detection";
+const MFA: &str = "https://auth0.com/docs/secure/multi-factor-authentication";
+const REQUIRED_FIXES: &str =
+    "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/production-check-required-fixes";
+const RECOMMENDED_FIXES: &str =
+    "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/production-check-recommended-fixes";
+const ACLS: &str = "https://auth0.com/docs/secure/tenant-access-control-list";
+
+use Severity::{BestPractice, Recommended, Required};
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "brute-force-off",
+        area: Area::Defences,
+        severity: Required,
+        title: "Brute force protection is off",
+        looks_at: "attackProtection: bruteForceProtection.enabled",
+        why: "nobody stops whoever tries one account's passwords",
+        fix: "switch it on",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| {
+                out.not_on(&shield.thing, &shield.enabled, "it is not on")
+            })
+        },
+    },
+    Check {
+        id: "brute-force-block",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Brute force protection blocks nobody",
+        looks_at: "attackProtection: bruteForceProtection.shields",
+        why: "it only tells that passwords are tried",
+        fix: "let it block",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| shield(&scene.tenant.brute_force, out, blocks),
+    },
+    Check {
+        id: "brute-force-allowlist",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Addresses are left out of brute force protection",
+        looks_at: "attackProtection: bruteForceProtection.allowlist",
+        why: "from there, passwords are tried without an end",
+        fix: "keep the list as short as it can be",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| listed(&shield.thing, &shield.allowlist, out))
+        },
+    },
+    Check {
+        id: "ip-throttling-off",
+        area: Area::Defences,
+        severity: Required,
+        title: "Suspicious IP throttling is off",
+        looks_at: "attackProtection: suspiciousIpThrottling.enabled",
+        why: "one address may try as many accounts as it likes",
+        fix: "switch it on",
+        docs: THROTTLING,
+        judge: |scene, out| {
+            shield(&scene.tenant.ip_throttling, out, |shield, out| {
+                out.not_on(&shield.thing, &shield.enabled, "it is not on")
+            })
+        },
+    },
+    Check {
+        id: "ip-throttling-block",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Suspicious IP throttling blocks nobody",
+        looks_at: "attackProtection: suspiciousIpThrottling.shields",
+        why: "it only tells that accounts are tried",
+        fix: "let it block",
+        docs: THROTTLING,
+        judge: |scene, out| shield(&scene.tenant.ip_throttling, out, blocks),
+    },
+    Check {
+        id: "ip-throttling-allowlist",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Addresses are left out of IP throttling",
+        looks_at: "attackProtection: suspiciousIpThrottling.allowlist",
+        why: "from there, accounts are tried without an end",
+        fix: "keep the list as short as it can be",
+        docs: THROTTLING,
+        judge: |scene, out| {
+            shield(&scene.tenant.ip_throttling, out, |shield, out| listed(&shield.thing, &shield.allowlist, out))
+        },
+    },
+    Check {
+        id: "breached-passwords-off",
+        area: Area::Defences,
+        severity: Required,
+        title: "Breached password detection is off",
+        looks_at: "attackProtection: breachedPasswordDetection.enabled",
+        why: "passwords that are in everybody's lists work",
+        fix: "switch it on where the plan has it",
+        docs: BREACHED,
+        judge: |scene, out| {
+            shield(&scene.tenant.breached_passwords, out, |shield, out| {
+                out.not_on(&shield.thing, &shield.enabled, "it is not on")
+            })
+        },
+    },
+    Check {
+        id: "breached-passwords-block",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Breached passwords are not blocked",
+        looks_at: "attackProtection: breachedPasswordDetection.shields",
+        why: "it only tells that such a password was used",
+        fix: "let it block",
+        docs: BREACHED,
+        judge: |scene, out| shield(&scene.tenant.breached_passwords, out, blocks),
+    },
+    Check {
+        id: "bot-detection-off",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Bot detection is off",
+        looks_at: "attackProtection: botDetection.challenge_*_policy",
+        why: "programs log in, sign up and reset passwords as fast as they can",
+        fix: "set each policy to when_risky",
+        docs: BOTS,
+        judge: |scene, out| {
+            bots(scene, out, |bots, out| {
+                for policy in &bots.policies {
+                    if out
+                        .read(&bots.thing, policy)
+                        .flatten()
+                        .is_some_and(|policy| matches!(policy.as_str(), "never" | "off"))
+                    {
+                        out.at(&bots.thing, policy, format!("{} is never", policy.key));
+                    }
+                }
+            })
+        },
+    },
+    Check {
+        id: "bot-detection-allowlist",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Addresses are left out of bot detection",
+        looks_at: "attackProtection: botDetection.allowlist",
+        why: "from there, programs are never challenged",
+        fix: "keep the list as short as it can be",
+        docs: BOTS,
+        judge: |scene, out| bots(scene, out, |bots, out| listed(&bots.thing, &bots.allowlist, out)),
+    },
+    Check {
+        id: "bot-detection-monitors",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Bot detection only watches",
+        looks_at: "attackProtection: botDetection.monitoring_mode_enabled",
+        why: "it tells of bots, and challenges none",
+        fix: "switch monitoring mode off",
+        docs: BOTS,
+        judge: |scene, out| {
+            bots(scene, out, |bots, out| out.on(&bots.thing, &bots.monitors_only, "monitoring_mode_enabled is true"))
+        },
+    },
+    Check {
+        id: "mfa-no-factor",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "No factor of MFA is on",
+        looks_at: "guardianFactors: enabled",
+        why: "a password that leaks is an account",
+        fix: "switch on WebAuthn or one-time passwords at least",
+        docs: MFA,
+        judge: |scene, out| {
+            let factors = part(&scene.tenant.factors)?;
+            let open = factors.iter().find(|factor| matches!(factor.enabled.value, Known::Unknown(_)));
+            match (factors.iter().any(|factor| factor.enabled.is(&true)), open) {
+                (true, _) => {}
+                (false, Some(factor)) => out.unjudged(&factor.thing, "enabled", "a placeholder"),
+                (false, None) => out.thing(&tenant_thing(scene, "MFA"), "no factor is on"),
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "mfa-never",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Nobody is ever asked for MFA",
+        looks_at: "guardianPolicies: policies",
+        why: "factors that are on protect nobody unless a policy or an Action asks for them",
+        fix: "set the policy to all applications or to adaptive MFA, unless an Action decides",
+        docs: MFA,
+        judge: |scene, out| {
+            let policies = part(&scene.tenant.mfa_policies)?;
+            if policies.is_open() {
+                return Err(NotRun("guardianPolicies: policies is a placeholder".to_owned()));
+            }
+            if !policies.is_empty() {
+                return Ok(());
+            }
+            let actions = part(&scene.tenant.actions)?;
+            if actions.iter().any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges)) {
+                return Ok(());
+            }
+            for action in actions {
+                if let Err(why) = &action.traits {
+                    out.unjudged(&action.thing, "code", why);
+                }
+            }
+            if out.unjudged.is_empty() {
+                out.thing(&tenant_thing(scene, "MFA"), "the policy is never, and no Action challenges with a factor");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "mfa-phone-provider",
+        area: Area::Defences,
+        severity: Required,
+        title: "MFA by phone goes over Auth0's test provider",
+        looks_at: "guardianFactors: sms; guardianPhoneFactorSelectedProvider",
+        why: "it sends a hundred messages in all, and then nobody gets in",
+        fix: "set a phone provider of your own, or switch the factor off",
+        docs: REQUIRED_FIXES,
+        judge: |scene, out| {
+            let Some(factor) = part(&scene.tenant.factors)?.iter().find(|factor| factor.thing.name == "sms") else {
+                return Ok(());
+            };
+            if out.read(&factor.thing, &factor.enabled) != Some(Some(&true)) {
+                return Ok(());
+            }
+            let Some(provider) = part(&scene.tenant.phone_provider)? else { return Ok(()) };
+            if out.read(&factor.thing, provider).flatten().is_some_and(|provider| provider == "auth0") {
+                out.thing(&factor.thing, "the factor is on, and the selected provider is auth0");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "email-provider-missing",
+        area: Area::Defences,
+        severity: Required,
+        title: "No e-mail provider of one's own",
+        looks_at: "emailProvider",
+        why: "Auth0's test provider sends few mails, from an address of Auth0's, and takes no templates",
+        fix: "set an e-mail provider",
+        docs: REQUIRED_FIXES,
+        judge: |scene, out| {
+            match part(&scene.tenant.email_provider)? {
+                None => out.thing(&tenant_thing(scene, "e-mail provider"), "none is set"),
+                Some(provider) => {
+                    if out.read(&provider.thing, &provider.enabled) == Some(Some(&false)) {
+                        out.at(&provider.thing, &provider.enabled, "it is switched off");
+                    }
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "email-templates-default",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "E-mails are Auth0's own",
+        looks_at: "emailTemplates: enabled",
+        why: "users get mails that do not look like you, and learn to trust any",
+        fix: "set templates for verification and for password resets",
+        docs: RECOMMENDED_FIXES,
+        judge: |scene, out| {
+            let templates = part(&scene.tenant.email_templates)?;
+            for [name, by_code] in [["verify_email", "verify_email_by_code"], ["reset_email", "reset_email_by_code"]] {
+                let is_on = templates.iter().any(|template| {
+                    (template.thing.name == name || template.thing.name == by_code) && !template.enabled.is(&false)
+                });
+                if !is_on {
+                    out.thing(&tenant_thing(scene, name), format!("neither {name} nor {by_code} is on"));
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "email-custom-domain",
+        area: Area::Defences,
+        severity: Required,
+        title: "E-mails lead to Auth0's domain",
+        looks_at: "tenant: flags.enable_custom_domain_in_emails; customDomains",
+        why: "links in your mails go to a domain that users do not know from you",
+        fix: "use the custom domain in e-mails",
+        docs: REQUIRED_FIXES,
+        judge: |scene, out| {
+            if part(&scene.tenant.custom_domains)?.is_empty() {
+                return Ok(());
+            }
+            let settings = part(&scene.tenant.settings)?;
+            out.not_on(
+                &settings.thing,
+                &settings.domain_in_emails,
+                "there is a custom domain, and flags.enable_custom_domain_in_emails is not on",
+            );
+            Ok(())
+        },
+    },
+    Check {
+        id: "custom-domain-missing",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "No custom domain",
+        looks_at: "customDomains",
+        why: "users type passwords at a domain they do not know, and browsers take its cookies for a third party's",
+        fix: "set up a custom domain",
+        docs: "https://auth0.com/docs/customize/custom-domains",
+        judge: |scene, out| {
+            if part(&scene.tenant.custom_domains)?.is_empty() {
+                out.thing(&tenant_thing(scene, "custom domain"), "there is none");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "custom-domain-not-ready",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "A custom domain is not verified",
+        looks_at: "customDomains: status (not in an export)",
+        why: "logins go on at Auth0's domain meanwhile",
+        fix: "finish its verification, or remove it",
+        docs: "https://auth0.com/docs/customize/custom-domains",
+        judge: |scene, out| {
+            for domain in part(&scene.tenant.custom_domains)? {
+                match out.read(&domain.thing, &domain.status) {
+                    Some(Some(status)) if status != "ready" => {
+                        out.at(&domain.thing, &domain.status, format!("its status is {status}"))
+                    }
+                    Some(None) => out.unjudged(&domain.thing, domain.status.key, "not there"),
+                    _ => {}
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "canonical-domain-open",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Logins can go past the custom domain",
+        looks_at: "networkACLs; customDomains",
+        why: "whoever goes to Auth0's own domain is past what protects yours",
+        fix: "block authentication at the canonical domain with a tenant access control list",
+        docs: ACLS,
+        judge: |scene, out| {
+            if part(&scene.tenant.custom_domains)?.is_empty() {
+                return Ok(());
+            }
+            let blocked = part(&scene.tenant.network_acls)?.iter().any(|acl| {
+                acl.active.is(&true)
+                    && acl.scope.is(&"authentication".to_owned())
+                    && acl.blocks.is(&true)
+                    && (acl.hostnames.is_open()
+                        || acl
+                            .hostnames
+                            .all()
+                            .any(|name| name.ends_with(".auth0.com") || name.ends_with(".auth0app.com")))
+            });
+            if !blocked {
+                out.thing(
+                    &tenant_thing(scene, "canonical domain"),
+                    "no active network ACL blocks authentication at the tenant's own domain",
+                );
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "network-acl-missing",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "No network ACL",
+        looks_at: "networkACLs: active",
+        why: "requests from anywhere reach the tenant",
+        fix: "block what never logs in, where the plan has access control lists",
+        docs: ACLS,
+        judge: |scene, out| {
+            let acls = part(&scene.tenant.network_acls)?;
+            if !acls.iter().any(|acl| !acl.active.is(&false)) {
+                out.thing(&tenant_thing(scene, "network ACL"), "none is active");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "management-acl-missing",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "The Management API answers from anywhere",
+        looks_at: "networkACLs: rule.scope management",
+        why: "a stolen token of it works wherever the thief is",
+        fix: "allow it from the addresses that need it",
+        docs: ACLS,
+        judge: |scene, out| {
+            let allowed = part(&scene.tenant.network_acls)?.iter().any(|acl| {
+                acl.active.is(&true)
+                    && acl.scope.is(&"management".to_owned())
+                    && acl.allows.is(&true)
+                    && !(acl.ipv4.is_empty() && acl.ipv6.is_empty())
+            });
+            if !allowed {
+                out.thing(
+                    &tenant_thing(scene, "management API"),
+                    "no active network ACL allows it for certain addresses",
+                );
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "log-stream-missing",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Logs are not streamed",
+        looks_at: "logStreams",
+        why: "Auth0 keeps logs for days: what is not taken out in time cannot be looked into",
+        fix: "set up a log stream, such as one to ghostlight",
+        docs: "https://auth0.com/docs/customize/log-streams",
+        judge: |scene, out| {
+            if part(&scene.tenant.log_streams)?.is_empty() {
+                out.thing(&tenant_thing(scene, "log stream"), "there is none");
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "log-stream-stopped",
+        area: Area::Defences,
+        severity: Required,
+        title: "A log stream has stopped",
+        looks_at: "logStreams: status",
+        why: "Auth0 gives a stream up after errors, and logs are lost meanwhile",
+        fix: "mend its sink, and set it to active",
+        docs: "https://auth0.com/docs/customize/log-streams",
+        judge: |scene, out| stopped(&scene.tenant.log_streams, out),
+    },
+    Check {
+        id: "event-stream-stopped",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "An event stream has stopped",
+        looks_at: "eventStreams: status",
+        why: "changes of users do not reach what depends on them",
+        fix: "mend its destination, and enable it",
+        docs: "https://auth0.com/docs/customize/events",
+        judge: |scene, out| stopped(&scene.tenant.event_streams, out),
+    },
+];
+
+/// What stands for something that is not there.
+fn tenant_thing(scene: &Scene<'_>, name: &str) -> Thing {
+    let place = match &scene.tenant.settings {
+        Ok(settings) => settings.thing.place.clone(),
+        Err(_) => super::Place::of("tenant"),
+    };
+    Thing { kind: "tenant", name: name.to_owned(), id: None, place, is_unnamed: false }
+}
+
+fn shield(given: &Part<Option<Shield>>, out: &mut Outcome, judge: impl Fn(&Shield, &mut Outcome)) -> Judged {
+    match part(given)? {
+        Some(shield) => judge(shield, out),
+        None => return Err(NotRun("its settings are empty".to_owned())),
+    }
+    Ok(())
+}
+
+fn bots(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&BotDetection, &mut Outcome)) -> Judged {
+    match part(&scene.tenant.bot_detection)? {
+        Some(bots) => judge(bots, out),
+        None => return Err(NotRun("its settings are empty".to_owned())),
+    }
+    Ok(())
+}
+
+/// Whether one that is on blocks.
+fn blocks(shield: &Shield, out: &mut Outcome) {
+    if shield.enabled.is(&false) || shield.shields.has("block") {
+        return;
+    }
+    match shield.shields.is_open() {
+        true => out.unjudged(&shield.thing, shield.shields.key, "a placeholder in part"),
+        false => out.at(&shield.thing, &shield.shields, "shields has no block"),
+    }
+}
+
+fn listed(thing: &Thing, allowlist: &Texts, out: &mut Outcome) {
+    let count = allowlist.all().count();
+    if count > 0 {
+        out.at(thing, allowlist, format!("{count} addresses are on the allowlist"));
+    } else if allowlist.is_open() {
+        out.unjudged(thing, allowlist.key, "a placeholder in part");
+    }
+}
+
+fn stopped(streams: &Part<Vec<Stream>>, out: &mut Outcome) -> Judged {
+    for stream in part(streams)? {
+        match out.read(&stream.thing, &stream.status) {
+            Some(Some(status)) if !matches!(status.as_str(), "active" | "enabled") => {
+                out.at(&stream.thing, &stream.status, format!("its status is {status}"));
+            }
+            Some(None) => out.unjudged(&stream.thing, stream.status.key, "not there"),
+            _ => {}
+        }
+    }
+    Ok(())
+}

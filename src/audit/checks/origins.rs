@@ -1,0 +1,238 @@
+//! URLs that applications may be called at: callbacks, logout URLs, origins. A check for each kind and each way of being
+//! wrong, since each has its own severity and its own line in a baseline.
+
+use super::super::tenant::{Known, Texts, Thing};
+use super::applications::clients;
+use super::{Area, Check, Judged, Outcome, Scene, Severity};
+
+const SETTINGS: &str = "https://auth0.com/docs/get-started/applications/application-settings";
+const REQUIRED_FIXES: &str =
+    "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/production-check-required-fixes";
+const WILDCARDS: &str = "https://auth0.com/docs/get-started/applications/wildcards-for-subdomains";
+
+const CALLBACKS: &str = "clients: callbacks";
+const LOGOUTS: &str = "clients and tenant: allowed_logout_urls";
+const ORIGINS: &str = "clients: allowed_origins";
+const WEB_ORIGINS: &str = "clients: web_origins";
+
+const LOCALHOST: &str = "any program on a user's computer may listen there and take what is sent";
+const HTTP: &str = "whoever is on the way reads and changes what is sent";
+const WILDCARD: &str = "one sub-domain that somebody else gets hold of is enough";
+const PLACEHOLDER: &str = "it was copied from an example: the domain is somebody else's, or nobody's yet";
+const SHARED: &str = "the name is free for anybody once it is given up there, and with it the logins";
+
+const NO_LOCALHOST: &str = "remove it; develop in a tenant of its own";
+const NO_HTTP: &str = "use https";
+const NO_WILDCARD: &str = "list the hosts, or use {organization_name} for organizations";
+const NO_PLACEHOLDER: &str = "remove it, or write the real host";
+const NO_SHARED: &str = "make sure the name is still yours, or move to a domain of your own";
+
+const fn check(
+    id: &'static str,
+    severity: Severity,
+    title: &'static str,
+    looks_at: &'static str,
+    (why, fix): (&'static str, &'static str),
+    docs: &'static str,
+    judge: fn(&Scene<'_>, &mut Outcome) -> Judged,
+) -> Check {
+    Check { id, area: Area::Origins, severity, title, looks_at, why, fix, docs, judge }
+}
+
+use Kind::{Callback, Logout, Origin, WebOrigin};
+use Severity::{BestPractice, Recommended, Required};
+
+#[rustfmt::skip]
+pub const CHECKS: &[Check] = &[
+    check("client-callback-localhost", Required, "A callback URL leads to this computer", CALLBACKS, (LOCALHOST, NO_LOCALHOST), REQUIRED_FIXES, |scene, out| each(scene, out, Callback, is_localhost)),
+    check("client-callback-http", Required, "A callback URL is not encrypted", CALLBACKS, (HTTP, NO_HTTP), SETTINGS, |scene, out| each(scene, out, Callback, is_plain)),
+    check("client-callback-wildcard", Required, "A callback URL has a wildcard", CALLBACKS, (WILDCARD, NO_WILDCARD), WILDCARDS, |scene, out| each(scene, out, Callback, is_wild)),
+    check("client-callback-placeholder", Required, "A callback URL is an example's", CALLBACKS, (PLACEHOLDER, NO_PLACEHOLDER), SETTINGS, |scene, out| each(scene, out, Callback, is_example)),
+    check("client-callback-shared-host", Recommended, "A callback URL is at a shared host", CALLBACKS, (SHARED, NO_SHARED), SETTINGS, |scene, out| each(scene, out, Callback, is_shared)),
+    check("client-logout-localhost", BestPractice, "A logout URL leads to this computer", LOGOUTS, (LOCALHOST, NO_LOCALHOST), SETTINGS, |scene, out| each(scene, out, Logout, is_localhost)),
+    check("client-logout-http", Recommended, "A logout URL is not encrypted", LOGOUTS, (HTTP, NO_HTTP), SETTINGS, |scene, out| each(scene, out, Logout, is_plain)),
+    check("client-logout-wildcard", BestPractice, "A logout URL has a wildcard", LOGOUTS, (WILDCARD, NO_WILDCARD), WILDCARDS, |scene, out| each(scene, out, Logout, is_wild)),
+    check("client-logout-placeholder", Recommended, "A logout URL is an example's", LOGOUTS, (PLACEHOLDER, NO_PLACEHOLDER), SETTINGS, |scene, out| each(scene, out, Logout, is_example)),
+    check("client-logout-shared-host", BestPractice, "A logout URL is at a shared host", LOGOUTS, (SHARED, NO_SHARED), SETTINGS, |scene, out| each(scene, out, Logout, is_shared)),
+    check("client-origin-localhost", Required, "An allowed origin is this computer", ORIGINS, (LOCALHOST, NO_LOCALHOST), REQUIRED_FIXES, |scene, out| each(scene, out, Origin, is_localhost)),
+    check("client-origin-http", Required, "An allowed origin is not encrypted", ORIGINS, (HTTP, NO_HTTP), SETTINGS, |scene, out| each(scene, out, Origin, is_plain)),
+    check("client-origin-wildcard", Recommended, "An allowed origin has a wildcard", ORIGINS, (WILDCARD, NO_WILDCARD), WILDCARDS, |scene, out| each(scene, out, Origin, is_wild)),
+    check("client-origin-placeholder", Required, "An allowed origin is an example's", ORIGINS, (PLACEHOLDER, NO_PLACEHOLDER), SETTINGS, |scene, out| each(scene, out, Origin, is_example)),
+    check("client-origin-shared-host", Recommended, "An allowed origin is at a shared host", ORIGINS, (SHARED, NO_SHARED), SETTINGS, |scene, out| each(scene, out, Origin, is_shared)),
+    check("client-web-origin-localhost", Required, "A web origin is this computer", WEB_ORIGINS, (LOCALHOST, NO_LOCALHOST), REQUIRED_FIXES, |scene, out| each(scene, out, WebOrigin, is_localhost)),
+    check("client-web-origin-http", Required, "A web origin is not encrypted", WEB_ORIGINS, (HTTP, NO_HTTP), SETTINGS, |scene, out| each(scene, out, WebOrigin, is_plain)),
+    check("client-web-origin-wildcard", Recommended, "A web origin has a wildcard", WEB_ORIGINS, (WILDCARD, NO_WILDCARD), WILDCARDS, |scene, out| each(scene, out, WebOrigin, is_wild)),
+    check("client-web-origin-placeholder", Required, "A web origin is an example's", WEB_ORIGINS, (PLACEHOLDER, NO_PLACEHOLDER), SETTINGS, |scene, out| each(scene, out, WebOrigin, is_example)),
+    check("client-web-origin-shared-host", Recommended, "A web origin is at a shared host", WEB_ORIGINS, (SHARED, NO_SHARED), SETTINGS, |scene, out| each(scene, out, WebOrigin, is_shared)),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Callback,
+    Logout,
+    Origin,
+    WebOrigin,
+}
+
+fn each(scene: &Scene<'_>, out: &mut Outcome, kind: Kind, is_wrong: fn(&Url<'_>) -> bool) -> Judged {
+    for client in clients(scene)? {
+        let urls = match kind {
+            Callback => &client.callbacks,
+            Logout => &client.logout_urls,
+            Origin => &client.origins,
+            WebOrigin => &client.web_origins,
+        };
+        among(&client.thing, urls, out, is_wrong);
+    }
+    if kind == Logout {
+        match &scene.tenant.settings {
+            Ok(settings) => among(&settings.thing, &settings.logout_urls, out, is_wrong),
+            Err(why) => out.unjudged.push(format!("the tenant's own logout URLs: {why}")),
+        }
+    }
+    Ok(())
+}
+
+fn among(thing: &Thing, urls: &Texts, out: &mut Outcome, is_wrong: fn(&Url<'_>) -> bool) {
+    if let Known::Unknown(what) = &urls.value {
+        out.unjudged(thing, urls.key, what);
+    }
+    for (index, element) in urls.known().into_iter().flatten().enumerate() {
+        match element {
+            Known::Is(text) if is_wrong(&Url::of(text)) => {
+                out.place(thing, thing.place.at(urls.key).item(index), shown(text));
+            }
+            Known::Unknown(what) => out.unjudged(thing, &format!("{}[{index}]", urls.key), what),
+            _ => {}
+        }
+    }
+}
+
+/// A URL as it may be shown: without what stands behind `?` and `#` or before `@`, where secrets are put.
+fn shown(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let (scheme, rest) = text[..end].split_once("://").map_or(("", &text[..end]), |(scheme, rest)| (scheme, rest));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let sign = if scheme.is_empty() { "" } else { "://" };
+    let cut = if end < text.len() || host.len() < authority.len() { " (in part)" } else { "" };
+    format!("{scheme}{sign}{host}{path}{cut}")
+}
+
+/// As Auth0 takes it: not every one would be parsed by a strict reader.
+struct Url<'a> {
+    scheme: &'a str,
+    host: String,
+}
+
+impl<'a> Url<'a> {
+    fn of(text: &'a str) -> Self {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let name = match host.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.split(':').next().unwrap_or(host),
+        };
+        Self { scheme, host: name.trim_end_matches('.').to_ascii_lowercase() }
+    }
+
+    fn ends_in(&self, domain: &str) -> bool {
+        self.host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    }
+}
+
+fn is_localhost(url: &Url<'_>) -> bool {
+    let loopback =
+        url.host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback() || address.is_unspecified());
+    url.ends_in("localhost") || loopback || url.scheme == "file"
+}
+
+/// Not encrypted, and not this computer, which has a check of its own.
+fn is_plain(url: &Url<'_>) -> bool {
+    url.scheme.eq_ignore_ascii_case("http") && !is_localhost(url)
+}
+
+fn is_wild(url: &Url<'_>) -> bool {
+    url.host.contains('*')
+}
+
+/// Domains of documentation (RFC 2606), and names that templates leave to be filled in.
+fn is_example(url: &Url<'_>) -> bool {
+    const EXAMPLES: [&str; 7] = [
+        "example.com",
+        "example.org",
+        "example.net",
+        "yourdomain.com",
+        "your-domain.com",
+        "mydomain.com",
+        "domain.com",
+    ];
+    const PARTS: [&str; 5] = ["your_", "{your", "<your", "your-app", "changeme"];
+    EXAMPLES.iter().any(|domain| url.ends_in(domain)) || PARTS.iter().any(|part| url.host.contains(part))
+}
+
+/// Hosts that give a sub-domain to whoever comes first.
+fn is_shared(url: &Url<'_>) -> bool {
+    const SHARED: [&str; 20] = [
+        "herokuapp.com",
+        "vercel.app",
+        "netlify.app",
+        "github.io",
+        "gitlab.io",
+        "pages.dev",
+        "workers.dev",
+        "onrender.com",
+        "fly.dev",
+        "web.app",
+        "firebaseapp.com",
+        "azurewebsites.net",
+        "cloudapp.net",
+        "cloudfront.net",
+        "amazonaws.com",
+        "surge.sh",
+        "glitch.me",
+        "ngrok.io",
+        "ngrok-free.app",
+        "trycloudflare.com",
+    ];
+    SHARED.iter().any(|domain| url.ends_in(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_told_apart_by_their_hosts() {
+        let is = |judge: fn(&Url<'_>) -> bool, text: &str| judge(&Url::of(text));
+        for text in [
+            "http://localhost:3000/cb",
+            "https://127.0.0.1",
+            "http://[::1]:80/",
+            "https://app.localhost/",
+            "http://0.0.0.0:1",
+        ] {
+            assert!(is(is_localhost, text) && !is(is_plain, text), "{text}");
+        }
+        for text in [
+            "https://localhost.example.org",
+            "https://mylocalhost.io",
+            "com.acme.app://callback",
+            "https://a.io/?next=http://localhost",
+        ] {
+            assert!(!is(is_localhost, text), "{text}");
+        }
+        assert!(is(is_plain, "HTTP://a.io/x") && !is(is_plain, "https://a.io") && !is(is_plain, "com.acme://x"));
+        assert!(is(is_wild, "https://*.a.io/cb") && !is(is_wild, "https://{organization_name}.a.io/*"));
+        assert!(is(is_example, "https://www.example.com/") && !is(is_example, "https://notexample.com/"));
+        assert!(is(is_shared, "https://a.vercel.app") && !is(is_shared, "https://vercel.app.a.io"));
+    }
+
+    #[test]
+    fn of_a_url_only_what_is_no_secret_is_shown() {
+        assert_eq!(shown("https://a.io/cb"), "https://a.io/cb");
+        assert_eq!(shown("http://user:pass@a.io/cb?key=secret#x"), "http://a.io/cb (in part)");
+    }
+}

@@ -1,0 +1,295 @@
+//! Attack surface: what is allowed, beside what is used. "Unused" is said only where the events cover the period.
+
+use super::super::tenant::{Grant, Known};
+use super::super::traffic::Traffic;
+use super::applications::clients;
+use super::connections::{Sort, both, sort};
+use super::{Area, Check, Judged, Outcome, Scene, Severity, apis, organizations, part};
+
+const CONNECTIONS: &str = "https://auth0.com/docs/get-started/applications/update-application-connections";
+const CLIENT_GRANTS: &str = "https://auth0.com/docs/get-started/applications/application-access-to-apis-client-grants";
+
+use Severity::{BestPractice, Recommended};
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "connection-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A connection that nobody uses",
+        looks_at: "connections: strategy; events: logins by connection",
+        why: "an account at that provider, or its administrator, is still a way in",
+        fix: "disable it for all applications, then remove it",
+        docs: CONNECTIONS,
+        judge: |scene, out| {
+            let connections = part(&scene.tenant.connections)?;
+            let traffic = scene.covered()?;
+            for connection in connections.iter().filter(|connection| sort(connection) != Sort::Other) {
+                if connection.thing.is_unnamed {
+                    out.unjudged(&connection.thing, "name", "a placeholder");
+                    continue;
+                }
+                let used = traffic.connections.get(&connection.thing.name);
+                if used.is_none_or(|used| used.events == 0) {
+                    out.thing(
+                        &connection.thing,
+                        format!("nobody logged in by it {}; {}", traffic.period(), traffic.last(used)),
+                    );
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "connection-nowhere",
+        area: Area::Surface,
+        severity: BestPractice,
+        title: "A connection that no application may use",
+        looks_at: "databases, connections: enabled_clients, is_domain_connection",
+        why: "it is forgotten, and comes back with one click",
+        fix: "remove it",
+        docs: CONNECTIONS,
+        judge: |scene, out| {
+            for connection in both(scene)? {
+                if connection.is_domain.is(&true) {
+                    continue;
+                }
+                match &connection.enabled_clients.value {
+                    Known::Is(clients) if clients.is_empty() => {
+                        out.at(&connection.thing, &connection.enabled_clients, "enabled_clients is empty")
+                    }
+                    Known::Absent => out.unjudged(&connection.thing, connection.enabled_clients.key, "not there"),
+                    Known::Unknown(what) => out.unjudged(&connection.thing, connection.enabled_clients.key, what),
+                    Known::Is(_) => {}
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "client-connection-unused",
+        area: Area::Surface,
+        severity: BestPractice,
+        title: "A connection that an application never uses",
+        looks_at: "databases, connections: enabled_clients; events: logins by application and connection",
+        why: "whoever has an account there gets into an application it was never meant for",
+        fix: "disable the connection for the application, unless single sign-on brings its users",
+        docs: CONNECTIONS,
+        judge: client_connection_unused,
+    },
+    Check {
+        id: "client-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "An application that nobody uses",
+        looks_at: "clients; events by application",
+        why: "its callbacks, secrets and grants are still good",
+        fix: "ask its owner, then remove it",
+        docs: "https://auth0.com/docs/get-started/applications/remove-applications",
+        judge: |scene, out| {
+            let all = clients(scene)?;
+            let traffic = scene.covered()?;
+            for client in all {
+                let thing = &client.thing;
+                if thing.is_unnamed && thing.id.is_none() {
+                    out.unjudged(thing, "name", "a placeholder");
+                    continue;
+                }
+                let used = traffic.client(thing.id.as_deref(), &thing.name).used;
+                if used.events == 0 {
+                    out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "grant-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A client grant that is never used",
+        looks_at: "clientGrants; events: tokens by client and audience",
+        why: "whoever gets the client's secret has the API as well",
+        fix: "remove the grant",
+        docs: CLIENT_GRANTS,
+        judge: |scene, out| {
+            let grants = part(&scene.tenant.grants)?;
+            let traffic = scene.covered()?;
+            for grant in grants {
+                match used_grant(scene, traffic, grant) {
+                    Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
+                    Ok(_) => {}
+                    Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "management-grant-wide",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A client may do nearly anything to the tenant",
+        looks_at: "clientGrants: audience of the Management API, scope",
+        why: "its secret is the tenant",
+        fix: "leave the scopes it needs",
+        docs: CLIENT_GRANTS,
+        judge: |scene, out| {
+            for grant in part(&scene.tenant.grants)? {
+                if let Some(wide) = wide(grant, out) {
+                    out.at(&grant.thing, &grant.scopes, wide);
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "management-grant-idle",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A powerful client of the Management API is hardly used",
+        looks_at: "clientGrants: audience of the Management API, scope; events: tokens",
+        why: "nobody watches it, and its secret is the tenant",
+        fix: "remove it, or give it what it uses",
+        docs: CLIENT_GRANTS,
+        judge: |scene, out| {
+            let grants = part(&scene.tenant.grants)?;
+            let traffic = scene.covered()?;
+            for grant in grants {
+                let Some(wide) = wide(grant, out) else { continue };
+                match used_grant(scene, traffic, grant) {
+                    Ok((tokens, last)) if tokens < FEW_TOKENS => out.at(
+                        &grant.thing,
+                        &grant.scopes,
+                        format!("{wide}; {tokens} tokens {}; {last}", traffic.period()),
+                    ),
+                    Ok(_) => {}
+                    Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+                }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "client-ghost",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A client asks for tokens it has",
+        looks_at: "events: tokens by client and audience; resourceServers: token_lifetime",
+        why: "each costs quota, and the token endpoint's rate limit is everybody's",
+        fix: "keep tokens until they expire, in a cache that all processes share",
+        docs: "https://auth0.com/docs/secure/tokens/token-best-practices",
+        judge: |scene, out| {
+            let all: Vec<_> = clients(scene)?.collect();
+            let traffic = scene.seen()?;
+            for ghost in &traffic.ghosts {
+                let found = all.iter().find(|client| {
+                    client.thing.id.as_ref().is_some_and(|id| *id == ghost.client_id)
+                        || client.thing.id.is_none() && client.thing.name == ghost.client_name
+                });
+                if let Some(client) = found {
+                    out.thing(
+                        &client.thing,
+                        format!("{} for {}: {}", ghost.verdict.text(), ghost.audience, ghost.explanation),
+                    );
+                }
+            }
+            Ok(())
+        },
+    },
+];
+
+/// So many tokens in the period are little use.
+const FEW_TOKENS: u64 = 10;
+/// With so many scopes of the Management API a client may do nearly anything.
+const WIDE_SCOPES: usize = 20;
+/// Each of these alone is as good as all: who may do this can give himself the rest.
+const POWERFUL: [&str; 6] = [
+    "create:client_grants",
+    "update:client_grants",
+    "create:client_keys",
+    "update:client_keys",
+    "update:tenant_settings",
+    "create:actions",
+];
+
+/// Why a grant of the Management API is wide.
+fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
+    if !grant.audience.known().is_some_and(|audience| apis::is_management(audience)) {
+        if let Known::Unknown(what) = &grant.audience.value {
+            out.unjudged(&grant.thing, grant.audience.key, what);
+        }
+        return None;
+    }
+    if grant.all_scopes.is(&true) {
+        return Some("it has all scopes of the Management API".to_owned());
+    }
+    if let Some(scope) = grant.scopes.all().find(|scope| POWERFUL.contains(scope)) {
+        return Some(format!("it has {scope}, by which it can give itself the rest"));
+    }
+    if let Known::Unknown(what) = &grant.scopes.value {
+        out.unjudged(&grant.thing, grant.scopes.key, what);
+    }
+    let count = grant.scopes.all().count();
+    (count >= WIDE_SCOPES).then(|| format!("it has {count} scopes of the Management API"))
+}
+
+/// Tokens of a grant in the period, and when there was the last.
+fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u64, String), String> {
+    let (Some(client), Some(audience)) = (grant.client.known(), grant.audience.known()) else {
+        return Err("a placeholder, or not there".to_owned());
+    };
+    // By what an export calls the client, and by its id where that is known.
+    let same = |thing: &super::Thing| thing.id.as_ref() == Some(client) || thing.name == *client;
+    let known = scene.tenant.clients.as_ref().ok().and_then(|all| all.iter().find(|one| same(&one.thing)));
+    let (id, name) = match known {
+        Some(known) => (known.thing.id.as_deref(), known.thing.name.as_str()),
+        None if traffic.clients.contains_key(client) => (Some(client.as_str()), ""),
+        None => (None, client.as_str()),
+    };
+    let mut tokens = 0;
+    let mut last = None;
+    for id in traffic.ids_of(id, name) {
+        if let Some(used) = traffic.grants.get(&(id.to_owned(), audience.clone())) {
+            tokens += used.used.events;
+            last = last.max(used.used.last_at);
+        }
+    }
+    let used = super::super::traffic::Used { events: tokens, last_at: last };
+    Ok((tokens, traffic.last(Some(&used))))
+}
+
+fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
+    let all: Vec<_> = clients(scene)?.collect();
+    let connections: Vec<_> = both(scene)?.collect();
+    let traffic = scene.covered()?;
+    for connection in connections {
+        if connection.thing.is_unnamed {
+            out.unjudged(&connection.thing, "name", "a placeholder");
+            continue;
+        }
+        // Unused altogether is another check's.
+        if traffic.connections.get(&connection.thing.name).is_none_or(|used| used.events == 0) {
+            continue;
+        }
+        if !organizations::knows_clients(connection, out) {
+            continue;
+        }
+        for client in all.iter().filter(|client| organizations::allows(connection, client)) {
+            let ids = traffic.ids_of(client.thing.id.as_deref(), &client.thing.name);
+            let pair = |id: &&str| traffic.pairs.get(&((*id).to_owned(), connection.thing.name.clone()));
+            let used: u64 = ids.iter().filter_map(pair).map(|used| used.events).sum();
+            let logins = traffic.client(client.thing.id.as_deref(), &client.thing.name);
+            if used > 0 || logins.used.events == 0 {
+                continue;
+            }
+            let single = match logins.logins_without_connection {
+                0 => String::new(),
+                count => format!("; {count} single sign-ons of the application name no connection, and could be of it"),
+            };
+            let evidence = format!("no login of {:?} by it {}{single}", client.thing.name, traffic.period());
+            out.at(&connection.thing, &connection.enabled_clients, evidence);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What is suspicious in a script of a tenant, told by its text alone. Nothing of a script is kept but line numbers: what
+//! is found may be a secret.
+
+use super::document::Place;
+
+/// Something that looks like a secret, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smell {
+    pub place: Place,
+    /// Within the script, from 1.
+    pub line: u32,
+    pub what: &'static str,
+}
+
+/// What an Action's code does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Looks at whether a request came with PKCE.
+    pub reads_code_challenge: bool,
+    pub denies_access: bool,
+    /// Asks for another factor.
+    pub challenges: bool,
+    /// Tells at signup whether somebody is known.
+    pub denies_signup_with_reason: bool,
+}
+
+/// Names of what holds a secret.
+const NAMES: [&str; 10] = [
+    "secret",
+    "password",
+    "passwd",
+    "apikey",
+    "api_key",
+    "api-key",
+    "accesskey",
+    "access_key",
+    "privatekey",
+    "private_key",
+];
+/// What known secrets begin with.
+const SHAPES: [(&str, &str); 7] = [
+    ("-----BEGIN ", "a private key or certificate"),
+    ("AKIA", "an AWS access key"),
+    ("sk_live_", "a Stripe key"),
+    ("ghp_", "a GitHub token"),
+    ("xoxb-", "a Slack token"),
+    ("eyJhbGciOi", "a signed token"),
+    ("SG.", "a SendGrid key"),
+];
+/// Shorter texts are words.
+const SECRET_MIN: usize = 8;
+
+/// Texts in quotation marks that look like secrets.
+pub fn smells(script: &str, place: &Place) -> Vec<Smell> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(without_comments(script).lines()) {
+        if let Some(what) = smell(line) {
+            found.push(Smell { place: place.clone(), line: number, what });
+        }
+    }
+    found
+}
+
+fn smell(line: &str) -> Option<&'static str> {
+    let mut begin = 0;
+    while let Some(found) = line[begin..].find(['"', '\'', '`']) {
+        let at = begin + found;
+        let quote = line[at..].chars().next()?;
+        let inner = &line[at + 1..];
+        let text = inner.split(quote).next().unwrap_or(inner);
+        let shape = SHAPES.iter().find(|(begin, _)| text.starts_with(begin) && text.len() >= begin.len() + SECRET_MIN);
+        if let Some((_, what)) = shape {
+            return Some(what);
+        }
+        if text.len() >= SECRET_MIN && !text.contains([' ', '$', '{']) && is_of_secret(&line[..at]) {
+            return Some("a text assigned to what is named as a secret");
+        }
+        begin = (at + 1 + text.len() + 1).min(line.len());
+    }
+    None
+}
+
+/// Whether what stands before a text gives it to something that is named as a secret.
+fn is_of_secret(before: &str) -> bool {
+    let before = before.trim_end();
+    let Some(target) = before.strip_suffix('=').or_else(|| before.strip_suffix(':')) else { return false };
+    // A comparison is no assignment.
+    let target = target.trim_end_matches(['\'', '"', ' ']);
+    if target.ends_with(['=', '!', '<', '>']) {
+        return false;
+    }
+    let name = target.rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '$'))).next().unwrap_or("");
+    let name = name.to_ascii_lowercase();
+    NAMES.iter().any(|known| name.contains(known)) || name == "token" || name.ends_with("_token")
+}
+
+/// The same lines without what stands in comments.
+fn without_comments(script: &str) -> String {
+    let mut out = String::with_capacity(script.len());
+    let mut chars = script.chars().peekable();
+    let mut quote = None;
+    while let Some(c) = chars.next() {
+        match (quote, c, chars.peek()) {
+            (Some(_), '\\', _) => {
+                out.push(c);
+                out.extend(chars.next());
+                continue;
+            }
+            (Some(open), c, _) if c == open || (c == '\n' && open != '`') => quote = None,
+            (None, '"' | '\'' | '`', _) => quote = Some(c),
+            (None, '/', Some('/')) => {
+                while chars.peek().is_some_and(|next| *next != '\n') {
+                    chars.next();
+                }
+                continue;
+            }
+            (None, '/', Some('*')) => {
+                let mut last = ' ';
+                for inner in chars.by_ref() {
+                    if inner == '\n' {
+                        out.push(inner);
+                    }
+                    if last == '*' && inner == '/' {
+                        break;
+                    }
+                    last = inner;
+                }
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+pub fn traits(script: &str) -> Traits {
+    let code = without_comments(script);
+    Traits {
+        reads_code_challenge: code.contains("code_challenge"),
+        denies_access: code.contains("access.deny("),
+        challenges: code.contains("challengeWith(") || code.contains("challengeWithAny("),
+        denies_signup_with_reason: code.contains("access.deny(") && tells_who_is_known(&code),
+    }
+}
+
+/// Whether a text of the script says that somebody exists.
+fn tells_who_is_known(code: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    ["already exists", "already registered", "already have an account", "already in use", "user exists"]
+        .iter()
+        .any(|text| code.contains(text))
+}
+
+/// Lines of a Liquid template with an expression that no filter escapes.
+pub fn unescaped(template: &str) -> Vec<u32> {
+    const ESCAPING: [&str; 6] = ["escape", "escape_once", "h", "html_escape", "url_encode", "uri_escape"];
+    let mut lines = Vec::new();
+    let mut rest = template;
+    let mut line = 1;
+    while let Some((before, after)) = rest.split_once("{{") {
+        line += before.matches('\n').count() as u32;
+        let Some((expression, behind)) = after.split_once("}}") else { break };
+        let mut filters = expression.split('|').skip(1).map(|filter| filter.split(':').next().unwrap_or("").trim());
+        if !filters.any(|filter| ESCAPING.contains(&filter.trim_end_matches('-').trim())) {
+            lines.push(line);
+        }
+        line += expression.matches('\n').count() as u32;
+        rest = behind;
+    }
+    lines.dedup();
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_told_from_other_texts() {
+        let found =
+            |script: &str| smells(script, &Place::of("a.js")).iter().map(|smell| smell.line).collect::<Vec<_>>();
+        assert_eq!(found("const apiKey = 'k9s8d7f6g5h4';\n"), [1]);
+        assert_eq!(found("x({\n  \"client_secret\": \"abcdefghijkl\",\n  b: 1 })"), [2]);
+        assert_eq!(found("let t = `-----BEGIN PRIVATE KEY-----abc`;"), [1]);
+        for innocent in [
+            "const apiKey = event.secrets.API_KEY;",
+            "// const password = 'hunter2hunter2'\n/* secret = 'aaaaaaaaaaaa' */",
+            "if (password === 'not a secret!') {}",
+            "const token = 'short';",
+            "const password = `${prefix}-something`;",
+            "api.access.deny('your password is wrong');",
+            "url = 'https://example.com/password'",
+        ] {
+            assert_eq!(found(innocent), [0; 0], "{innocent}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_script_is_it_is_looked_at(script in "[-a-z'\"`/*\\\\{}|:= \n\u{e4}]{0,60}") {
+            smells(&script, &Place::of("a.js"));
+            traits(&script);
+            unescaped(&script);
+        }
+    }
+
+    #[test]
+    fn only_escaped_expressions_pass() {
+        assert_eq!(
+            unescaped("<p>{{ a }}</p>\n{{ b | escape }}\n{{ c | upcase }}{{d}}\n{{ e | default: 'x' | html_escape }}"),
+            [1, 3]
+        );
+        assert_eq!(unescaped("nothing\n{% if a %}x{% endif %}"), [0; 0]);
+    }
+
+    #[test]
+    fn what_stands_in_a_comment_is_not_done() {
+        assert!(!traits("// code_challenge\n/* api.access.deny('x') */").reads_code_challenge);
+        let code = "const u = 'https://a//b'; if (!q.code_challenge) api.access.deny('PKCE');";
+        assert_eq!(traits(code), Traits { reads_code_challenge: true, denies_access: true, ..Traits::default() });
+    }
+}

@@ -1,0 +1,390 @@
+//! One file of configuration as a tree of values, each with its place: JSON as it is, YAML as the same JSON.
+//!
+//! auth0-deploy-cli puts values in place of `##KEY##` and `@@KEY@@` before it parses, so that both may stand where neither
+//! JSON nor YAML allows them. Here they become texts that say what they are: values nobody knows. Nothing of a file's
+//! content is ever quoted in an error, since it may be a secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Around the name of a `##KEY##`; private characters, which no tenant's configuration has.
+const LITERAL: (char, char) = ('\u{e000}', '\u{e001}');
+/// Around the name of an `@@KEY@@`.
+const STRINGIFIED: (char, char) = ('\u{e002}', '\u{e003}');
+
+/// Where a value stands: a file, relative to the export, and a JSON pointer (RFC 6901) within.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub file: Arc<str>,
+    pub pointer: String,
+}
+
+impl Place {
+    pub fn of(file: &str) -> Self {
+        Self { file: file.into(), pointer: String::new() }
+    }
+
+    /// The value of a key, or of a path of keys joined by dots.
+    pub fn at(&self, path: &str) -> Self {
+        let mut pointer = self.pointer.clone();
+        for key in path.split('.').filter(|key| !key.is_empty()) {
+            push_key(&mut pointer, key);
+        }
+        Self { file: self.file.clone(), pointer }
+    }
+
+    pub fn item(&self, index: usize) -> Self {
+        Self { file: self.file.clone(), pointer: format!("{}/{index}", self.pointer) }
+    }
+}
+
+fn push_key(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.is_empty() {
+            true => f.write_str(&self.file),
+            false => write!(f, "{}#{}", self.file, self.pointer),
+        }
+    }
+}
+
+/// The line of every value of a file, from 1, by its pointer.
+pub type Lines = BTreeMap<String, u32>;
+
+/// What is not as it ought to be, where, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {problem}\n  right would be: {right}")]
+pub struct ReadError {
+    pub place: String,
+    pub problem: String,
+    pub right: String,
+}
+
+impl ReadError {
+    pub fn new(place: impl fmt::Display, problem: impl Into<String>, right: impl Into<String>) -> Self {
+        Self { place: place.to_string(), problem: problem.into(), right: right.into() }
+    }
+}
+
+/// A parsed file.
+pub struct Document {
+    pub file: Arc<str>,
+    pub root: Value,
+    pub lines: Lines,
+}
+
+impl Document {
+    pub fn json(file: &str, text: &str) -> Result<Self, ReadError> {
+        // Windows editors begin files with a byte order mark.
+        let text = quote_placeholders(&mark(text.trim_start_matches('\u{feff}')));
+        let wrong = |error: serde_json::Error| {
+            let place = format!("{file}, line {}, column {}", error.line(), error.column());
+            ReadError::new(place, "not JSON", "the JSON that auth0-deploy-cli or the Management API writes")
+        };
+        let root = serde_json::from_str(&text).map_err(wrong)?;
+        let raw: &RawValue = serde_json::from_str(&text).map_err(wrong)?;
+        let mut lines = Lines::new();
+        JsonLines::new(&text).walk(raw, String::new(), &mut lines);
+        Ok(Self { file: file.into(), root, lines })
+    }
+
+    pub fn yaml(file: &str, text: &str) -> Result<Self, ReadError> {
+        let text = mark(&keep_comments(text));
+        let parsed = MarkedYaml::load_from_str(&text).map_err(|error| {
+            let place = format!("{file}, line {}, column {}", error.marker().line(), error.marker().col() + 1);
+            ReadError::new(place, "not YAML", "the YAML that auth0-deploy-cli writes, with each key once")
+        })?;
+        let mut lines = Lines::new();
+        let root = match parsed.as_slice() {
+            [] => Value::Null,
+            [one] => from_yaml(one, String::new(), &mut lines),
+            _ => {
+                return Err(ReadError::new(file, "holds several YAML documents", "one document, without lines of ---"));
+            }
+        };
+        Ok(Self { file: file.into(), root, lines })
+    }
+
+    pub fn place(&self) -> Place {
+        Place { file: self.file.clone(), pointer: String::new() }
+    }
+}
+
+/// Puts placeholders into private characters, so that every parser takes them for a part of a text.
+fn mark(text: &str) -> String {
+    let text = mark_between(text, "##", LITERAL);
+    mark_between(&text, "@@", STRINGIFIED)
+}
+
+fn mark_between(text: &str, sign: &str, (open, close): (char, char)) -> String {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'))
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(sign) {
+        out.push_str(before);
+        match after.split_once(sign) {
+            Some((name, behind)) if is_name(name) => {
+                out.extend([open]);
+                out.push_str(name);
+                out.extend([close]);
+                rest = behind;
+            }
+            _ => {
+                out.push_str(sign);
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A line of YAML that is nothing but `##NAME##` is a comment, unless it stands in a list in brackets. It gets a space, so
+/// that it is not taken for a placeholder.
+fn keep_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut opens = false;
+    for line in text.split_inclusive('\n') {
+        let trimmed = line.trim();
+        let is_comment = trimmed.starts_with('#') && !opens;
+        match is_comment {
+            true => out.push_str(&line.replacen('#', "# ", 1)),
+            false => out.push_str(line),
+        }
+        if !trimmed.is_empty() && !is_comment {
+            opens = trimmed.ends_with(['[', ',']);
+        }
+    }
+    out
+}
+
+/// In JSON, where a placeholder stands outside of a text, makes one of it.
+fn quote_placeholders(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut in_text, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_text => escaped = true,
+            '"' => in_text = !in_text,
+            _ => {}
+        }
+        let begins = !in_text && (c == LITERAL.0 || c == STRINGIFIED.0);
+        let ends = !in_text && (c == LITERAL.1 || c == STRINGIFIED.1);
+        out.extend(begins.then_some('"'));
+        out.push(c);
+        out.extend(ends.then_some('"'));
+    }
+    out
+}
+
+/// A text as the file has it, if it holds a placeholder.
+pub fn with_placeholder(text: &str) -> Option<String> {
+    if !text.contains([LITERAL.0, STRINGIFIED.0]) {
+        return None;
+    }
+    Some(text.replace([LITERAL.0, LITERAL.1], "##").replace([STRINGIFIED.0, STRINGIFIED.1], "@@"))
+}
+
+/// The first placeholder of a text, without what stands around it, which may be a secret.
+pub fn placeholder(text: &str) -> Option<String> {
+    let begin = text.find([LITERAL.0, STRINGIFIED.0])?;
+    let end = begin + text[begin..].find([LITERAL.1, STRINGIFIED.1])?;
+    let last = text[end..].chars().next().map_or(0, char::len_utf8);
+    with_placeholder(&text[begin..end + last])
+}
+
+/// A value that is not known, for the reason given: as if a placeholder stood there.
+pub fn unknown(why: &str) -> Value {
+    let name: String = why.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    Value::String(format!("{}{name}{}", LITERAL.0, LITERAL.1))
+}
+
+/// The lines of a JSON text's values, by where serde found them in it.
+struct JsonLines<'a> {
+    text: &'a str,
+    /// Where each line but the first begins.
+    begins: Vec<usize>,
+}
+
+impl<'a> JsonLines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, begins: memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1).collect() }
+    }
+
+    fn walk(&self, raw: &RawValue, pointer: String, into: &mut Lines) {
+        let at = raw.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        let line = self.begins.partition_point(|begin| *begin <= at) + 1;
+        if let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()) {
+            for (key, value) in fields {
+                let mut below = pointer.clone();
+                push_key(&mut below, &key);
+                self.walk(value, below, into);
+            }
+        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+            for (index, value) in items.into_iter().enumerate() {
+                self.walk(value, format!("{pointer}/{index}"), into);
+            }
+        }
+        into.insert(pointer, u32::try_from(line).unwrap_or(u32::MAX));
+    }
+}
+
+fn from_yaml(node: &MarkedYaml<'_>, pointer: String, lines: &mut Lines) -> Value {
+    let line = u32::try_from(node.span.start.line()).unwrap_or(u32::MAX);
+    let value = match &node.data {
+        YamlData::Value(scalar) => from_scalar(scalar),
+        YamlData::Sequence(items) => Value::Array(
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| from_yaml(item, format!("{pointer}/{index}"), lines))
+                .collect(),
+        ),
+        YamlData::Mapping(pairs) => {
+            let mut fields = Map::new();
+            for (key, value) in pairs {
+                let name = key_text(key);
+                let mut below = pointer.clone();
+                push_key(&mut below, &name);
+                if name == "<<" {
+                    merge(from_yaml(value, pointer.clone(), lines), &mut fields);
+                } else {
+                    fields.insert(name, from_yaml(value, below, lines));
+                }
+            }
+            Value::Object(fields)
+        }
+        YamlData::Tagged(_, inner) => from_yaml(inner, pointer.clone(), lines),
+        YamlData::Representation(text, ..) => Value::String(text.to_string()),
+        YamlData::Alias(_) | YamlData::BadValue => Value::Null,
+    };
+    lines.insert(pointer, line);
+    value
+}
+
+/// YAML 1.1's merge key, which js-yaml reads: what is there already wins.
+fn merge(value: Value, into: &mut Map<String, Value>) {
+    match value {
+        Value::Object(fields) => fields.into_iter().for_each(|(key, value)| {
+            into.entry(key).or_insert(value);
+        }),
+        Value::Array(items) => items.into_iter().for_each(|item| merge(item, into)),
+        _ => {}
+    }
+}
+
+fn from_scalar(scalar: &Scalar<'_>) -> Value {
+    match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Boolean(flag) => Value::Bool(*flag),
+        Scalar::Integer(number) => Value::from(*number),
+        Scalar::FloatingPoint(number) => Value::from(number.into_inner()),
+        Scalar::String(text) => Value::String(text.to_string()),
+    }
+}
+
+fn key_text(key: &MarkedYaml<'_>) -> String {
+    match &key.data {
+        YamlData::Value(scalar) => match from_scalar(scalar) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        },
+        YamlData::Representation(text, ..) => text.to_string(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(value: &Value) -> Value {
+        match value {
+            Value::String(text) => with_placeholder(text).map_or_else(|| value.clone(), Value::String),
+            Value::Array(items) => items.iter().map(shown).collect(),
+            Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), shown(value))).collect(),
+            other => other.clone(),
+        }
+    }
+
+    #[test]
+    fn placeholders_stand_wherever_deploy_cli_puts_values() {
+        let json = Document::json(
+            "clients/app.json",
+            "{\n  \"callbacks\": @@CALLBACKS@@,\n  \"name\": \"##ENV## app\",\n  \"web_origins\": [\"https://a.example\", ##MORE##],\n  \"text\": \"a \\\" ## b\"\n}",
+        )
+        .expect("JSON with placeholders");
+        let wanted = json!({
+            "callbacks": "@@CALLBACKS@@", "name": "##ENV## app", "text": "a \" ## b",
+            "web_origins": ["https://a.example", "##MORE##"]
+        });
+        assert_eq!(shown(&json.root), wanted);
+        let yaml = Document::yaml(
+            "tenant.yaml",
+            "##CLIENTS##\ncallbacks: @@CALLBACKS@@\nname: ##ENV## app\nweb_origins: [ \"https://a.example\", ##MORE## ]\ntext: 'a \" ## b'\n",
+        )
+        .expect("YAML with placeholders");
+        assert_eq!(shown(&yaml.root), wanted);
+    }
+
+    #[test]
+    fn every_value_has_its_line_in_both_layouts() {
+        let json = Document::json("a.json", "{\n \"a/b\": [\n  1,\n  {\"c\": true}\n ]\n}").expect("JSON");
+        let lines: Vec<_> = json.lines.iter().map(|(pointer, line)| (pointer.as_str(), *line)).collect();
+        assert_eq!(lines, [("", 1), ("/a~1b", 2), ("/a~1b/0", 3), ("/a~1b/1", 4), ("/a~1b/1/c", 4)]);
+        let yaml = Document::yaml("a.yaml", "a/b:\n  - 1\n  - c: true\n").expect("YAML");
+        let lines: Vec<_> = yaml.lines.iter().map(|(pointer, line)| (pointer.as_str(), *line)).collect();
+        assert_eq!(lines, [("", 1), ("/a~1b", 2), ("/a~1b/0", 2), ("/a~1b/1", 3), ("/a~1b/1/c", 3)]);
+        assert_eq!(json.root, yaml.root);
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_are_followed() {
+        let text = "base: &base\n  a: 1\n  b: 2\nover:\n  <<: *base\n  b: 3\n";
+        let yaml = Document::yaml("a.yaml", text).expect("YAML");
+        assert_eq!(yaml.root["over"], json!({ "a": 1, "b": 3 }));
+    }
+
+    #[test]
+    fn errors_name_the_place_and_never_the_content() {
+        let secret = "s3cr3t-value";
+        let wrong = [
+            Document::json("clients/a.json", &format!("{{\n \"client_secret\": {secret}\n}}")).err(),
+            Document::yaml("tenant.yaml", &format!("a: [{secret}\nb: {{")).err(),
+            Document::yaml("tenant.yaml", &format!("a: 1\na: {secret}\n")).err(),
+            Document::yaml("tenant.yaml", &format!("a: 1\n---\nb: {secret}\n")).err(),
+        ];
+        for error in wrong {
+            let text = error.expect("an error").to_string();
+            assert!(!text.contains(secret), "{text}");
+            assert!(
+                text.contains("right would be") && text.contains(".yaml") | text.contains("a.json, line 2"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn endless_aliases_end() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..12 {
+            let before = format!("*a{}, ", n - 1).repeat(10);
+            text += &format!("a{n}: &a{n} [{}]\n", before.trim_end_matches(", "));
+        }
+        assert!(Document::yaml("bomb.yaml", &text).is_err());
+    }
+}

@@ -1,0 +1,370 @@
+//! Reads a tenant's configuration from its Management API, and from what was recorded of that.
+//!
+//! A part whose scope the token lacks is missing, and says which scope; the others are read all the same. A recording holds
+//! what the checks look at and nothing else: no secret, and no script, since scripts hold secrets.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::assets::{ASSETS, Asset, Found, Item, Paging};
+use super::document::{Document, Place, unknown, with_placeholder};
+use super::tenant::{self, Code, Tenant};
+use crate::source::management::{Api, ApiError};
+
+/// Pages of one part.
+const PAGES_MAX: u32 = 1_000;
+const PER_PAGE: &str = "100";
+const PER_PAGE_COUNT: usize = 100;
+/// Objects of which each is asked for its own parts.
+const DETAILS_MAX: usize = 1_000;
+
+/// What an endpoint gave.
+type Given = Result<Vec<Value>, String>;
+
+/// Every part by its key.
+pub struct Fetched {
+    parts: BTreeMap<&'static str, Given>,
+}
+
+/// One part as it is recorded.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {
+    endpoint: String,
+    items: Option<Vec<Value>>,
+    missing: Option<String>,
+}
+
+impl Fetched {
+    /// All that the token may read. An error is what concerns every part.
+    pub async fn read(api: &mut Api) -> Result<Self, ApiError> {
+        let mut parts: BTreeMap<&'static str, Given> = BTreeMap::new();
+        let mut connections = None;
+        for asset in ASSETS.iter().filter(|asset| !asset.endpoint.is_empty()) {
+            let given = match asset.endpoint {
+                // Databases and others come together.
+                "connections" => {
+                    if connections.is_none() {
+                        connections = Some(part(api, asset).await?);
+                    }
+                    let is_wanted = |one: &Value| (one["strategy"] == "auth0") == (asset.key == "databases");
+                    connections
+                        .clone()
+                        .unwrap_or_else(|| Ok(Vec::new()))
+                        .map(|all| all.into_iter().filter(is_wanted).collect())
+                }
+                _ => part(api, asset).await?,
+            };
+            parts.insert(asset.key, given);
+        }
+        Ok(Self { parts })
+    }
+
+    /// What was recorded.
+    pub fn replay(folder: &Path) -> anyhow::Result<Self> {
+        let mut parts = BTreeMap::new();
+        for asset in ASSETS.iter().filter(|asset| !asset.endpoint.is_empty()) {
+            let path = folder.join(format!("{}.json", asset.key));
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+            };
+            let document = Document::json(&path.display().to_string(), &text)?;
+            let recorded: Recorded = serde_json::from_value(document.root)
+                .map_err(|_| anyhow::anyhow!("{}: not what `ghostlight audit --record` writes", path.display()))?;
+            let given = match (recorded.items, recorded.missing) {
+                (Some(items), None) => Ok(items),
+                (_, why) => Err(why.unwrap_or_else(|| "nothing was recorded".to_owned())),
+            };
+            parts.insert(asset.key, given);
+        }
+        if parts.is_empty() {
+            bail!("{}: has nothing that `ghostlight audit --record` wrote", folder.display());
+        }
+        Ok(Self { parts })
+    }
+
+    /// Writes a file for each part.
+    pub fn record(&self, folder: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        for asset in &ASSETS {
+            let Some(given) = self.parts.get(asset.key) else { continue };
+            let recorded = Recorded {
+                endpoint: asset.endpoint.to_owned(),
+                items: given.as_ref().ok().map(|items| items.iter().map(without_secrets).collect()),
+                missing: given.as_ref().err().cloned(),
+            };
+            let path = folder.join(format!("{}.json", asset.key));
+            let text = serde_json::to_string_pretty(&recorded)? + "\n";
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    pub fn tenant(self) -> anyhow::Result<Tenant> {
+        let mut parts = self.parts;
+        let found = ASSETS.iter().map(|asset| {
+            let found = match parts.remove(asset.key) {
+                Some(Ok(items)) => Found::Items(placed(asset, items)),
+                Some(Err(why)) => Found::Missing(why),
+                // What only exports have apart stands in other parts here.
+                None if asset.endpoint.is_empty() => Found::Items(Vec::new()),
+                None => Found::Missing(format!("{} was not read", asset.key)),
+            };
+            (asset.key, found)
+        });
+        Ok(tenant::build(&found.collect(), &mut Inline)?)
+    }
+}
+
+fn placed(asset: &Asset, items: Vec<Value>) -> Vec<Item> {
+    let endpoint = Place::of(&format!("GET /api/v2/{}", asset.endpoint));
+    let is_list = !matches!(asset.paging, Paging::Whole) || items.len() > 1;
+    let place = |index| if is_list { endpoint.item(index) } else { endpoint.clone() };
+    items.into_iter().enumerate().map(|(index, value)| Item { value, place: place(index), file_name: None }).collect()
+}
+
+/// Scripts stand in the answers themselves.
+struct Inline;
+
+impl Code for Inline {
+    fn read(&mut self, _: &Place, _: &str) -> Option<(String, Place)> {
+        None
+    }
+}
+
+/// One part with what each of its objects has elsewhere.
+async fn part(api: &mut Api, asset: &Asset) -> Result<Given, ApiError> {
+    let listed = match asset.paging {
+        Paging::Whole => api.get(asset.endpoint, &[]).await.map(|answer| whole(asset, answer)),
+        Paging::Pages(key) => pages(api, asset.endpoint, key).await,
+        Paging::Checkpoint(key) => checkpoints(api, asset.endpoint, key).await,
+        Paging::Names(names) => named(api, asset.endpoint, names).await,
+    };
+    let mut items = match given(asset.scope, listed)? {
+        Ok(items) => items,
+        missing => return Ok(missing),
+    };
+    let detail = match asset.key {
+        "organizations" => {
+            Some(("enabled_connections", "connections", "enabled_connections", "read:organization_connections"))
+        }
+        "databases" => Some(("clients", "enabled_clients", "clients", asset.scope)),
+        "roles" => Some(("permissions", "permissions", "permissions", asset.scope)),
+        _ => None,
+    };
+    if let Some((below, key, list, scope)) = detail {
+        for (number, item) in items.iter_mut().enumerate() {
+            let Some(id) = item.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
+            // Some answers still have it.
+            if item.get(key).is_some_and(Value::is_array) {
+                continue;
+            }
+            let value = match number < DETAILS_MAX {
+                true => {
+                    let path = format!("{}/{id}/{below}", asset.endpoint);
+                    let listed = match asset.key {
+                        "databases" => checkpoints(api, &path, list).await,
+                        _ => pages(api, &path, list).await,
+                    };
+                    given(scope, listed)?.map(|items| items.into_iter().map(by_id).collect())
+                }
+                false => Err(format!("there are more than {DETAILS_MAX}")),
+            };
+            item[key] = match value {
+                Ok(items) => Value::Array(items),
+                Err(why) => unknown(&why),
+            };
+        }
+    }
+    Ok(Ok(items))
+}
+
+/// A client of a connection is its id.
+fn by_id(item: Value) -> Value {
+    match item.get("client_id") {
+        Some(id) => id.clone(),
+        None => item,
+    }
+}
+
+/// What concerns one part only is why it is missing.
+fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, ApiError> {
+    match listed {
+        Ok(items) => Ok(Ok(items)),
+        Err(ApiError::Forbidden { code, .. }) if code == "insufficient_scope" => {
+            Ok(Err(format!("the client's grant lacks the scope {scope}")))
+        }
+        Err(error @ (ApiError::Forbidden { .. } | ApiError::NotFound { .. } | ApiError::Other { .. })) => {
+            Ok(Err(error.to_string()))
+        }
+        Err(error @ (ApiError::Domain(_) | ApiError::Credentials { .. })) => Err(error),
+    }
+}
+
+/// One answer: an object, or a list of objects. MFA's policies are a list of texts, which an export has in an object.
+fn whole(asset: &Asset, answer: Value) -> Vec<Value> {
+    match answer {
+        Value::Array(_) if asset.key == "guardianPolicies" => vec![json!({ "policies": answer })],
+        Value::Array(items) => items,
+        other => vec![other],
+    }
+}
+
+async fn pages(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Value>, ApiError> {
+    let mut all = Vec::new();
+    for page in 0..PAGES_MAX {
+        let page = page.to_string();
+        let query = [("page", page.as_str()), ("per_page", PER_PAGE), ("include_totals", "true")];
+        let answer = api.get(endpoint, &query).await?;
+        let total = answer.get("total").and_then(Value::as_u64);
+        let Some(items) = list(answer, key) else { return Err(unexpected(endpoint, key)) };
+        let is_last = items.len() < PER_PAGE_COUNT;
+        all.extend(items);
+        let is_all = match total {
+            Some(total) => all.len() as u64 >= total,
+            // An answer without totals ends with a page that is not full.
+            None => is_last,
+        };
+        if is_all {
+            return Ok(all);
+        }
+        if is_last {
+            return Err(other(endpoint, format!("gave {} of {}", all.len(), total.unwrap_or_default())));
+        }
+    }
+    Err(other(endpoint, format!("has more than {PAGES_MAX} pages")))
+}
+
+async fn checkpoints(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Value>, ApiError> {
+    let mut all = Vec::new();
+    let mut from = None;
+    for _ in 0..PAGES_MAX {
+        let mut query = vec![("take", PER_PAGE)];
+        query.extend(from.as_deref().map(|from: &str| ("from", from)));
+        let answer = api.get(endpoint, &query).await?;
+        let next = answer.get("next").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
+        let Some(items) = list(answer, key) else { return Err(unexpected(endpoint, key)) };
+        all.extend(items);
+        match next {
+            Some(next) => from = Some(next),
+            None => return Ok(all),
+        }
+    }
+    Err(other(endpoint, format!("has more than {PAGES_MAX} pages")))
+}
+
+fn other(endpoint: &str, problem: String) -> ApiError {
+    ApiError::Other { path: format!("GET /api/v2/{endpoint}"), problem }
+}
+
+fn list(answer: Value, key: &str) -> Option<Vec<Value>> {
+    match answer {
+        Value::Array(items) => Some(items),
+        Value::Object(mut fields) => match fields.remove(key) {
+            Some(Value::Array(items)) => Some(items),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn unexpected(endpoint: &str, key: &str) -> ApiError {
+    other(endpoint, format!("the answer has no list {key}"))
+}
+
+async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Value>, ApiError> {
+    let mut all = Vec::new();
+    for name in names {
+        let path = if name.is_empty() { endpoint.to_owned() } else { format!("{endpoint}/{name}") };
+        match api.get(&path, &[]).await {
+            Ok(answer) => all.push(answer),
+            Err(ApiError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Every key that a check looks at, on its way down too. What is not here is not recorded.
+#[rustfmt::skip]
+const KEPT: [&str; 124] = [
+    "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
+    "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
+    "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
+    "audience", "authentication_methods", "backchannel_logout_urls", "block", "brute_force_protection", "callbacks",
+    "challenge_password_policy", "challenge_password_reset_policy", "challenge_passwordless_policy",
+    "client_authentication_methods", "client_id", "connection", "connection_id", "connections", "cross_origin_auth",
+    "cross_origin_authentication", "custom_domain_id", "custom_login_page_on", "default_audience",
+    "default_directory", "default_redirection_uri", "deployed", "description", "disable_clickjack_protection_headers",
+    "disable_signup", "domain", "email", "enable", "enable_client_connections", "enable_custom_domain_in_emails",
+    "enable_dynamic_client_registration", "enable_idtoken_api2", "enable_legacy_profile",
+    "enable_public_signup_user_exists_error", "enabled", "enabledDatabaseCustomization", "enabled_clients",
+    "enforce_policies", "error_page", "expiration_type", "flags", "grant_types", "hostnames", "id", "identifier",
+    "idle_session_lifetime", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
+    "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds", "match", "min_length", "mode",
+    "monitoring_mode_enabled", "name", "oidc_conformant", "oidc_logout", "options", "organization_usage", "passkey",
+    "password", "passwordPolicy", "password_complexity_options", "password_history", "password_no_personal_info",
+    "password_reset_policy", "passwordless_policy", "permissions", "policies", "policy", "proof_of_possession",
+    "provider", "refresh_token", "require_proof_of_possession", "require_pushed_authorization_requests", "required",
+    "resource_server_identifier", "rotation_type", "rule", "runtime", "sandbox_version", "scope", "scopes",
+    "session_cookie", "session_lifetime", "shields", "signed_request_object", "signing_alg", "status", "strategy",
+    "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template", "token_dialect",
+    "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
+    "verification_method", "web_origins",
+];
+/// Of these only that they are there.
+const PRESENT: [&str; 2] = ["private_key_jwt", "token_encryption"];
+/// Scripts and templates: only that there is one.
+const SCRIPTS: [&str; 3] = ["code", "customScripts", "html"];
+/// Of these only what is below them: a text of that name could be anything.
+const OBJECTS: [&str; 4] = ["email", "options", "password", "user"];
+
+/// What is looked at of a value.
+pub fn without_secrets(value: &Value) -> Value {
+    let kept = |(key, value): (&String, &Value)| {
+        let name = key.as_str();
+        let kept = match value {
+            _ if SCRIPTS.contains(&name) => {
+                if is_empty(value) {
+                    value.clone()
+                } else {
+                    unknown("not recorded")
+                }
+            }
+            _ if PRESENT.contains(&name) => {
+                if is_empty(value) {
+                    value.clone()
+                } else {
+                    Value::Bool(true)
+                }
+            }
+            Value::String(_) if OBJECTS.contains(&name) => return None,
+            _ if KEPT.contains(&name) => without_secrets(value),
+            _ => return None,
+        };
+        Some((key.clone(), kept))
+    };
+    match value {
+        Value::Object(fields) => Value::Object(fields.iter().filter_map(kept).collect()),
+        Value::Array(items) => items.iter().map(without_secrets).collect(),
+        // Readable, and the same when it is read again.
+        Value::String(text) => Value::String(with_placeholder(text).unwrap_or_else(|| text.clone())),
+        other => other.clone(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}

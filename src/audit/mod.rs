@@ -1,0 +1,16 @@
+//! What is wrong with a tenant: its configuration, looked at by itself and beside what is really used.
+//!
+//! [`export`] reads files, [`fetch`] the Management API; [`tenant`] holds what the checks need of them, and no secret; [`traffic`] what is used; [`checks`]
+//! is the table of what is looked at; [`report`] puts together what was found, and [`render`] writes it.
+
+pub mod assets;
+pub mod baseline;
+pub mod checks;
+pub mod code;
+pub mod document;
+pub mod export;
+pub mod fetch;
+pub mod render;
+pub mod report;
+pub mod tenant;
+pub mod traffic;

@@ -1,0 +1,84 @@
+//! For people who were not there: one page, without scripts and without anything from elsewhere.
+
+use std::fmt::Write;
+
+use super::super::checks::{BY_HAND, Severity};
+use super::super::report::{Finding, Report};
+use super::escaped;
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;\
+background:#fff}table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;text-align:left;border-bottom:1px solid \
+#ddd}td.n{text-align:right}section{margin:1.5rem 0;padding:.2rem 1rem;border-left:.4rem solid #888}section.required{\
+border-color:#b00020}section.recommended{border-color:#b26a00}code{font-size:.9em;overflow-wrap:anywhere}dt{font-weight:600}\
+@media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}td,th{border-color:#444}a{color:#8ab4f8}}";
+
+pub fn render(report: &Report) -> String {
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width\">\n<title>Audit of {source}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <h1>Audit of {source}</h1>\n<p>{at}</p>\n",
+        source = escaped(&report.source),
+        at = escaped(&report.at.to_string()),
+    );
+    for text in [&report.events, &report.model].into_iter().flatten() {
+        let _ = writeln!(out, "<p>{}</p>", escaped(text));
+    }
+    out.push_str("<h2>Score by area</h2>\n<table>\n<tr><th>area</th><th>score</th><th>passed</th><th>failed</th><th>not run</th></tr>\n");
+    for score in &report.scores {
+        let percent = score.percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %"));
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td class=\"n\">{percent}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            escaped(score.area.name()),
+            score.passed,
+            score.failed,
+            score.not_run
+        );
+    }
+    out.push_str("</table>\n");
+    for severity in Severity::ALL {
+        let _ = writeln!(out, "<h2>{} ({})</h2>", escaped(severity.name()), report.open_of(severity));
+        report.open().filter(|finding| finding.check.severity == severity).for_each(|one| out.push_str(&finding(one)));
+    }
+    list(
+        &mut out,
+        "Accepted",
+        report.findings.iter().filter_map(|finding| {
+            let entry = finding.accepted.as_ref()?;
+            Some(format!("{}: {}, until {}: {}", finding.check.id, finding.subject(), entry.expires, entry.reason))
+        }),
+    );
+    list(&mut out, "Not run", report.not_run.iter().map(|(check, why)| format!("{}: {why}", check.id)));
+    list(&mut out, "Also not judged", report.unjudged.iter().map(|(check, why)| format!("{}: {why}", check.id)));
+    list(&mut out, "To be looked at by hand", BY_HAND.iter().map(|one| format!("{} ({})", one.title, one.why)));
+    list(&mut out, "Notes", report.notes.iter().cloned());
+    out.push_str("</body>\n</html>\n");
+    out
+}
+
+fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
+    let items: Vec<String> = items.map(|item| format!("<li>{}</li>\n", escaped(&item))).collect();
+    if !items.is_empty() {
+        let _ = write!(out, "<h2>{title} ({})</h2>\n<ul>\n{}</ul>\n", items.len(), items.concat());
+    }
+}
+
+fn finding(finding: &Finding) -> String {
+    let (check, found) = (finding.check, &finding.found);
+    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+    format!(
+        "<section class=\"{}\">\n<h3>{}</h3>\n<dl>\n<dt>{}</dt><dd>{}</dd>\n<dt>Where</dt><dd><code>{}{line} {}</code></dd>\n\
+         <dt>Why it matters</dt><dd>{}</dd>\n<dt>Fix</dt><dd>{}</dd>\n<dt>Check</dt><dd><a href=\"{}\"><code>{}</code></a></dd>\n\
+         </dl>\n</section>\n",
+        escaped(check.severity.name()),
+        escaped(check.title),
+        escaped(&finding.subject()),
+        escaped(&found.evidence),
+        escaped(&found.place.file),
+        escaped(&found.place.pointer),
+        escaped(check.why),
+        escaped(check.fix),
+        escaped(check.docs),
+        escaped(check.id),
+    )
+}

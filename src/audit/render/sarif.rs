@@ -1,0 +1,110 @@
+//! For code scanning: SARIF 2.1.0 (OASIS).
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::super::checks::{self, Check, Severity};
+use super::super::report::{Finding, Report};
+
+/// What a path in a URI must not have as it is (RFC 3986).
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b':');
+
+pub fn render(report: &Report) -> String {
+    let index: BTreeMap<&str, usize> = checks::all().enumerate().map(|(index, check)| (check.id, index)).collect();
+    let results: Vec<Value> = report.findings.iter().map(|finding| result(report, finding, &index)).collect();
+    let notifications: Vec<Value> = report
+        .not_run
+        .iter()
+        .chain(&report.unjudged)
+        .map(|(check, why)| {
+            json!({
+                "level": "note",
+                "message": { "text": format!("{} was not run: {why}", check.id) },
+                "associatedRule": { "id": check.id, "index": index.get(check.id) },
+            })
+        })
+        .collect();
+    let value = json!({
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "ghostlight",
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": checks::all().map(rule).collect::<Vec<_>>(),
+            } },
+            "invocations": [{
+                "executionSuccessful": true,
+                "endTimeUtc": report.at.to_string(),
+                "toolExecutionNotifications": notifications,
+            }],
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    });
+    format!("{value:#}\n")
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Required => "error",
+        Severity::Recommended => "warning",
+        Severity::BestPractice => "note",
+    }
+}
+
+fn rule(check: &Check) -> Value {
+    json!({
+        "id": check.id,
+        "shortDescription": { "text": check.title },
+        "fullDescription": { "text": format!("{}: {}.", check.title, check.why) },
+        "help": { "text": format!("{}. To fix it: {}. Looks at {}.", check.why, check.fix, check.looks_at) },
+        "helpUri": check.docs,
+        "defaultConfiguration": { "level": level(check.severity) },
+        "properties": { "tags": [check.area.name(), check.severity.name()] },
+    })
+}
+
+fn result(report: &Report, finding: &Finding, index: &BTreeMap<&str, usize>) -> Value {
+    let (check, found) = (finding.check, &finding.found);
+    let subject = finding.subject();
+    let mut location = json!({
+        "logicalLocations": [{ "name": found.thing.name, "fullyQualifiedName": found.place.to_string(), "kind": "resource" }],
+    });
+    if let Some(path) = report.path(&found.place) {
+        let uri = utf8_percent_encode(&path, PATH).to_string();
+        location["physicalLocation"] =
+            json!({ "artifactLocation": { "uri": uri }, "region": { "startLine": finding.line.unwrap_or(1) } });
+    }
+    let mut result = json!({
+        "ruleId": check.id,
+        "ruleIndex": index.get(check.id),
+        "level": level(check.severity),
+        "message": { "text": format!("{}: {subject}: {}. To fix it: {}.", check.title, found.evidence, check.fix) },
+        "locations": [location],
+        // What was found stays the same finding when lines move.
+        "partialFingerprints": { "ghostlight/v1": format!("{}:{subject}:{}", check.id, found.place.pointer) },
+    });
+    if let Some(entry) = &finding.accepted {
+        result["suppressions"] = json!([{ "kind": "external", "status": "accepted", "justification": entry.reason }]);
+    }
+    result
+}

@@ -1,0 +1,214 @@
+//! `ghostlight audit`: what is wrong with a tenant, for people and for pipelines.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+
+use crate::audit::baseline::Baseline;
+use crate::audit::checks::{Scene, Severity};
+use crate::audit::export::{self, Export};
+use crate::audit::fetch::Fetched;
+use crate::audit::render::{Format, Look, render};
+use crate::audit::report::Report;
+use crate::audit::traffic::{Rows, Traffic};
+use crate::clock;
+use crate::config::{Config, Flags};
+use crate::event::EventTime;
+use crate::run;
+use crate::source::management::{Api, Credentials, Retry};
+use crate::store::Store;
+use crate::usage::follow::{Follower, Seen};
+use crate::usage::ghost::LIFETIME_SECONDS_MAX;
+
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["config", "domain", "replay"]))]
+pub(super) struct AuditArgs {
+    /// What auth0-deploy-cli exported: its folder, or its tenant.yaml.
+    #[arg(long, value_name = "DIR|FILE")]
+    config: Option<PathBuf>,
+    /// A tenant's domain, such as acme.eu.auth0.com: read by its Management API, as AUTH0_CLIENT_ID with AUTH0_CLIENT_SECRET.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Keep what was read there, without secrets and scripts, to be audited again.
+    #[arg(long, value_name = "DIR", requires = "domain")]
+    record: Option<PathBuf>,
+    /// What was kept so.
+    #[arg(long, value_name = "DIR")]
+    replay: Option<PathBuf>,
+    /// What ghostlight wrote of the tenant's events, to say what is really used: a folder or s3://bucket/prefix.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// The tenant's name in that data [default: the only one there is]
+    #[arg(long, value_name = "NAME", requires = "data")]
+    tenant: Option<String>,
+    /// What nobody used for so many days is called unused, if the data covers them.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=400))]
+    unused_days: u16,
+    /// Judge as of this time, such as 2026-11-01T00:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = super::alerts::time)]
+    as_of: Option<EventTime>,
+    /// Settings (TOML) with the lifetimes and thresholds of ghosts.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// How it is written.
+    #[arg(long, default_value = "text", value_parser = parse_format)]
+    format: Format,
+    /// From which severity on the exit code is 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Required)]
+    fail_on: FailOn,
+    /// Findings that are accepted (TOML): check, subject, reason, expires.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write to a file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Required,
+    Recommended,
+    BestPractice,
+    Never,
+}
+
+impl FailOn {
+    fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Required => Some(Severity::Required),
+            Self::Recommended => Some(Severity::Recommended),
+            Self::BestPractice => Some(Severity::BestPractice),
+            Self::Never => None,
+        }
+    }
+}
+
+fn parse_format(name: &str) -> Result<Format, String> {
+    Format::from_name(name).ok_or_else(|| format!("expected one of {}", Format::NAMES.join(", ")))
+}
+
+/// Nothing found is 0, something is 1; an audit that could not be made is neither, but 2.
+pub(super) fn audit(args: &AuditArgs) -> ExitCode {
+    match audited(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", run::error_chain(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn audited(args: &AuditArgs) -> anyhow::Result<ExitCode> {
+    let now = args.as_of.unwrap_or_else(clock::now);
+    let baseline = match &args.baseline {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            Baseline::parse(&text).with_context(|| format!("reading {}", path.display()))?
+        }
+        None => Baseline::default(),
+    };
+    let (source, export) = configuration(args)?;
+    let traffic = match &args.data {
+        Some(data) => Some(traffic(args, data, &export, now)?),
+        None => None,
+    };
+    let scene = Scene { tenant: &export.tenant, traffic: traffic.as_ref() };
+    let mut report = Report::new(source, &scene, |place| export.line(place), &baseline, now);
+    report.folder = args.config.as_deref().map(folder);
+    let look = Look { width: width(), color: args.output.is_none() && is_colored(), fail_on: args.fail_on.severity() };
+    write(&render(&report, args.format, look), args.output.as_deref())?;
+    Ok(if report.fails(args.fail_on.severity()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The tenant's configuration, and what it was read from.
+fn configuration(args: &AuditArgs) -> anyhow::Result<(String, Export)> {
+    if let Some(path) = &args.config {
+        return Ok((path.display().to_string(), export::read(path)?));
+    }
+    let (source, fetched) = match (&args.domain, &args.replay) {
+        (Some(domain), _) => (domain.clone(), fetch(domain)?),
+        (None, Some(folder)) => (folder.display().to_string(), Fetched::replay(folder)?),
+        (None, None) => bail!("nothing to audit: give --config, --domain or --replay"),
+    };
+    if let Some(folder) = &args.record {
+        fetched.record(folder)?;
+    }
+    Ok((source, Export { tenant: fetched.tenant()?, lines: BTreeMap::new() }))
+}
+
+fn fetch(domain: &str) -> anyhow::Result<Fetched> {
+    let variable = |name: &str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        value.with_context(|| format!("{name} is not set: --domain needs a client with a grant for the Management API"))
+    };
+    let credentials =
+        Credentials { client_id: variable("AUTH0_CLIENT_ID")?, client_secret: variable("AUTH0_CLIENT_SECRET")? };
+    let mut api = Api::new(domain, credentials, Retry::default())?;
+    Ok(super::runtime()?.block_on(Fetched::read(&mut api))?)
+}
+
+/// What the paths of an export are relative to.
+fn folder(config: &Path) -> String {
+    let folder = if config.is_file() { config.parent().unwrap_or(Path::new("")) } else { config };
+    folder.to_string_lossy().into_owned()
+}
+
+fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> anyhow::Result<Traffic> {
+    let flags = Flags { out: Some(data.to_owned()), only_reads: true, ..Flags::default() };
+    let config = Config::load(args.settings.as_deref(), &flags)?;
+    let store = Store::open_existing(&config.out)?;
+    let mut rules = run::watch_settings(&config).rules;
+    let mut follower = Follower::new(store);
+    let mut rows = Rows::default();
+    let take = |seen| match seen {
+        Seen::Rows(partial) => rows.absorb(&partial),
+        Seen::Anew => rows = Rows::default(),
+    };
+    super::runtime()?.block_on(follower.poll(take)).with_context(|| format!("reading {data}"))?;
+    let tenants: Vec<&str> = rows.tenants().collect();
+    let tenant = match (&args.tenant, tenants.as_slice()) {
+        (Some(name), all) if all.contains(&name.as_str()) => name.clone(),
+        (Some(name), all) => bail!("{data} has no events of {name:?}; it has those of {}", all.join(", ")),
+        (None, [only]) => (*only).to_owned(),
+        (None, []) => bail!("{data} has no events"),
+        (None, all) => bail!("{data} has events of {}: say which by --tenant", all.join(", ")),
+    };
+    for api in export.tenant.apis.iter().flatten() {
+        if let (Some(audience), Some(seconds)) = (api.identifier.known(), api.token_seconds.known()) {
+            let seconds = seconds.clamp(1.0, f64::from(LIFETIME_SECONDS_MAX)) as u32;
+            rules.lifetimes.by_tenant.insert((tenant.clone(), audience.clone()), seconds);
+        }
+    }
+    Ok(rows.traffic(&tenant, i64::from(args.unused_days), now, &rules.lifetimes, &rules.ghosts))
+}
+
+fn width() -> usize {
+    const WITHOUT_TERMINAL: usize = 100;
+    match terminal_size::terminal_size() {
+        Some((columns, _)) if std::io::stdout().is_terminal() => usize::from(columns.0).clamp(40, 160),
+        _ => WITHOUT_TERMINAL,
+    }
+}
+
+fn is_colored() -> bool {
+    // https://no-color.org
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !is_unwanted && !is_dumb
+}
+
+/// Whoever stops reading has read enough.
+fn write(text: &str, output: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(path) = output {
+        return std::fs::write(path, text).with_context(|| format!("writing {}", path.display()));
+    }
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
+}

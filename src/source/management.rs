@@ -1,0 +1,246 @@
+//! The Management API of a tenant: reads, one request after another, at the pace it allows.
+//!
+//! Its own token is kept for as long as it lives, of course. What passes (429, 5xx, a broken connection) is asked again a
+//! few times, after what the answer says; what does not is an error that says what to do. Nothing is ever written.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::clock;
+
+/// The longest answer that is read.
+const ANSWER_MAX: usize = 64 << 20;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of the tenant's that may read; never shown.
+#[derive(Clone)]
+pub struct Credentials {
+    pub client_id: String,
+    pub client_secret: String,
+}
+
+/// How patiently it asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    pub tries: u32,
+    /// Before the second try, twice as long before each further one.
+    pub first: Duration,
+    /// However long the answer asks to wait.
+    pub wait_max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { tries: 6, first: Duration::from_millis(500), wait_max: Duration::from_secs(60) }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("the domain {0:?} is none: give the tenant's own, such as acme.eu.auth0.com")]
+    Domain(String),
+    #[error(
+        "{domain} refuses the client: {said}; check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the client has a grant for {audience}"
+    )]
+    Credentials { domain: String, audience: String, said: String },
+    /// Not for this token. `code` is Auth0's: `insufficient_scope`, or what the plan does not have.
+    #[error("{path} is forbidden: {code}")]
+    Forbidden { path: String, code: String },
+    #[error("{path} is not there")]
+    NotFound { path: String },
+    #[error("{path}: {problem}")]
+    Other { path: String, problem: String },
+}
+
+struct Token {
+    value: String,
+    renew_at: Instant,
+}
+
+pub struct Api {
+    client: Client,
+    base: Url,
+    credentials: Credentials,
+    retry: Retry,
+    token: Option<Token>,
+}
+
+/// What a try ended with.
+enum Tried {
+    Answer(Value),
+    /// To be asked again: why, and after how long if the answer said.
+    Passing(String, Option<Duration>),
+    Refused(StatusCode, Value),
+}
+
+impl Api {
+    /// Of a domain, always by https; a URL with http is taken for this computer only.
+    pub fn new(domain: &str, credentials: Credentials, retry: Retry) -> Result<Self, ApiError> {
+        let wrong = || ApiError::Domain(domain.to_owned());
+        let text = if domain.contains("://") { domain.to_owned() } else { format!("https://{domain}") };
+        let base = Url::parse(&text).map_err(|_| wrong())?;
+        let is_bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
+        let is_here = base.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"));
+        if !is_bare
+            || base.host_str().is_none_or(str::is_empty)
+            || !(base.scheme() == "https" || base.scheme() == "http" && is_here)
+        {
+            return Err(wrong());
+        }
+        let client = Client::builder()
+            .user_agent(concat!("ghostlight/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| ApiError::Other { path: domain.to_owned(), problem: error.to_string() })?;
+        Ok(Self { client, base, credentials, retry, token: None })
+    }
+
+    /// The audience of its tokens.
+    fn audience(&self) -> String {
+        format!("{}api/v2/", self.base)
+    }
+
+    /// What is at a path below `/api/v2/`.
+    pub async fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Value, ApiError> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/api/v2/{path}"));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let shown = format!("GET /api/v2/{path}");
+        let mut is_renewed = false;
+        loop {
+            let token = self.token().await?;
+            let client = self.client.clone();
+            let request = || client.get(url.clone()).bearer_auth(&token);
+            let (status, answer) = match self.send(&shown, request).await? {
+                Ok(answer) => return Ok(answer),
+                Err(refused) => refused,
+            };
+            // A token can be revoked before it has run out: once it is worth another.
+            if status == StatusCode::UNAUTHORIZED && !is_renewed {
+                self.token = None;
+                is_renewed = true;
+                continue;
+            }
+            let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+            return Err(match status {
+                StatusCode::UNAUTHORIZED => self.refused(text("message")),
+                StatusCode::FORBIDDEN => ApiError::Forbidden { path: shown, code: text("errorCode") },
+                StatusCode::NOT_FOUND => ApiError::NotFound { path: shown },
+                status => ApiError::Other { path: shown, problem: format!("answered {}", status.as_u16()) },
+            });
+        }
+    }
+
+    fn refused(&self, said: String) -> ApiError {
+        let domain = self.base.host_str().unwrap_or_default().to_owned();
+        ApiError::Credentials { domain, audience: self.audience(), said: crate::alert::notify::text::line(&said, 200) }
+    }
+
+    /// The token, asked for anew only once it has run out.
+    async fn token(&mut self) -> Result<String, ApiError> {
+        if let Some(token) = self.token.as_ref().filter(|token| clock::monotonic() < token.renew_at) {
+            return Ok(token.value.clone());
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            access_token: String,
+            expires_in: u64,
+        }
+        let mut url = self.base.clone();
+        url.set_path("/oauth/token");
+        let body = json!({
+            "grant_type": "client_credentials", "audience": self.audience(),
+            "client_id": self.credentials.client_id, "client_secret": self.credentials.client_secret,
+        });
+        let client = self.client.clone();
+        let request = || client.post(url.clone()).header("Content-Type", "application/json").body(body.to_string());
+        let answer = match self.send("POST /oauth/token", request).await? {
+            Ok(answer) => answer,
+            Err((_, answer)) => {
+                let said = ["error_description", "error"].iter().find_map(|key| answer.get(*key)?.as_str());
+                return Err(self.refused(said.unwrap_or("no reason given").to_owned()));
+            }
+        };
+        let answer: Answer = serde_json::from_value(answer).map_err(|_| ApiError::Other {
+            path: "POST /oauth/token".to_owned(),
+            problem: "the answer has no access_token and expires_in".to_owned(),
+        })?;
+        // A tenth of its life early, so that none runs out on its way.
+        let renew_at = clock::monotonic() + Duration::from_secs(answer.expires_in) / 10 * 9;
+        self.token = Some(Token { value: answer.access_token.clone(), renew_at });
+        Ok(answer.access_token)
+    }
+
+    /// The answer, or what was refused for good.
+    async fn send(
+        &self,
+        path: &str,
+        request: impl Fn() -> reqwest::RequestBuilder,
+    ) -> Result<Result<Value, (StatusCode, Value)>, ApiError> {
+        let mut pause = self.retry.first;
+        let mut left = self.retry.tries.max(1);
+        loop {
+            let (problem, asked) = match once(request()).await {
+                Tried::Answer(answer) => return Ok(Ok(answer)),
+                Tried::Refused(status, answer) => return Ok(Err((status, answer))),
+                Tried::Passing(problem, asked) => (problem, asked),
+            };
+            left -= 1;
+            if left == 0 {
+                let problem = format!("{problem}, {} times", self.retry.tries.max(1));
+                return Err(ApiError::Other { path: path.to_owned(), problem });
+            }
+            tokio::time::sleep(asked.unwrap_or(pause).min(self.retry.wait_max)).await;
+            pause *= 2;
+        }
+    }
+}
+
+async fn once(request: reqwest::RequestBuilder) -> Tried {
+    // Its own text has the URL, which has no secret, and never the headers.
+    let mut answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) => return Tried::Passing(error.without_url().to_string(), None),
+    };
+    let status = answer.status();
+    let asked = asked_to_wait(answer.headers());
+    let mut bytes = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_MAX => bytes.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Tried::Refused(StatusCode::PAYLOAD_TOO_LARGE, Value::Null),
+            Ok(None) => break,
+            Err(error) => return Tried::Passing(error.without_url().to_string(), None),
+        }
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Tried::Passing("answered 429".to_owned(), asked);
+    }
+    if status.is_server_error() {
+        return Tried::Passing(format!("answered {}", status.as_u16()), asked);
+    }
+    match (status.is_success(), serde_json::from_slice(&bytes)) {
+        (true, Ok(answer)) => Tried::Answer(answer),
+        (true, Err(_)) => Tried::Passing("answered something that is not JSON".to_owned(), None),
+        (false, answer) => Tried::Refused(status, answer.unwrap_or(Value::Null)),
+    }
+}
+
+/// Until `x-ratelimit-reset`, which is a Unix time in seconds, or for `Retry-After` in seconds.
+fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let now = u64::try_from(clock::now().ms() / 1000).unwrap_or_default();
+    match seconds(RETRY_AFTER.as_str()) {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        // One more, since it is cut to seconds.
+        None => seconds("x-ratelimit-reset").map(|reset| Duration::from_secs(reset.saturating_sub(now) + 1)),
+    }
+}

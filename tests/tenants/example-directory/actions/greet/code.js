@@ -1,0 +1,3 @@
+exports.onExecutePostLogin = async (event, api) => {
+  const apiKey = "canary-14-canary";
+};

@@ -1,0 +1,3 @@
+exports.onExecutePostChallenge = async (event, api) => {
+  api.authentication.challengeWith({ type: "otp" });
+};

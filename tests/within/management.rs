@@ -1,0 +1,407 @@
+//! The audit reads a tenant by its Management API: a local server speaks it from its documented shapes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use ghostlight::audit::checks::{self, Scene, State};
+use ghostlight::audit::fetch::Fetched;
+use ghostlight::audit::tenant::Tenant;
+use ghostlight::clock;
+use ghostlight::source::management::{Api, ApiError, Credentials, Retry};
+use serde_json::{Value, json};
+
+use crate::audit::good;
+use crate::support::{ghostlight, runtime};
+
+const SECRET: &str = "a-client-secret-nobody-sees";
+
+/// A tenant behind its API, and how the API is to misbehave.
+#[derive(Default)]
+struct Server {
+    /// By path below `/api/v2/`: a list, or one object.
+    answers: BTreeMap<String, Value>,
+    /// Under which key a list is, and whether by checkpoints.
+    lists: BTreeMap<String, (String, bool)>,
+    /// By path: statuses to give before the answer, again and again the last one if it is doubled.
+    failures: BTreeMap<String, Vec<u16>>,
+    lacking: Vec<String>,
+    asked: Vec<String>,
+    tokens: usize,
+    refuses: bool,
+}
+
+struct Json(Value);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response {
+        ([("content-type", "application/json")], self.0.to_string()).into_response()
+    }
+}
+
+type Running = Arc<Mutex<Server>>;
+
+impl Server {
+    fn list(&mut self, path: &str, key: &str, by_checkpoint: bool, items: &Value) {
+        self.answers.insert(path.to_owned(), items.clone());
+        self.lists.insert(path.to_owned(), (key.to_owned(), by_checkpoint));
+    }
+
+    /// The good tenant as the API has it: by ids, and each thing's own parts below it.
+    fn good() -> Self {
+        let tenant = good();
+        let mut server = Self::default();
+        let id = |name: &Value| format!("id-of-{}", name.as_str().unwrap_or_default());
+        let part = |key: &str| tenant[key].as_array().cloned().unwrap_or_default();
+        let mut clients = part("clients");
+        clients.iter_mut().for_each(|client| client["client_id"] = json!(id(&client["name"])));
+        clients.iter_mut().for_each(|client| client["client_secret"] = json!("canary-client"));
+        server.list("clients", "clients", false, &json!(clients));
+        let mut connections = [part("databases"), part("connections")].concat();
+        for connection in &mut connections {
+            let own = id(&connection["name"]);
+            let enabled = connection["enabled_clients"].as_array().cloned().unwrap_or_default();
+            let enabled: Vec<_> = enabled.iter().map(|name| json!({ "client_id": id(name) })).collect();
+            server.list(&format!("connections/{own}/clients"), "clients", true, &json!(enabled));
+            connection.as_object_mut().expect("an object").remove("enabled_clients");
+            connection["id"] = json!(own);
+        }
+        server.list("connections", "connections", true, &json!(connections));
+        let mut grants = part("clientGrants");
+        grants.iter_mut().for_each(|grant| grant["client_id"] = json!(id(&grant["client_id"])));
+        server.list("client-grants", "client_grants", true, &json!(grants));
+        let mut organizations = part("organizations");
+        for organization in &mut organizations {
+            let own = id(&organization["name"]);
+            let enabled = organization["connections"].as_array().cloned().unwrap_or_default();
+            let of = |one: &Value| json!({ "connection_id": id(&one["name"]), "connection": { "name": one["name"], "strategy": "samlp" } });
+            let enabled: Vec<_> = enabled.iter().map(of).collect();
+            server.list(
+                &format!("organizations/{own}/enabled_connections"),
+                "enabled_connections",
+                false,
+                &json!(enabled),
+            );
+            organization.as_object_mut().expect("an object").remove("connections");
+            organization["id"] = json!(own);
+        }
+        server.list("organizations", "organizations", true, &json!(organizations));
+        let mut roles = part("roles");
+        for role in &mut roles {
+            let own = id(&role["name"]);
+            server.list(&format!("roles/{own}/permissions"), "permissions", false, &role["permissions"]);
+            role.as_object_mut().expect("an object").remove("permissions");
+            role["id"] = json!(own);
+        }
+        server.list("roles", "roles", false, &json!(roles));
+        server.list("resource-servers", "resource_servers", false, &tenant["resourceServers"]);
+        let script = |name: &Value| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tenants/good");
+            std::fs::read_to_string(format!("{folder}/{}", name.as_str().unwrap_or_default())).expect("a script")
+        };
+        let mut actions = part("actions");
+        actions.iter_mut().for_each(|action| action["code"] = json!(script(&action["code"])));
+        server.list("actions/actions", "actions", false, &json!(actions));
+        server.list("rules", "rules", false, &json!([]));
+        server.list("hooks", "hooks", false, &json!([]));
+        server.list("network-acls", "network_acls", false, &tenant["networkACLs"]);
+        server.list("event-streams", "eventStreams", true, &tenant["eventStreams"]);
+        let mut settings = tenant["tenant"].clone();
+        settings["error_page"] =
+            json!({ "html": script(&tenant["pages"][0]["html"]), "show_log_link": false, "url": "" });
+        let protection = &tenant["attackProtection"];
+        for (path, value) in [
+            ("tenants/settings", &settings),
+            ("attack-protection/brute-force-protection", &protection["bruteForceProtection"]),
+            ("attack-protection/suspicious-ip-throttling", &protection["suspiciousIpThrottling"]),
+            ("attack-protection/breached-password-detection", &protection["breachedPasswordDetection"]),
+            ("attack-protection/bot-detection", &protection["botDetection"]),
+            ("guardian/factors", &tenant["guardianFactors"]),
+            ("guardian/policies", &tenant["guardianPolicies"]["policies"]),
+            ("guardian/factors/phone/selected-provider", &tenant["guardianPhoneFactorSelectedProvider"]),
+            ("emails/provider", &tenant["emailProvider"]),
+            ("email-templates/verify_email", &tenant["emailTemplates"][0]),
+            ("email-templates/reset_email", &tenant["emailTemplates"][1]),
+            ("custom-domains", &tenant["customDomains"]),
+            ("log-streams", &tenant["logStreams"]),
+            ("prompts", &tenant["prompts"]),
+            ("self-service-profiles", &tenant["selfServiceProfiles"]),
+        ] {
+            server.answers.insert(path.to_owned(), value.clone());
+        }
+        server
+    }
+
+    fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response {
+        if uri.path() == "/oauth/token" {
+            self.tokens += 1;
+            let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+            if self.refuses || asked["client_secret"] != SECRET || asked["grant_type"] != "client_credentials" {
+                let error = json!({ "error": "access_denied", "error_description": "Unauthorized" });
+                return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
+            }
+            let token = format!("token-{}", self.tokens);
+            return Json(json!({ "access_token": token, "expires_in": 86_400, "token_type": "Bearer" }))
+                .into_response();
+        }
+        assert_eq!(*method, Method::GET, "the audit only reads");
+        let path = uri.path().strip_prefix("/api/v2/").expect("the Management API").to_owned();
+        self.asked.push(path.clone());
+        if headers.get("authorization").and_then(|value| value.to_str().ok())
+            != Some(&format!("Bearer token-{}", self.tokens))
+        {
+            return (StatusCode::UNAUTHORIZED, Json(json!({ "message": "Invalid token" }))).into_response();
+        }
+        let first = path.split('/').next().unwrap_or_default();
+        if self.lacking.iter().any(|lacking| lacking == first) {
+            let body = json!({
+                "statusCode": 403, "error": "Forbidden", "errorCode": "insufficient_scope",
+                "message": format!("Insufficient scope, expected any of: read:{first}"),
+            });
+            return (StatusCode::FORBIDDEN, Json(body)).into_response();
+        }
+        if let Some(failures) = self.failures.get_mut(&path).filter(|failures| !failures.is_empty()) {
+            let is_lasting = failures.len() > 1 && failures[0] == failures[1];
+            let status = if is_lasting { failures[0] } else { failures.remove(0) };
+            let reset = (clock::now().ms() / 1000).to_string();
+            let body = Json(json!({ "message": "not now", "errorCode": "feature_not_enabled" }));
+            let status = StatusCode::from_u16(status).expect("a status");
+            return (status, [("x-ratelimit-reset", reset)], body).into_response();
+        }
+        let Some(answer) = self.answers.get(&path) else {
+            return (StatusCode::NOT_FOUND, Json(json!({ "message": "Not found." }))).into_response();
+        };
+        let Some((key, by_checkpoint)) = self.lists.get(&path) else { return Json(answer.clone()).into_response() };
+        let query: BTreeMap<String, String> = serde_urlencoded(uri.query().unwrap_or_default());
+        let number = |name: &str| query.get(name).and_then(|value| value.parse::<usize>().ok());
+        let all = answer.as_array().expect("a list");
+        if *by_checkpoint {
+            let (from, take) = (number("from").unwrap_or(0), number("take").expect("take").min(100));
+            let items: Vec<_> = all.iter().skip(from).take(take).cloned().collect();
+            let mut page = json!({ key: items });
+            if from + take < all.len() {
+                page["next"] = json!((from + take).to_string());
+            }
+            return Json(page).into_response();
+        }
+        let (page, size) = (number("page").expect("page"), number("per_page").expect("per_page").min(100));
+        let items: Vec<_> = all.iter().skip(page * size).take(size).cloned().collect();
+        Json(json!({ "start": page * size, "limit": size, "length": items.len(), "total": all.len(), key: items }))
+            .into_response()
+    }
+}
+
+fn serde_urlencoded(query: &str) -> BTreeMap<String, String> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+async fn serve(server: Server) -> (String, Running) {
+    let running: Running = Arc::new(Mutex::new(server));
+    let answer = |Shared(running): Shared<Running>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
+        running.lock().expect("no test has panicked in it").answer(&method, &uri, &headers, &body)
+    };
+    let app = Router::new().fallback(answer).with_state(running.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, running)
+}
+
+fn api(url: &str, secret: &str) -> Api {
+    let credentials = Credentials { client_id: "auditor".to_owned(), client_secret: secret.to_owned() };
+    let retry = Retry { tries: 3, first: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
+    Api::new(url, credentials, retry).expect("a URL of this computer")
+}
+
+/// Reads the tenant of a server; the server afterwards too.
+fn read(server: Server) -> (Result<Fetched, ApiError>, Running) {
+    runtime().block_on(async {
+        let (url, running) = serve(server).await;
+        (Fetched::read(&mut api(&url, SECRET)).await, running)
+    })
+}
+
+fn states(tenant: &Tenant) -> BTreeMap<&'static str, State> {
+    let verdicts = checks::judge(&Scene { tenant, traffic: None });
+    verdicts.into_iter().map(|verdict| (verdict.check.id, verdict.state)).collect()
+}
+
+fn tenant(fetched: Result<Fetched, ApiError>) -> Tenant {
+    fetched.expect("it is read").tenant().expect("it is a tenant")
+}
+
+/// Checks that did not pass, but for those that need events.
+fn wrong(states: &BTreeMap<&'static str, State>) -> Vec<String> {
+    let is_wrong = |state: &State| match state {
+        State::Passed => false,
+        State::NotRun(why) => !why.contains("--data"),
+        State::Found => true,
+    };
+    states.iter().filter(|(_, state)| is_wrong(state)).map(|(id, state)| format!("{id}: {state:?}")).collect()
+}
+
+#[test]
+fn the_good_tenant_passes_every_check_by_its_api_too() {
+    let (fetched, running) = read(Server::good());
+    let states = states(&tenant(fetched));
+    assert_eq!(wrong(&states), Vec::<String>::new());
+    let running = running.lock().expect("no panic");
+    assert_eq!(running.tokens, 1, "its own token is kept");
+    assert!(running.asked.len() > 30, "{:?}", running.asked);
+}
+
+#[test]
+fn every_page_is_read_by_number_and_by_checkpoint() {
+    let mut server = Server::good();
+    for (path, count) in [("clients", 250_usize), ("connections", 230), ("client-grants", 201)] {
+        let all = server.answers.get_mut(path).and_then(Value::as_array_mut).expect("a list");
+        let one = all.last().expect("one").clone();
+        all.extend((all.len()..count).map(|number| {
+            let mut one = one.clone();
+            one["name"] = json!(format!("{path}-{number}"));
+            one
+        }));
+    }
+    let (fetched, running) = read(server);
+    let tenant = tenant(fetched);
+    let count = |part: &Result<usize, String>| part.clone().expect("it is read");
+    assert_eq!(count(&tenant.clients.as_ref().map(Vec::len).map_err(Clone::clone)), 250);
+    assert_eq!(count(&tenant.connections.as_ref().map(Vec::len).map_err(Clone::clone)), 228, "two are databases");
+    assert_eq!(count(&tenant.databases.as_ref().map(Vec::len).map_err(Clone::clone)), 2);
+    assert_eq!(count(&tenant.grants.as_ref().map(Vec::len).map_err(Clone::clone)), 201);
+    let asked = &running.lock().expect("no panic").asked;
+    let times = |path: &str| asked.iter().filter(|one| *one == path).count();
+    assert_eq!((times("clients"), times("connections"), times("client-grants"), times("rules")), (3, 3, 3, 1));
+}
+
+#[test]
+fn a_missing_scope_is_named_and_the_other_checks_run() {
+    let mut server = Server::good();
+    server.lacking = vec!["clients".to_owned(), "log-streams".to_owned()];
+    let (fetched, _) = read(server);
+    let states = states(&tenant(fetched));
+    let why = |id: &str| match &states[id] {
+        State::NotRun(why) => why.clone(),
+        other => panic!("{id}: {other:?}"),
+    };
+    assert!(why("client-alg-hs256").contains("lacks the scope read:clients"));
+    assert!(why("log-stream-missing").contains("lacks the scope read:log_streams"));
+    assert_eq!(states["api-alg-hs256"], State::Passed);
+    assert_eq!(states["brute-force-off"], State::Passed);
+}
+
+#[test]
+fn limits_and_passing_errors_are_waited_for_and_lasting_ones_named() {
+    let mut server = Server::good();
+    server.failures.insert("clients".to_owned(), vec![429]);
+    server.failures.insert("roles".to_owned(), vec![502, 503]);
+    server.failures.insert("resource-servers".to_owned(), vec![500, 500]);
+    server.failures.insert("network-acls".to_owned(), vec![403]);
+    server.failures.insert("rules".to_owned(), vec![404]);
+    server.failures.insert("tenants/settings".to_owned(), vec![401]);
+    let (fetched, running) = read(server);
+    let states = states(&tenant(fetched));
+    let why = |id: &str| format!("{:?}", states[id]);
+    assert_eq!(states["client-alg-hs256"], State::Passed);
+    assert!(why("api-alg-hs256").contains("answered 500, 3 times"), "{}", why("api-alg-hs256"));
+    assert!(why("network-acl-missing").contains("feature_not_enabled"));
+    assert!(why("rules-left").contains("is not there"));
+    assert_eq!(states["tenant-support-email"], State::Passed, "a token that was revoked is replaced once");
+    let running = running.lock().expect("no panic");
+    let times = |path: &str| running.asked.iter().filter(|one| *one == path).count();
+    assert_eq!((times("clients"), times("roles"), times("resource-servers"), times("network-acls")), (2, 3, 3, 1));
+    assert_eq!(running.tokens, 2);
+}
+
+#[test]
+fn what_is_not_set_is_none_and_not_missing() {
+    let mut server = Server::good();
+    server.answers.remove("emails/provider");
+    let (fetched, _) = read(server);
+    assert_eq!(states(&tenant(fetched))["email-provider-missing"], State::Found);
+}
+
+#[test]
+fn wrong_credentials_end_it_and_are_not_repeated() {
+    let mut server = Server::good();
+    server.refuses = true;
+    let (fetched, running) = read(server);
+    let error = fetched.err().expect("it is refused").to_string();
+    assert!(error.contains("AUTH0_CLIENT_SECRET") && !error.contains(SECRET), "{error}");
+    assert_eq!(running.lock().expect("no panic").tokens, 1, "it is not asked again");
+    // A token that is never taken is no other case.
+    let mut server = Server::good();
+    server.failures.insert("tenants/settings".to_owned(), vec![401, 401]);
+    let (fetched, running) = read(server);
+    assert!(matches!(fetched, Err(ApiError::Credentials { .. })));
+    assert_eq!(running.lock().expect("no panic").tokens, 2);
+}
+
+#[test]
+fn secrets_go_to_a_tenants_domain_only() {
+    let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
+    for wrong in [
+        "http://acme.eu.auth0.com",
+        "ftp://acme.eu.auth0.com",
+        "https://acme.eu.auth0.com/api",
+        "https://user@acme.eu.auth0.com",
+        "",
+    ] {
+        assert!(matches!(Api::new(wrong, credentials(), Retry::default()), Err(ApiError::Domain(_))), "{wrong}");
+    }
+    assert!(Api::new("acme.eu.auth0.com", credentials(), Retry::default()).is_ok());
+}
+
+#[test]
+fn what_was_recorded_is_audited_the_same_and_holds_no_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("recorded");
+    let mut server = Server::good();
+    server.lacking = vec!["log-streams".to_owned()];
+    server.answers.get_mut("clients").expect("clients")[1]["callbacks"] = json!(["http://localhost:3000/x"]);
+    server.answers.get_mut("actions/actions").expect("actions")[0]["secrets"] =
+        json!([{ "name": "KEY", "value": "canary-action" }]);
+    let run = |command: &mut std::process::Command| {
+        let output = command.args(["--format", "json", "--as-of", "2026-11-23T12:00:00Z"]).output().expect("it runs");
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(1), ""));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let runtime = runtime();
+    let (url, _running) = runtime.block_on(serve(server));
+    let live = run(ghostlight()
+        .args(["audit", "--domain", &url, "--record"])
+        .arg(&record)
+        .env("AUTH0_CLIENT_ID", "auditor")
+        .env("AUTH0_CLIENT_SECRET", SECRET));
+    let replayed = run(ghostlight().args(["audit", "--replay"]).arg(&record));
+    assert_eq!(live["findings"], replayed["findings"]);
+    assert!(live["findings"].to_string().contains("client-callback-localhost"));
+    assert!(replayed["not_run"].to_string().contains("lacks the scope read:log_streams"));
+    assert!(replayed["not_run"].to_string().contains("not-recorded"), "scripts are not recorded");
+    let mut files = 0;
+    for entry in std::fs::read_dir(&record).expect("a folder") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a text");
+        for secret in ["canary", SECRET, "token-1", "this-never-leaves-the-file", "challengeWith", "code_challenge"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        files += 1;
+    }
+    assert!(files > 20);
+    let without = ghostlight()
+        .args(["audit", "--domain", &url])
+        .env_remove("AUTH0_CLIENT_SECRET")
+        .env("AUTH0_CLIENT_ID", "x")
+        .output()
+        .expect("it runs");
+    assert_eq!(without.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without.stderr).contains("AUTH0_CLIENT_SECRET is not set"));
+}
