@@ -36,6 +36,8 @@ pub struct WatchSettings {
     pub look_back: Duration,
     /// Days of usage kept in memory, today included.
     pub days: i64,
+    /// Nobody writes any more: what is there is all there is, and time ends with it.
+    pub is_over: bool,
 }
 
 impl Default for WatchSettings {
@@ -48,6 +50,7 @@ impl Default for WatchSettings {
             look_back: Duration::from_secs(3600),
             // This month and the one before, which trends are measured against.
             days: 62,
+            is_over: false,
         }
     }
 }
@@ -131,6 +134,9 @@ impl Watch {
         let mut round = Round { entries: self.follow().await?, ..Round::default() };
         // After the rows: a note of a position that was not followed yet says nothing.
         self.follower.hear(now).await?;
+        if self.settings.is_over {
+            self.follower.end();
+        }
         self.reach = self.follower.reach(self.settings.patience, now);
         self.journal.sync().await?;
         for (tenant, until) in self.complete() {

@@ -85,9 +85,9 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening on a free port")?;
             say!("\nLIVE PAGE   http://{}/ until Ctrl-C", listener.local_addr()?);
             config.lifetimes = lifetimes;
-            // All of the day, though it is over: nobody writes any more.
+            // All of the day, though it is over.
             config.live.look_back = Duration::from_secs(400 * 86_400);
-            config.alerts.decisions.patience.retired_after = Duration::from_secs(1);
+            config.live.is_over = true;
             run::watch(&config, listener, super::stop_signal()?).await?;
         }
         Ok(ExitCode::SUCCESS)

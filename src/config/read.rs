@@ -22,6 +22,8 @@ pub struct LiveSettings {
     pub interval: Duration,
     /// How far back from what is known the first reader of a tenant judges.
     pub look_back: Duration,
+    /// Not a setting: nobody writes any more, as after a demo.
+    pub is_over: bool,
     /// Days of usage kept in memory.
     pub days: i64,
 }
@@ -170,6 +172,7 @@ pub(super) fn live(raw: RawLive) -> Result<LiveSettings, ConfigError> {
         token: raw.token.map(|raw| read_secret(raw, "live.token", TOKEN_EXAMPLE)).transpose()?,
         interval: duration(raw.interval, "live.interval", "5s", "interval = \"5s\"")?,
         look_back: duration(raw.look_back, "live.look_back", "1h", "look_back = \"1h\"")?,
+        is_over: false,
         days: count(raw.days, "live.days", 62, "days = 62", 2..=400)? as i64,
     })
 }

@@ -95,6 +95,7 @@ pub fn watch_settings(config: &Config) -> WatchSettings {
     let mut settings = WatchSettings {
         days: config.live.days,
         look_back: config.live.look_back,
+        is_over: config.live.is_over,
         timings: decisions.timings,
         silences: decisions.silences,
         patience: decisions.patience,

@@ -327,7 +327,8 @@ impl Drain {
                 self.spool.release(writer.committed())?;
             }
             if closed {
-                if writer.end() == writer.committed() && self.spool.health().is_ok() {
+                // Nothing came any more: readers need not wait for what was until now.
+                if writer.end() == writer.committed() && self.spool.trouble().is_none() {
                     let partition = id.clone();
                     let note = CaughtUp { partition, position: writer.committed(), at: looked };
                     self.runtime.block_on(notes::write(&self.store, note));

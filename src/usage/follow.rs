@@ -111,6 +111,11 @@ impl Follower {
         Ok(())
     }
 
+    /// Takes every partition for one that never goes on.
+    pub fn end(&mut self) {
+        self.partitions.values_mut().for_each(|followed| followed.progress.ended = true);
+    }
+
     fn partition(&mut self, id: PartitionId) -> &mut Followed {
         self.partitions.entry(id.clone()).or_insert_with(|| Followed::new(id))
     }

@@ -252,13 +252,18 @@ impl Spool {
 
     /// Why bodies are refused, where that does not pass by itself: for `/readyz`.
     pub fn health(&self) -> Result<(), String> {
-        let state = self.0.shared.state();
-        match (state.failed.as_ref().or(state.failing.as_ref()), &state.full) {
-            (Some(reason), _) => Err(reason.clone()),
-            (None, Some(full)) => Err(full.to_string()),
-            (None, None) if state.closed => Err(AppendError::Closed.to_string()),
-            (None, None) => Ok(()),
+        match self.trouble() {
+            Some(reason) => Err(reason),
+            None if self.0.shared.state().closed => Err(AppendError::Closed.to_string()),
+            None => Ok(()),
         }
+    }
+
+    /// Why it refuses bodies that it would take otherwise.
+    pub fn trouble(&self) -> Option<String> {
+        let state = self.0.shared.state();
+        let failed = state.failed.as_ref().or(state.failing.as_ref()).cloned();
+        failed.or_else(|| state.full.as_ref().map(ToString::to_string))
     }
 }
 
