@@ -107,6 +107,10 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     for found_slow in ghost::token_use_lately(tenant, &usage.tokens, window_end, SLOW_MS, lifetimes, thresholds) {
         let is_same =
             |found: &&Recent| (&found.client_id, &found.audience) == (&found_slow.client_id, &found_slow.audience);
+        // That is the other rule's.
+        if found_slow.is_sudden && found_slow.verdict.is_ghost() {
+            continue;
+        }
         let is_caching = recent.iter().find(is_same).is_some_and(|found| found.state == State::Caching);
         if is_caching || found_slow.mended_at.is_some() {
             continue;
@@ -148,30 +152,46 @@ fn ghost(tenant: &str, found: &Recent) -> Condition {
         level: match found.state {
             State::Wasting => Level::On,
             State::Between => Level::Between,
-            State::Caching => Level::Clear,
+            State::Caching | State::Few => Level::Clear,
         },
         title: format!("{name} asks for M2M tokens it already has: {:.0} an hour", found.per_hour),
-        summary: format!(
-            "In the last ten minutes {avoidable} of {} tokens for {} were asked for while one was valid (lifetime {} s, {}), \
-             from {} {}.{since} At this rate it is {per_day:.0} tokens a day{}.",
-            found.issued,
-            found.audience,
-            found.lifetime.seconds,
-            found.lifetime.from.name(),
-            found.addresses,
-            if found.addresses == 1 { "address" } else { "addresses" },
-            if found.billable { ", which count toward the quota" } else { " for Auth0's own API, outside the quota" },
-        ),
+        summary: match found.state {
+            State::Caching | State::Few => format!(
+                "In the last ten minutes {avoidable} of {} tokens for {} were asked for while one was valid: hardly any, or what \
+                 processes with a cache each ask for.",
+                found.issued, found.audience
+            ),
+            State::Wasting | State::Between => format!(
+                "In the last ten minutes {avoidable} of {} tokens for {} were asked for while one was valid (lifetime {} s, \
+                 {}), from {} {}.{since} At this rate it is {per_day:.0} tokens a day{}.",
+                found.issued,
+                found.audience,
+                found.lifetime.seconds,
+                found.lifetime.from.name(),
+                found.addresses,
+                if found.addresses == 1 { "address" } else { "addresses" },
+                if found.billable {
+                    ", which count toward the quota"
+                } else {
+                    " for Auth0's own API, outside the quota"
+                },
+            ),
+        },
         evidence: vec![
             ("client_id".to_owned(), found.client_id.clone()),
             ("audience".to_owned(), found.audience.clone()),
             ("issued in 10 minutes".to_owned(), found.issued.to_string()),
             ("needed in 10 minutes".to_owned(), found.needed.to_string()),
             ("user agents".to_owned(), found.user_agents.join(", ")),
-            ("first log_id of it".to_owned(), found.first_log_id.clone().unwrap_or_else(|| "not known".to_owned())),
             ("last log_id".to_owned(), found.last_log_id.clone()),
-        ],
-        fix: Some(ghost::fix(&found.user_agents, &found.audience, verdict)),
+        ]
+        .into_iter()
+        .chain(found.first_log_id.iter().map(|first| ("first log_id of it".to_owned(), first.clone())))
+        .collect(),
+        fix: Some(format!(
+            "{}. If many processes were started instead, over more than six minutes, it ends by itself within some lifetimes",
+            ghost::fix(&found.user_agents, &found.audience, verdict)
+        )),
     }
 }
 

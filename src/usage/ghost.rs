@@ -170,6 +170,8 @@ pub struct TokenUse {
     pub avoidable_last_day: u64,
     /// What nothing but missing caching explains, of the tokens issued.
     pub accused: u64,
+    /// All of those came suddenly, in some hours; none is a rhythm's.
+    pub is_sudden: bool,
     /// When the last of those was issued.
     pub last_accused_at: Option<EventTime>,
     /// Since when it asks for hardly any of them, if it does.
@@ -275,6 +277,7 @@ struct Judged {
     /// The seconds of accused tokens, and all seconds with tokens at accused addresses, ascending.
     accused_seconds: Vec<u32>,
     issue_seconds: Vec<u32>,
+    is_sudden: bool,
     /// After how long accused addresses ask again, if that is a rhythm of theirs.
     again_after_seconds: Option<u32>,
     verdict: Verdict,
@@ -296,6 +299,7 @@ impl Judged {
             patterns: Vec::new(),
             accused_seconds: Vec::new(),
             issue_seconds: Vec::new(),
+            is_sudden: true,
             again_after_seconds: None,
             verdict: Verdict::CachesWell,
             confidence: Confidence::High,
@@ -325,6 +329,7 @@ impl Judged {
         match pattern {
             Pattern::Uncached | Pattern::Again { .. } => {
                 self.accuse(issues, &self.span.clone());
+                self.is_sudden = false;
                 self.issue_seconds.extend(issues.seconds(&self.span));
                 if let Pattern::Again { after_seconds } = pattern {
                     self.again_after_seconds = self.again_after_seconds.max(Some(after_seconds));
@@ -336,7 +341,11 @@ impl Judged {
             | Pattern::ShorterLived { .. }
             | Pattern::TooFew { .. } => {
                 self.excused += avoidable;
-                self.sudden(issues, thresholds);
+                let counted = match pattern {
+                    Pattern::ShorterLived { seconds } => seconds,
+                    _ => self.lifetime.counted_seconds(),
+                };
+                self.sudden(issues, counted, thresholds);
             }
         }
         self.patterns.push(pattern);
@@ -349,20 +358,27 @@ impl Judged {
     }
 
     /// Hours in which a cache was broken say little of a month; what was sudden is accused by itself.
-    fn sudden(&mut self, issues: &Issues, thresholds: &Thresholds) {
-        if (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day {
+    fn sudden(&mut self, issues: &Issues, counted_seconds: u32, thresholds: &Thresholds) {
+        /// Of tokens that live shorter there are lifetimes enough for their rhythm.
+        const COUNTED_SECONDS_MIN: u32 = 1800;
+        if counted_seconds < COUNTED_SECONDS_MIN || (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day
+        {
             return;
         }
         let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
         let known = first - first % SLOT_SECONDS..self.span.end;
         let counts = issues.issued_by(&known, SLOT_SECONDS);
-        let slots = Slots::new(counts, self.lifetime.counted_seconds(), thresholds.processes_per_address);
-        let episodes = slots.episodes();
-        for slots in &episodes {
-            let at = |slot: usize| known.start + slot as u32 * SLOT_SECONDS;
-            self.accuse(issues, &(at(slots.start)..at(slots.end)));
-        }
-        if !episodes.is_empty() {
+        let slots = Slots::new(counts, counted_seconds, thresholds.processes_per_address);
+        let at = |slot: usize| known.start + slot as u32 * SLOT_SECONDS;
+        let spans = slots.episodes().into_iter().map(|slots| at(slots.start)..at(slots.end));
+        // A rollout that went on for long shows as a fleet after it.
+        let is_excused = |span: &Range<u32>| {
+            let peak = issues.peak(span, self.lifetime.counted_seconds());
+            pattern(issues, span, self.lifetime, peak, thresholds).is_excuse()
+        };
+        let spans: Vec<Range<u32>> = spans.filter(|span| !is_excused(span)).collect();
+        spans.iter().for_each(|span| self.accuse(issues, span));
+        if !spans.is_empty() {
             self.issue_seconds.extend(issues.seconds(&self.span));
         }
     }
@@ -417,6 +433,11 @@ impl Judged {
         const QUIET_SECONDS: u32 = 3600;
         let first = *self.accused_seconds.first()?;
         let last = self.accused_seconds.len() - 1 - self.accused_seconds.len() / 20;
+        // The last twentieth may be what came after; as long as they come as they did, it is not.
+        let usual = (self.accused_seconds[last] - first) / last.max(1) as u32;
+        let goes_on = |at: &usize| self.accused_seconds[*at + 1] - self.accused_seconds[*at] <= 10 * usual.max(1);
+        let last =
+            (last..self.accused_seconds.len() - 1).find(|at| !goes_on(at)).unwrap_or(self.accused_seconds.len() - 1);
         let end = self.accused_seconds[last];
         let rate = |count: usize, length: u32| count as f64 / f64::from(length.max(1));
         let (during, since) =
@@ -540,6 +561,7 @@ impl Judged {
             from: EventTime::from_ms(i64::from(self.span.start) * 1000),
             avoidable_last_day: tokens().map(|key| key.issued(&day).saturating_sub(key.needed_per_address(&day))).sum(),
             accused: self.accused,
+            is_sudden: self.is_sudden,
             last_accused_at: self.accused_seconds.last().map(|second| EventTime::from_ms(i64::from(*second) * 1000)),
             mended_at: self.mended_at(),
             equals_processes: self.peak.max(1),

@@ -9,16 +9,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::TenantUsage;
-use super::ghost::{Lifetime, Lifetimes, Thresholds};
-use super::rhythm::pattern;
+use super::ghost::{Lifetime, LifetimeFrom, Lifetimes, Thresholds};
+use super::rhythm::{Pattern, is_by_the_clock, pattern};
 use super::sudden::{SLOT_SECONDS, Slots};
 use super::tokens::{Issues, KeyTokens, TokenKey, second};
 use crate::event::EventTime;
 
 /// How many of the last slots are the present.
 const SLOTS: usize = 2;
-/// What came before is looked at for so long: a day's rhythm, and two lifetimes, but no more than a week.
-const PAST_SECONDS: Range<u32> = 86_400..7 * 86_400;
+/// What came before is looked at for so long: a week's rhythm, and an hour for what began with it.
+const PAST_SECONDS: u32 = 7 * 86_400 + 3600;
+/// What is explained is so by this many lifetimes.
+const EXPLAINED_LIFETIMES: u32 = 9;
 /// How long something that ended is remembered.
 const LOOK_BACK_SLOTS: usize = 144;
 
@@ -55,6 +57,8 @@ pub enum State {
     Between,
     /// It asks for hardly any token it has, or for no more than is explained.
     Caching,
+    /// It never asked for so many that anything could be sudden.
+    Few,
 }
 
 /// Every client that asked for an avoidable token in the last hours before `until`. The walks must be settled.
@@ -103,10 +107,15 @@ impl Moment<'_> {
         let since = accused.iter().map(|(_, since)| *since).min();
         let state = if !accused.is_empty() {
             State::Wasting
-        } else if is_quiet(&avoidable) || addresses.iter().all(|issues| self.is_excused(issues)) {
+        } else if is_quiet(&avoidable) {
             State::Caching
         } else {
-            State::Between
+            let explained: Vec<bool> = addresses.iter().filter_map(|issues| self.is_excused(issues)).collect();
+            match explained.iter().all(|is_excused| *is_excused) {
+                true if explained.is_empty() => State::Few,
+                true => State::Caching,
+                false => State::Between,
+            }
         };
         let before = self.past().start..since.unwrap_or(now.start);
         let hours = f64::from(before.end.saturating_sub(before.start)) / 3600.0;
@@ -135,8 +144,7 @@ impl Moment<'_> {
 
     /// What is looked at: as far back as it is known, in whole slots.
     fn past(&self) -> Range<u32> {
-        let length = self.lifetime.seconds.saturating_mul(2).clamp(PAST_SECONDS.start, PAST_SECONDS.end);
-        let slots = self.end.saturating_sub(self.known_since).min(length) / SLOT_SECONDS;
+        let slots = self.end.saturating_sub(self.known_since).min(PAST_SECONDS) / SLOT_SECONDS;
         self.end - slots * SLOT_SECONDS..self.end
     }
 
@@ -152,28 +160,90 @@ impl Moment<'_> {
 
     /// Since when an address suddenly asks for more.
     fn sudden_since(&self, issues: &Issues) -> Option<u32> {
+        let since = self.sudden_by(issues, self.lifetime.counted_seconds())?;
+        if is_by_the_clock(issues, &(since..self.end)) {
+            return None;
+        }
+        if self.lifetime.from != LifetimeFrom::Default {
+            return Some(since);
+        }
+        // What was renewed earlier than is assumed lives shorter: that is a fleet's measure then.
+        let before = self.past().start..since;
+        let peak = issues.peak(&before, self.lifetime.counted_seconds());
+        match pattern(issues, &before, self.lifetime, peak, self.thresholds) {
+            Pattern::ShorterLived { seconds } => self.sudden_by(issues, seconds),
+            _ => Some(since),
+        }
+    }
+
+    fn sudden_by(&self, issues: &Issues, counted_seconds: u32) -> Option<u32> {
+        let past = self.past();
+        let slots = self.slots(issues, counted_seconds)?;
+        let begin = slots.begin(past.len() / SLOT_SECONDS as usize)?;
+        let since = past.start + begin as u32 * SLOT_SECONDS..self.end;
+        let since = issues.avoidable_seconds(&since).next()?..self.end;
+        is_even(issues, &(since.start.max(self.end.saturating_sub(counted_seconds.max(SLOT_SECONDS)))..self.end))
+            .then_some(since.start)
+    }
+
+    /// Its tokens by slot, without earlier times in which they were wasted: who breaks again is measured by how it was
+    /// before. `None` if there were never enough.
+    fn slots(&self, issues: &Issues, counted_seconds: u32) -> Option<Slots> {
         let past = self.past();
         let expected = self.thresholds.processes_per_address;
         if issues.issued(&past) <= expected {
             return None;
         }
-        let counts = issues.issued_by(&past, SLOT_SECONDS);
-        let slots = counts.len();
-        let begin = Slots::new(counts, self.lifetime.counted_seconds(), expected).begin(slots)?;
-        let since = past.start + begin as u32 * SLOT_SECONDS..self.end;
-        // A short time could be filled by a burst that has just ended: the last minute has half of its share.
-        let last_minute = issues.issued(&(self.end - 60..self.end));
-        let goes_on = slots - begin >= 5 || last_minute * 2 * since.len() as u64 >= issues.issued(&since) * 60;
-        goes_on.then(|| issues.avoidable_seconds(&since).next()).flatten()
+        let slots = Slots::new(issues.issued_by(&past, SLOT_SECONDS), counted_seconds, expected);
+        if !slots.is_much() {
+            return None;
+        }
+        let at = |slot: usize| past.start + slot as u32 * SLOT_SECONDS;
+        let is_waste = |episode: &Range<usize>| {
+            let span = at(episode.start)..at(episode.end);
+            let peak = issues.peak(&span, self.lifetime.counted_seconds());
+            pattern(issues, &span, self.lifetime, peak, self.thresholds).is_waste()
+        };
+        let count = past.len() / SLOT_SECONDS as usize;
+        let over = slots.episodes().into_iter().filter(|episode| episode.end + 12 < count && is_waste(episode));
+        let over: Vec<_> = over.collect();
+        Some(if over.is_empty() { slots } else { slots.without(&over) })
     }
 
-    /// Whether what an address did lately is explained.
-    fn is_excused(&self, issues: &Issues) -> bool {
-        let length = self.lifetime.seconds.saturating_mul(3).max(3 * 3600);
-        let lately = self.past().start.max(self.end.saturating_sub(length))..self.end;
-        let peak = issues.peak(&lately, self.lifetime.counted_seconds());
-        pattern(issues, &lately, self.lifetime, peak, self.thresholds).is_excuse()
+    /// Whether what an address did lately, or since it last asked for more suddenly, is explained. `None` if there were never
+    /// enough.
+    fn is_excused(&self, issues: &Issues) -> Option<bool> {
+        let past = self.past();
+        let slots = self.slots(issues, self.lifetime.counted_seconds())?;
+        let lifetimes = |count: u32| self.lifetime.seconds.saturating_mul(count).clamp(3 * 3600, PAST_SECONDS);
+        let earliest = past.start.max(self.end.saturating_sub(lifetimes(EXPLAINED_LIFETIMES)));
+        let first = (earliest - past.start) / SLOT_SECONDS;
+        let mut ends = (first as usize..=past.len() / SLOT_SECONDS as usize).rev();
+        let sudden = ends.find(|end| slots.begin(*end).is_some());
+        let since = sudden.map_or(earliest, |end| past.start + end as u32 * SLOT_SECONDS).max(earliest);
+        // So soon after nothing is known of what came.
+        if sudden.is_some() && self.end - since < self.lifetime.seconds.saturating_mul(2) {
+            return Some(false);
+        }
+        let is_excuse = |from: u32| {
+            let lately = from..self.end;
+            let peak = issues.peak(&lately, self.lifetime.counted_seconds());
+            pattern(issues, &lately, self.lifetime, peak, self.thresholds).is_excuse()
+        };
+        Some(is_excuse(since) || is_excuse(since.max(self.end.saturating_sub(lifetimes(3)))))
     }
+}
+
+/// Whether tokens come evenly, until now: in each of five parts a quarter of its share. A burst does not.
+fn is_even(issues: &Issues, span: &Range<u32>) -> bool {
+    const PARTS: u32 = 5;
+    let length = span.end - span.start;
+    let part = |at: u32| span.start + length * at / PARTS..span.start + length * (at + 1) / PARTS;
+    let total = issues.issued(span);
+    // The last minute has half of its share, so that what has just ended is over.
+    let last_minute = issues.issued(&(span.end - 60.min(length)..span.end));
+    let goes_on = length > 1500 || last_minute * 2 * u64::from(length) >= total * 60;
+    goes_on && (0..PARTS).all(|at| issues.issued(&part(at)) * 4 * u64::from(PARTS) >= total)
 }
 
 /// Whether a client has been quiet for so long that it has ended: for longer than chance, by how many of its slots were

@@ -46,9 +46,9 @@ impl Pattern {
 /// Tokens alive at once at one address, as a multiple of the processes expected there at most, that no fleet explains
 /// whatever their rhythm.
 const BEYOND_ANY_FLEET: u64 = 8;
-/// Tokens renewed after less than this share of a lifetime are renewed early. Above, bursts in which a fleet was
-/// started, a fraction of a lifetime apart, look the same.
-const EARLY: u32 = 8;
+/// Tokens renewed after less than this share of a lifetime are renewed early. Above, two bursts in which a fleet was
+/// started look the same.
+const EARLY: u32 = 3;
 /// No API's tokens are taken to live less than this unless it is said so.
 const LIFETIME_SECONDS_MIN: u32 = 600;
 
@@ -69,24 +69,38 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64
         return Pattern::Scheduled { period_seconds };
     }
     let renewal = renewal(issues, &since, lifetime);
-    match renewal {
-        Renewal::After(seconds) if seconds > lifetime.seconds / EARLY => return Pattern::Fleet { processes: peak },
-        Renewal::After(seconds) if lifetime.from == LifetimeFrom::Default && seconds >= LIFETIME_SECONDS_MIN => {
-            return Pattern::ShorterLived { seconds };
-        }
-        Renewal::After(after_seconds) => return Pattern::Again { after_seconds },
-        Renewal::Never | Renewal::Unclear => {}
-    }
     let (expected, most) =
         (thresholds.processes_per_address, thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET));
+    match renewal {
+        Renewal::Multiple(_) if peak > most && lifetime.from != LifetimeFrom::Default => return Pattern::Uncached,
+        Renewal::After(seconds) | Renewal::Multiple(seconds) if seconds > lifetime.seconds / EARLY => {
+            return Pattern::Fleet { processes: peak };
+        }
+        Renewal::After(seconds) | Renewal::Multiple(seconds)
+            if lifetime.from == LifetimeFrom::Default && seconds >= LIFETIME_SECONDS_MIN =>
+        {
+            return Pattern::ShorterLived { seconds };
+        }
+        Renewal::After(after_seconds) | Renewal::Multiple(after_seconds) => return Pattern::Again { after_seconds },
+        Renewal::Never | Renewal::Unclear => {}
+    }
     let margin = if peak > expected { 2.0 } else { 1.0 };
     match unevenness(issues, &since, lifetime) {
         // Half of what chance would give, with more than chance of the estimate to spare; a large fleet must show it better.
-        Some(Unevenness { value, error }) if value + error * margin < 0.6 => Pattern::Fleet { processes: peak },
-        Some(Unevenness { value, error }) if value - error > 0.6 => Pattern::Uncached,
-        _ if peak > most || renewal == Renewal::Never => Pattern::Uncached,
+        Some(Unevenness { value, error, is_enough: true }) if value + error * margin < 0.6 => {
+            Pattern::Fleet { processes: peak }
+        }
+        Some(Unevenness { value, error, is_enough: true }) if value - error > 0.6 => Pattern::Uncached,
+        _ if peak > most => Pattern::Uncached,
+        // Neither renews, nor comes as evenly as what renews when it is asked to.
+        Some(Unevenness { value, .. }) if renewal == Renewal::Never && value > 0.5 => Pattern::Uncached,
         _ => Pattern::TooFew { processes: peak },
     }
+}
+
+/// Whether it is a job that runs by the clock.
+pub fn is_by_the_clock(issues: &Issues, span: &Range<u32>) -> bool {
+    clock_period(issues, span).is_some()
 }
 
 /// The period of a job that runs by the clock, if that is what it is: nearly all its tokens come within seconds of a whole
@@ -141,6 +155,8 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
 enum Renewal {
     /// Most are followed by one so many seconds later, by more than chance.
     After(u32),
+    /// The same, and many also after a shorter time: bursts, or a fleet started in several.
+    Multiple(u32),
     /// There was time for it, and they are not.
     Never,
     /// Too few, or too many at once, to tell.
@@ -177,11 +193,17 @@ fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
     }
     let pairs = Pairs::count(&tokens, &seconds, &edges);
     let is_rhythm = |lag: &u32| {
-        // Early ones must go on and on. Bursts in which a fleet was started, minutes apart, do not.
-        *lag > lifetime.seconds / EARLY || followed_after(*lag, &tokens, &seconds) * 10 >= tokens.len() * 9
+        // Early ones must go on and on, and not by chance. Bursts in which a fleet was started, minutes apart, do not.
+        let by_chance = partners as f64 / f64::from(latest) * 0.4 * f64::from(*lag);
+        let followed = |lag: u32| followed_after(lag, &tokens, &seconds);
+        let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > tokens.len();
+        *lag > lifetime.seconds / EARLY || (followed(*lag) * 10 >= tokens.len() * 9 && !is_chance())
     };
-    match pairs.lags().find(is_rhythm) {
-        Some(lag) => Renewal::After(lag),
+    let mut lags = pairs.lags().peekable();
+    let shortest = lags.peek().copied();
+    match lags.find(is_rhythm) {
+        Some(lag) if shortest == Some(lag) => Renewal::After(lag),
+        Some(lag) => Renewal::Multiple(lag),
         None if latest >= lifetime.seconds && pairs.exclude(lifetime.seconds / 2) => Renewal::Never,
         None => Renewal::Unclear,
     }
@@ -290,10 +312,12 @@ impl<'a> Pairs<'a> {
 
     /// Whether it is out of the question that a fleet renews after `earliest` seconds or more, each at its own time.
     fn exclude(&self, earliest: u32) -> bool {
-        const WIDTH: usize = 3;
         let first = self.edges.partition_point(|edge| *edge < earliest);
-        let mut looked = (first..self.edges.len()).filter_map(|at| self.excess(at, WIDTH)).peekable();
-        looked.peek().is_some() && looked.all(|Excess { share, error, .. }| share + 2.0 * error < 0.35)
+        let is_excluded = |width| {
+            let mut looked = (first..self.edges.len()).filter_map(|at| self.excess(at, width)).peekable();
+            looked.peek().is_some() && looked.all(|Excess { share, error, .. }| share + 2.0 * error < 0.35)
+        };
+        [1, 3].into_iter().any(is_excluded)
     }
 }
 
@@ -302,13 +326,16 @@ struct Unevenness {
     value: f64,
     /// Of the estimate: 1.3 standard errors, so that one in ten is beyond.
     error: f64,
+    /// Whether there are spans enough to judge by this alone.
+    is_enough: bool,
 }
 
 /// The Allan variance of counts over spans of one lifetime: half the mean square of the difference of neighbours, over
 /// the mean (D. W. Allan, "Statistics of atomic frequency standards", 1966). Slow changes, as by the hour of the day,
 /// cancel out; the quarter of the spans that differ most, those with a restart or a rollout, is left out.
 fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<Unevenness> {
-    const SPANS_MIN: usize = 8;
+    const PAIRS_MIN: usize = 4;
+    const PAIRS_ENOUGH: usize = 7;
     const SPANS_MAX: u32 = 2_000;
     // Counts are known by windows only where there are several tokens a second.
     let grain = issues.grain_seconds();
@@ -326,15 +353,14 @@ fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<
         .filter(|(_, sum)| *sum > 0.0)
         .map(|(difference, sum)| difference * difference / sum)
         .collect();
-    if pairs.len() + 1 < SPANS_MIN {
+    if pairs.len() < PAIRS_MIN {
         return None;
     }
     pairs.sort_by(f64::total_cmp);
     let kept = &pairs[..pairs.len() - pairs.len() / 4];
     // Of chi-squared with one degree, the mean without the greatest quarter is 0.369, and of as many independent ones the
     // variance of that mean, over its square, 3.5 / n; neighbours share a span.
-    let share = if kept.len() < pairs.len() { 0.369 } else { 1.0 };
-    let value = kept.iter().sum::<f64>() / kept.len() as f64 / share;
+    let value = kept.iter().sum::<f64>() / kept.len() as f64 / 0.369;
     let error = 1.3 * value * (5.3 / pairs.len() as f64).sqrt();
-    Some(Unevenness { value, error })
+    Some(Unevenness { value, error, is_enough: pairs.len() >= PAIRS_ENOUGH })
 }

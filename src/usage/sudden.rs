@@ -50,6 +50,18 @@ impl Slots {
         self.sum(slots) * u64::from(self.counted_seconds.min(SLOT_SECONDS)) / u64::from(SLOT_SECONDS)
     }
 
+    /// Whether there was ever so much that something could be sudden.
+    pub fn is_much(&self) -> bool {
+        self.alive_before.last().is_some_and(|most| *most > self.expected)
+    }
+
+    /// The same without what came in these slots.
+    pub fn without(&self, slots: &[Range<usize>]) -> Self {
+        let mut counts = self.counts.clone();
+        slots.iter().for_each(|slots| counts[slots.clone()].fill(0));
+        Self::new(counts, self.counted_seconds, self.expected)
+    }
+
     /// The slot in which something sudden began that goes on until `end`, if it does. What is shorter than five slots is
     /// the caller's to tell from a burst that has just ended.
     pub fn begin(&self, end: usize) -> Option<usize> {
@@ -85,7 +97,8 @@ impl Slots {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut at = self.length + PARTS;
         while at <= self.counts.len() {
-            let begin = self.begin(at).filter(|begin| at - begin >= PARTS);
+            let last = found.last().map_or(0, |last| last.end);
+            let begin = self.begin(at).map(|begin| begin.max(last)).filter(|begin| at - begin >= PARTS);
             let Some(begin) = begin else {
                 at += 1;
                 continue;
@@ -95,7 +108,11 @@ impl Slots {
                 let quiet = *end..(end + QUIET_SLOTS).min(self.counts.len());
                 self.sum(quiet.clone()) * 5 < during * quiet.len() as u64
             };
-            let end = (at..self.counts.len()).find(is_over).unwrap_or(self.counts.len());
+            let mut end = (at..self.counts.len()).find(is_over).unwrap_or(self.counts.len());
+            let during = self.sum(begin..end) / (end - begin) as u64;
+            while end < self.counts.len() && self.counts[end] * 5 >= during.max(1) {
+                end += 1;
+            }
             found.push(begin..end);
             at = end + PARTS;
         }

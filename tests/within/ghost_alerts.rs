@@ -52,6 +52,8 @@ fn requests(dice: &mut Dice, period: Range<u32>, per_hour: f64) -> Vec<u32> {
 #[derive(Clone, Copy)]
 enum Renews {
     Early,
+    /// Anywhere in the last tenth of the lifetime.
+    Spread,
     Late,
 }
 
@@ -67,6 +69,7 @@ fn process(dice: &mut Dice, alive: Range<u32>, lifetime: u32, renews: Renews) ->
         }
         at += match renews {
             Renews::Early => 0.95 * life + exponential(dice, 5.0),
+            Renews::Spread => life * (0.9 + 0.1 * unit(dice)),
             Renews::Late => life + exponential(dice, 0.03 * life),
         };
     }
@@ -116,13 +119,25 @@ enum Expected {
     Nothing,
     /// Paged once, in this time, and not over before the data is.
     Page(Range<u32>),
+    /// What nobody can tell at first: paged once at most, and over by then.
+    Passing(u32),
+    /// Paged and resolved twice.
+    Twice([(Range<u32>, Range<u32>); 2]),
     /// Paged once, and resolved once, each in its time.
     Episode(Range<u32>, Range<u32>),
 }
 
 fn well_behaved(dice: &mut Dice) -> Vec<Story> {
-    use Renews::{Early, Late};
+    use Renews::{Early, Late, Spread};
     let mut all = Vec::new();
+    for (name, over) in [("50 become 200 within 20 minutes", 1200), ("20 become 100 within 30 minutes", 1800)] {
+        for renews in [Early, Spread] {
+            let (before, after) = if over == 1200 { (50, 150) } else { (20, 80) };
+            let mut issues = old_fleet(dice, before, HOUR, renews);
+            issues.extend(fleet(dice, after, at(2, 10, 7)..at(2, 10, 7) + over, end(), HOUR, renews));
+            all.push(Story { name, lifetime: Some(HOUR), issues, expected: Expected::Passing(at(2, 20, 8)) });
+        }
+    }
     let mut add = |name, lifetime, issues: Vec<u32>| {
         all.push(Story { name, lifetime, issues, expected: Expected::Nothing });
     };
@@ -142,6 +157,17 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     add("60 deployed every day over 20 minutes", hour, deployed(dice, 60, DAY, 20 * MINUTE, HOUR));
     add("200 that were there before", hour, old_fleet(dice, 200, HOUR, Early));
     add("300 that renew late", hour, old_fleet(dice, 300, HOUR, Late));
+    add("200 that renew some time before", hour, old_fleet(dice, 200, HOUR, Spread));
+    add("40 that renew some time before", hour, old_fleet(dice, 40, HOUR, Spread));
+    add(
+        "100 with ten minutes' tokens",
+        Some(10 * MINUTE),
+        fleet(dice, 100, begin..begin + 60, end(), 10 * MINUTE, Spread),
+    );
+    add("20 started together, taken for a day's", None, fleet(dice, 20, begin..begin + 60, end(), HOUR, Early));
+    let mut grown = fleet(dice, 1, start()..start() + 300, end(), HOUR, Early);
+    grown.extend(fleet(dice, 9, at(2, 9, 0)..at(2, 9, 10), end(), HOUR, Early));
+    add("one becomes ten, taken for a day's", None, grown);
     add("150 with a day's tokens", Some(DAY), old_fleet(dice, 150, DAY, Early));
     add("40 with ten minutes' tokens", Some(10 * MINUTE), old_fleet(dice, 40, 10 * MINUTE, Late));
     add("20 with an hour's tokens, taken for a day's", None, old_fleet(dice, 20, HOUR, Early));
@@ -208,6 +234,16 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
         }
         found
     };
+    let mut issues = process(dice, start()..at(1, 10, 7), HOUR, Renews::Late);
+    issues.extend(requests(dice, at(1, 10, 7)..at(1, 13, 3), 600.0));
+    issues.extend(process(dice, at(1, 13, 3)..at(1, 21, 7), HOUR, Renews::Late));
+    issues.extend(requests(dice, at(1, 21, 7)..at(2, 0, 3), 600.0));
+    issues.extend(process(dice, at(2, 0, 3)..end(), HOUR, Renews::Late));
+    let twice = [
+        (at(1, 10, 8)..at(1, 10, 21), at(1, 13, 3)..at(1, 13, 31)),
+        (at(1, 21, 8)..at(1, 21, 21), at(2, 0, 3)..at(2, 3, 31)),
+    ];
+    add("breaks twice", hour, issues, Expected::Twice(twice));
     let issues = (0..3).flat_map(|_| short(dice)).collect();
     add("three that forget after five minutes", Some(DAY), issues, Expected::Page(start()..at(2, 12, 0)));
     all
@@ -296,6 +332,8 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
     let mended = verdict.mended_at.map(|at| (at.ms() / 1000) as u32);
     let is_said = match &story.expected {
         Expected::Nothing => !verdict.verdict.is_ghost(),
+        Expected::Passing(_) => !verdict.verdict.is_ghost(),
+        Expected::Twice(_) => verdict.verdict.is_ghost(),
         Expected::Page(_) => verdict.verdict.is_ghost() && mended.is_none(),
         Expected::Episode(_, over) => {
             let about = over.start - HOUR..over.start + HOUR;
@@ -306,6 +344,11 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
         && match (&story.expected, found.as_slice()) {
             (Expected::Nothing, []) => true,
             (Expected::Page(when), [fired]) => is_in(fired, when),
+            (Expected::Passing(_), []) => true,
+            (Expected::Passing(by), [_, resolved]) => is_in(resolved, &(start()..*by)),
+            (Expected::Twice([one, two]), [first, over, second, end]) => {
+                is_in(first, &one.0) && is_in(over, &one.1) && is_in(second, &two.0) && is_in(end, &two.1)
+            }
             (Expected::Episode(when, over), [fired, resolved]) => is_in(fired, when) && is_in(resolved, over),
             _ => false,
         };

@@ -12,7 +12,7 @@ use ghostlight::partial::{Batch, FoldSettings};
 use ghostlight::run::WriteSettings;
 use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::ledger::PartitionId;
-use ghostlight::store::{Store, progress};
+use ghostlight::store::{Location, Store, progress};
 use ghostlight::usage::ghost::{Lifetimes, TokenUse, token_use};
 use ghostlight::watch::{Watch, WatchSettings};
 use object_store::memory::InMemory;
@@ -289,5 +289,26 @@ fn any_number_of_partitions_and_any_flush_interval_give_equal_findings() {
         }
         assert_eq!(findings[0].1.len(), 2);
         findings.iter().for_each(|found| assert_eq!(found, &findings[0]));
+    });
+}
+
+#[test]
+fn a_store_that_goes_away_is_no_empty_one() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("out");
+        let store = Store::open(&Location::Folder(out.clone())).expect("opens");
+        let mut workers = Workers::new(&story(at("23T14:03")..at("23T16:00")), 2, 1).await;
+        let mut watch = Watch::open(store.clone(), watch_settings()).await.expect("opens");
+        watch.round(at("22T07:00")).await.expect("nothing is there yet");
+        for partition in &mut workers.partitions {
+            let id = partition.log.id().clone();
+            partition.log = PartitionLog::recover(&store, id).await.expect("recovers");
+        }
+        workers.work(at("22T08:00")).await;
+        assert!(watch.round(at("22T08:01")).await.expect("reads").entries > 0);
+        std::fs::remove_dir_all(&out).expect("removed");
+        let error = watch.round(at("22T08:02")).await.expect_err("nothing is left").to_string();
+        assert!(error.contains("nothing is left at") && error.contains("out"), "{error}");
     });
 }
