@@ -144,8 +144,6 @@ async fn with_a_token_all_but_the_login_and_what_operators_ask_wants_it() {
     for path in ["/login", "/assets/login.css", "/assets/icon.svg", "/healthz", "/readyz", "/metrics"] {
         assert_eq!(get(&server.url(path)).await.status(), StatusCode::OK, "{path}");
     }
-    let wrong = client().get(server.url("/metrics")).bearer_auth("open barley").send().await.expect("an answer");
-    assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED, "who means to see more is told");
     let form = get(&server.url("/")).await.text().await.expect("text");
     assert!(form.contains("action=\"/login\""), "{form}");
     for path in ["/", "/api/v1/overview"] {
