@@ -86,14 +86,16 @@ fn what_is_not_committed_yet_is_not_noted() {
     // Another one that starts now has time for an idle moment, so this one has too.
     let other = Server::start(folder.path(), "other", lazy);
     wait_for("a note of the other", || notes(folder.path()).into_keys().find(|found| *found != id));
+    let left = notes(folder.path()).remove(&id).expect("the note stays");
     server.stop();
     other.stop();
-    let left = notes(folder.path()).remove(&id).expect("the note stays");
     assert!(left.position == first.position && left.at <= posted, "{left:?} is of after {posted}");
 
     // Its last commit is beyond the note, so the note says nothing any more.
     let (end, counted) = end(folder.path(), &id);
     assert!(counted == 30 && end > left.position);
+    let last = notes(folder.path()).remove(&id).expect("a note");
+    assert!(last.position == end && last.at > posted, "stopped, it noted that nothing was left: {last:?}");
     let grace = Duration::ZERO;
     let mut progress = Progress { end, frontier: None, ..Progress::new(id.clone()) };
     progress.hear(&left, now());
