@@ -168,12 +168,18 @@ fn start_logging(settings: &LogSettings) {
 }
 
 fn print_line(text: std::fmt::Arguments<'_>) {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("error: writing to standard output: {error}");
-            std::process::exit(1);
-        }
-        Ok(()) | Err(_) => {}
+    if let Err(error) = print(format_args!("{text}\n")) {
+        eprintln!("error: writing to standard output: {error}");
+        std::process::exit(1);
+    }
+}
+
+/// Whoever stops reading has read enough.
+fn print(text: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 

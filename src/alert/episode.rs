@@ -142,12 +142,12 @@ impl Tracker {
             if !follows {
                 subject.begin_row_anew();
             }
-            let condition =
-                said.get(id).map(|condition| match inhibited.contains(id) && condition.level == Level::On {
-                    true => Condition { level: Level::Between, ..(*condition).clone() },
-                    false => (*condition).clone(),
-                });
-            transitions.extend(subject.observe(id, window, condition.as_ref(), timing, &self.settings.silences));
+            let condition = said.get(id).copied();
+            let level = match condition.map_or(Level::Clear, |condition| condition.level) {
+                Level::On if inhibited.contains(id) => Level::Between,
+                level => level,
+            };
+            transitions.extend(subject.observe(id, window, (condition, level), timing, &self.settings.silences));
         }
         self.subjects.retain(|_, subject| subject.next > 0 || !matches!(subject.state, State::Inactive));
         transitions
@@ -215,11 +215,10 @@ impl Subject {
         &mut self,
         id: &str,
         window: Window,
-        condition: Option<&Condition>,
+        (condition, level): (Option<&Condition>, Level),
         timing: &Timing,
         silences: &[Silence],
     ) -> Option<Transition> {
-        let level = condition.map_or(Level::Clear, |condition| condition.level);
         let silence_of =
             |alert: &Alert| silences.iter().find(|silence| silence.covers(alert)).map(|silence| silence.reason.clone());
         let transition = match &mut self.state {

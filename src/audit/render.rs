@@ -53,22 +53,9 @@ fn shown(text: &str) -> String {
     text::line(text, 1_000)
 }
 
-/// For XML and HTML, in text and in attributes.
+/// For XML and HTML, in text and in attributes. Two characters are none of XML's.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in shown(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Neither is a character of XML.
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+    text::escaped(&shown(text)).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `ghostlight audit`: what is wrong with a tenant, for people and for pipelines.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -201,14 +201,9 @@ fn is_colored() -> bool {
     std::io::stdout().is_terminal() && !is_unwanted && !is_dumb
 }
 
-/// Whoever stops reading has read enough.
 fn write(text: &str, output: Option<&Path>) -> anyhow::Result<()> {
     if let Some(path) = output {
         return std::fs::write(path, text).with_context(|| format!("writing {}", path.display()));
     }
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("writing to standard output"),
-    }
+    super::print(format_args!("{text}")).context("writing to standard output")
 }

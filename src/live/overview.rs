@@ -12,7 +12,7 @@ use crate::partial::sketch::Estimate;
 use crate::usage::TenantUsage;
 use crate::usage::activity::SLOT_SECONDS;
 use crate::usage::ghost::{self, TokenUse, Verdict};
-use crate::usage::tokens::second;
+use crate::usage::tokens::{second, time};
 use crate::usage::{forecast, quota};
 
 const DAY_MS: i64 = 86_400_000;
@@ -109,8 +109,7 @@ fn token_rate(usage: &TenantUsage, as_of: EventTime) -> Vec<TokenWindow> {
     let mut windows = Vec::new();
     for begin in (end.saturating_sub(86_400)..end).step_by(slot as usize) {
         let window = begin..begin + slot;
-        let mut sum =
-            TokenWindow { at: EventTime::from_ms(i64::from(begin) * 1000), issued: 0, needed: 0, avoidable: 0 };
+        let mut sum = TokenWindow { at: time(begin), issued: 0, needed: 0, avoidable: 0 };
         for (_, key) in usage.tokens.keys() {
             let issued = key.issued(&window);
             let needed = key.needed_per_address(&window).min(issued);

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::rhythm::{Pattern, pattern};
 use super::sudden::{SLOT_SECONDS, Slots};
-use super::tokens::{Issues, KeyTokens, TokenKey, Tokens, seconds};
+use super::tokens::{Issues, KeyTokens, TokenKey, Tokens, seconds, time};
 use crate::event::EventTime;
 
 /// The lifetime of an API's tokens unless its settings say otherwise (Auth0's `resource-servers`, `token_lifetime`).
@@ -323,9 +323,8 @@ impl Judged {
         if avoidable == 0 {
             return;
         }
-        let peak = issues.peak(&self.span, self.lifetime.counted_seconds());
-        self.peak = self.peak.max(peak);
-        let pattern = pattern(issues, &self.span, self.lifetime, peak, thresholds);
+        self.peak = self.peak.max(issues.peak(&self.span, self.lifetime.counted_seconds()));
+        let pattern = pattern(issues, &self.span, self.lifetime, thresholds);
         match pattern {
             Pattern::Uncached | Pattern::Again { .. } => {
                 self.accuse(issues, &self.span.clone());
@@ -372,10 +371,7 @@ impl Judged {
         let at = |slot: usize| known.start + slot as u32 * SLOT_SECONDS;
         let spans = slots.episodes().into_iter().map(|slots| at(slots.start)..at(slots.end));
         // A rollout that went on for long shows as a fleet after it.
-        let is_excused = |span: &Range<u32>| {
-            let peak = issues.peak(span, self.lifetime.counted_seconds());
-            pattern(issues, span, self.lifetime, peak, thresholds).is_excuse()
-        };
+        let is_excused = |span: &Range<u32>| pattern(issues, span, self.lifetime, thresholds).is_excuse();
         let spans: Vec<Range<u32>> = spans.filter(|span| !is_excused(span)).collect();
         spans.iter().for_each(|span| self.accuse(issues, span));
         if !spans.is_empty() {
@@ -444,7 +440,7 @@ impl Judged {
             (rate(last + 1, end - first), rate(self.accused_seconds.len() - 1 - last, self.span.end - end));
         // So long that twenty would have come.
         let is_long = f64::from(self.span.end - end) >= (20.0 / during).max(f64::from(QUIET_SECONDS));
-        (self.verdict.is_ghost() && is_long && since * 5.0 <= during).then(|| EventTime::from_ms(i64::from(end) * 1000))
+        (self.verdict.is_ghost() && is_long && since * 5.0 <= during).then(|| time(end))
     }
 
     /// When it stopped caching: the first avoidable token after a time in which there were hardly any, if that time was
@@ -466,8 +462,7 @@ impl Judged {
         let rate_before = asked_before as f64 / f64::from(quiet.max(1));
         let rate_after = (total - at) as f64 / f64::from(self.span.end.saturating_sub(begin).max(1));
         let is_long = quiet >= self.lifetime.seconds.clamp(3600, 6 * 3600);
-        (is_long && at * 20 <= total && rate_before * 5.0 <= rate_after)
-            .then(|| EventTime::from_ms(i64::from(begin) * 1000))
+        (is_long && at * 20 <= total && rate_before * 5.0 <= rate_after).then(|| time(begin))
     }
 
     fn median_spacing(keys: &[(&TokenKey, &KeyTokens)], span: &Range<u32>) -> Option<u32> {
@@ -558,11 +553,11 @@ impl Judged {
             issued: self.issued,
             needed_per_address: self.needed_per_address,
             needed_shared: self.needed_shared,
-            from: EventTime::from_ms(i64::from(self.span.start) * 1000),
+            from: time(self.span.start),
             avoidable_last_day: tokens().map(|key| key.issued(&day).saturating_sub(key.needed_per_address(&day))).sum(),
             accused: self.accused,
             is_sudden: self.is_sudden,
-            last_accused_at: self.accused_seconds.last().map(|second| EventTime::from_ms(i64::from(*second) * 1000)),
+            last_accused_at: self.accused_seconds.last().copied().map(time),
             mended_at: self.mended_at(),
             equals_processes: self.peak.max(1),
             addresses: addresses.len() as u64,

@@ -11,8 +11,8 @@ use std::ops::Range;
 use super::TenantUsage;
 use super::ghost::{Lifetime, LifetimeFrom, Lifetimes, Thresholds};
 use super::rhythm::{Pattern, is_by_the_clock, pattern};
-use super::sudden::{SLOT_SECONDS, Slots};
-use super::tokens::{Issues, KeyTokens, TokenKey, second};
+use super::sudden::{QUIET_SLOTS, SLOT_SECONDS, Slots};
+use super::tokens::{Issues, KeyTokens, TokenKey, second, time};
 use crate::event::EventTime;
 
 /// How many of the last slots are the present.
@@ -101,21 +101,23 @@ impl Moment<'_> {
         let issued = sum(&|key| key.issued(&now));
         let needed = sum(&|key| key.needed_per_address(&now)).min(issued);
         let avoidable = self.avoidable_by_slot(keys);
-        let addresses: Vec<&Issues> = keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues).collect();
+        // Of the others there was never enough for anything to be sudden.
+        let counted_seconds = self.lifetime.counted_seconds();
+        let looked = |(_, issues)| Some((issues, self.slots(issues, counted_seconds)?));
+        let busy: Vec<(&Issues, Slots)> = keys.iter().flat_map(|key| key.addresses()).filter_map(looked).collect();
         let accused: Vec<(&Issues, u32)> =
-            addresses.iter().filter_map(|issues| Some((*issues, self.sudden_since(issues)?))).collect();
+            busy.iter().filter_map(|(issues, slots)| Some((*issues, self.sudden_since(issues, slots)?))).collect();
         let since = accused.iter().map(|(_, since)| *since).min();
         let state = if !accused.is_empty() {
             State::Wasting
         } else if is_quiet(&avoidable) {
             State::Caching
+        } else if busy.is_empty() {
+            State::Few
+        } else if busy.iter().all(|(issues, slots)| self.is_excused(issues, slots)) {
+            State::Caching
         } else {
-            let explained: Vec<bool> = addresses.iter().filter_map(|issues| self.is_excused(issues)).collect();
-            match explained.iter().all(|is_excused| *is_excused) {
-                true if explained.is_empty() => State::Few,
-                true => State::Caching,
-                false => State::Between,
-            }
+            State::Between
         };
         let before = self.past().start..since.unwrap_or(now.start);
         let hours = f64::from(before.end.saturating_sub(before.start)) / 3600.0;
@@ -129,7 +131,7 @@ impl Moment<'_> {
             needed,
             per_hour: issued as f64 * 3600.0 / f64::from(SLOTS as u32 * SLOT_SECONDS),
             per_hour_before: (hours >= 1.0).then(|| sum(&|key| key.issued(&before)) as f64 / hours),
-            since: since.map(|second| EventTime::from_ms(i64::from(second) * 1000)),
+            since: since.map(time),
             avoidable_since: accused.iter().map(|(issues, since)| issues.avoidable(&(*since..self.end))).sum(),
             addresses: sum(&|key| key.address_count(&now)),
             user_agents: last.map_or_else(Vec::new, |key| key.user_agents().into_iter().map(str::to_owned).collect()),
@@ -159,8 +161,8 @@ impl Moment<'_> {
     }
 
     /// Since when an address suddenly asks for more.
-    fn sudden_since(&self, issues: &Issues) -> Option<u32> {
-        let since = self.sudden_by(issues, self.lifetime.counted_seconds())?;
+    fn sudden_since(&self, issues: &Issues, slots: &Slots) -> Option<u32> {
+        let since = self.sudden_by(issues, slots, self.lifetime.counted_seconds())?;
         if is_by_the_clock(issues, &(since..self.end)) {
             return None;
         }
@@ -169,18 +171,15 @@ impl Moment<'_> {
         }
         // What was renewed earlier than is assumed lives shorter: that is a fleet's measure then.
         let before = self.past().start..since;
-        let peak = issues.peak(&before, self.lifetime.counted_seconds());
-        match pattern(issues, &before, self.lifetime, peak, self.thresholds) {
-            Pattern::ShorterLived { seconds } => self.sudden_by(issues, seconds),
+        match pattern(issues, &before, self.lifetime, self.thresholds) {
+            Pattern::ShorterLived { seconds } => self.sudden_by(issues, &self.slots(issues, seconds)?, seconds),
             _ => Some(since),
         }
     }
 
-    fn sudden_by(&self, issues: &Issues, counted_seconds: u32) -> Option<u32> {
-        let past = self.past();
-        let slots = self.slots(issues, counted_seconds)?;
-        let begin = slots.begin(past.len() / SLOT_SECONDS as usize)?;
-        let since = past.start + begin as u32 * SLOT_SECONDS..self.end;
+    fn sudden_by(&self, issues: &Issues, slots: &Slots, counted_seconds: u32) -> Option<u32> {
+        let begin = slots.begin(slots.count())?;
+        let since = self.past().start + begin as u32 * SLOT_SECONDS..self.end;
         let since = issues.avoidable_seconds(&since).next()?..self.end;
         is_even(issues, &(since.start.max(self.end.saturating_sub(counted_seconds.max(SLOT_SECONDS)))..self.end))
             .then_some(since.start)
@@ -201,36 +200,29 @@ impl Moment<'_> {
         let at = |slot: usize| past.start + slot as u32 * SLOT_SECONDS;
         let is_waste = |episode: &Range<usize>| {
             let span = at(episode.start)..at(episode.end);
-            let peak = issues.peak(&span, self.lifetime.counted_seconds());
-            pattern(issues, &span, self.lifetime, peak, self.thresholds).is_waste()
+            pattern(issues, &span, self.lifetime, self.thresholds).is_waste()
         };
-        let count = past.len() / SLOT_SECONDS as usize;
-        let over = slots.episodes().into_iter().filter(|episode| episode.end + 12 < count && is_waste(episode));
+        let is_over = |episode: &Range<usize>| episode.end + QUIET_SLOTS < slots.count();
+        let over = slots.episodes().into_iter().filter(|episode| is_over(episode) && is_waste(episode));
         let over: Vec<_> = over.collect();
         Some(if over.is_empty() { slots } else { slots.without(&over) })
     }
 
-    /// Whether what an address did lately, or since it last asked for more suddenly, is explained. `None` if there were never
-    /// enough.
-    fn is_excused(&self, issues: &Issues) -> Option<bool> {
+    /// Whether what an address did lately, or since it last asked for more suddenly, is explained.
+    fn is_excused(&self, issues: &Issues, slots: &Slots) -> bool {
         let past = self.past();
-        let slots = self.slots(issues, self.lifetime.counted_seconds())?;
         let lifetimes = |count: u32| self.lifetime.seconds.saturating_mul(count).clamp(3 * 3600, PAST_SECONDS);
         let earliest = past.start.max(self.end.saturating_sub(lifetimes(EXPLAINED_LIFETIMES)));
         let first = (earliest - past.start) / SLOT_SECONDS;
-        let mut ends = (first as usize..=past.len() / SLOT_SECONDS as usize).rev();
+        let mut ends = (first as usize..=slots.count()).rev();
         let sudden = ends.find(|end| slots.begin(*end).is_some());
         let since = sudden.map_or(earliest, |end| past.start + end as u32 * SLOT_SECONDS).max(earliest);
         // So soon after nothing is known of what came.
         if sudden.is_some() && self.end - since < self.lifetime.seconds.saturating_mul(2) {
-            return Some(false);
+            return false;
         }
-        let is_excuse = |from: u32| {
-            let lately = from..self.end;
-            let peak = issues.peak(&lately, self.lifetime.counted_seconds());
-            pattern(issues, &lately, self.lifetime, peak, self.thresholds).is_excuse()
-        };
-        Some(is_excuse(since) || is_excuse(since.max(self.end.saturating_sub(lifetimes(3)))))
+        let is_excuse = |from: u32| pattern(issues, &(from..self.end), self.lifetime, self.thresholds).is_excuse();
+        is_excuse(since) || is_excuse(since.max(self.end.saturating_sub(lifetimes(3))))
     }
 }
 

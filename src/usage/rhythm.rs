@@ -52,8 +52,8 @@ const EARLY: u32 = 3;
 /// No API's tokens are taken to live less than this unless it is said so.
 const LIFETIME_SECONDS_MIN: u32 = 600;
 
-/// What explains one address's tokens in a period. `peak` is the most of them alive at once.
-pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64, thresholds: &Thresholds) -> Pattern {
+/// What explains one address's tokens in a period.
+pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, thresholds: &Thresholds) -> Pattern {
     let (issued, avoidable) = (issues.issued(span), issues.avoidable(span));
     if avoidable * 20 <= issued || avoidable <= 2 {
         return Pattern::Cached;
@@ -68,6 +68,7 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64
     if let Some(period_seconds) = clock_period(issues, &since) {
         return Pattern::Scheduled { period_seconds };
     }
+    let peak = issues.peak(span, lifetime.counted_seconds());
     let renewal = renewal(issues, &since, lifetime);
     let (expected, most) =
         (thresholds.processes_per_address, thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET));

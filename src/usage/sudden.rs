@@ -12,7 +12,7 @@ const LOOK_BACK_SLOTS: Range<usize> = 12..144;
 /// What comes evenly has a quarter of its share in each of so many parts.
 const PARTS: usize = 5;
 /// It has ended once for so long there is less than a fifth of what it was.
-const QUIET_SLOTS: usize = 12;
+pub const QUIET_SLOTS: usize = 12;
 
 /// Tokens of one address by slot, and how many of them are alive at once.
 pub struct Slots {
@@ -48,6 +48,10 @@ impl Slots {
     /// Of tokens that live shorter than a slot only a part is alive at once.
     fn alive(&self, slots: Range<usize>) -> u64 {
         self.sum(slots) * u64::from(self.counted_seconds.min(SLOT_SECONDS)) / u64::from(SLOT_SECONDS)
+    }
+
+    pub fn count(&self) -> usize {
+        self.counts.len()
     }
 
     /// Whether there was ever so much that something could be sudden.

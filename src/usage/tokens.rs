@@ -70,6 +70,11 @@ pub fn second(at: EventTime) -> u32 {
     u32::try_from(at.ms().div_euclid(1000).max(0)).unwrap_or(u32::MAX)
 }
 
+/// The event time at which a second begins.
+pub fn time(second: u32) -> EventTime {
+    EventTime::from_ms(i64::from(second) * 1000)
+}
+
 pub(super) fn seconds(period: &Range<EventTime>) -> Range<u32> {
     second(period.start)..second(period.end)
 }

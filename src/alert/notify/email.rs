@@ -165,39 +165,25 @@ fn plain(alert: &Alert, link: Option<&str>) -> String {
 }
 
 fn html(alert: &Alert, link: Option<&str>) -> String {
-    let (title, summary) = (escaped(&text::headline(alert, TEXT_MAX)), paragraph(&alert.summary));
+    let (title, summary) = (text::escaped(&text::headline(alert, TEXT_MAX)), paragraph(&alert.summary));
     let mut html = format!("<!doctype html>\n<html><body>\n<h2>{title}</h2>\n<p>{summary}</p>\n");
     if let Some(fix) = &alert.fix {
         html += &format!("<p><b>What to do:</b> {}</p>\n", paragraph(fix));
     }
     html += "<table>\n";
     for (name, value) in facts(alert) {
-        html += &format!("<tr><th align=\"left\">{}</th><td>{}</td></tr>\n", escaped(&name), escaped(&value));
+        html +=
+            &format!("<tr><th align=\"left\">{}</th><td>{}</td></tr>\n", text::escaped(&name), text::escaped(&value));
     }
     html += "</table>\n";
     if let Some(link) = link {
-        html += &format!("<p><a href=\"{}\">Live page</a></p>\n", escaped(link));
+        html += &format!("<p><a href=\"{}\">Live page</a></p>\n", text::escaped(link));
     }
     html + "</body></html>\n"
 }
 
 fn paragraph(text: &str) -> String {
-    escaped(&text::lines(text, TEXT_MAX)).replace('\n', "<br>\n")
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    text::escaped(&text::lines(text, TEXT_MAX)).replace('\n', "<br>\n")
 }
 
 #[cfg(test)]
