@@ -14,6 +14,7 @@ mod surface;
 mod tenant;
 
 pub use organizations::configured;
+pub use origins::shown as url_in_part;
 
 use super::document::Place;
 use super::tenant::{Field, Known, Part, Tenant, Thing};

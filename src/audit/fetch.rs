@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::assets::{ASSETS, Asset, Found, Item, Paging};
+use super::checks::url_in_part;
 use super::document::{Document, Place, unknown, with_placeholder};
 use super::tenant::{self, Code, Tenant};
 use crate::source::management::{Api, ApiError};
@@ -203,7 +204,7 @@ fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, Api
         Err(error @ (ApiError::Forbidden { .. } | ApiError::NotFound { .. } | ApiError::Other { .. })) => {
             Ok(Err(error.to_string()))
         }
-        Err(error @ (ApiError::Domain(_) | ApiError::Credentials { .. })) => Err(error),
+        Err(error @ (ApiError::Domain(_) | ApiError::DomainWithUser | ApiError::Credentials { .. })) => Err(error),
     }
 }
 
@@ -322,8 +323,26 @@ const KEPT: [&str; 124] = [
 const PRESENT: [&str; 2] = ["private_key_jwt", "token_encryption"];
 /// Scripts and templates: only that there is one.
 const SCRIPTS: [&str; 3] = ["code", "customScripts", "html"];
-/// Of these only what is below them: a text of that name could be anything.
+/// Names, which are no URLs that lead anywhere, and stay as they are.
+const JOINED: [&str; 5] = ["audience", "default_audience", "identifier", "name", "resource_server_identifier"];
+/// Of these only what is below them: a value of that name could be anything.
 const OBJECTS: [&str; 4] = ["email", "options", "password", "user"];
+
+/// Of a connection's options only these: those of other strategies may have anything under any name.
+const OPTIONS: [&str; 12] = [
+    "attributes",
+    "authentication_methods",
+    "brute_force_protection",
+    "client_id",
+    "customScripts",
+    "disable_signup",
+    "enabledDatabaseCustomization",
+    "import_mode",
+    "passwordPolicy",
+    "password_complexity_options",
+    "password_history",
+    "password_no_personal_info",
+];
 
 /// What is looked at of a value.
 pub fn without_secrets(value: &Value) -> Value {
@@ -344,7 +363,14 @@ pub fn without_secrets(value: &Value) -> Value {
                     Value::Bool(true)
                 }
             }
-            Value::String(_) if OBJECTS.contains(&name) => return None,
+            _ if OBJECTS.contains(&name) && !value.is_object() => return None,
+            Value::Object(options) if name == "options" => {
+                let mut options = options.clone();
+                options.retain(|key, _| OPTIONS.contains(&key.as_str()));
+                without_secrets(&Value::Object(options))
+            }
+            // The events are joined by these.
+            _ if JOINED.contains(&name) => readable(value),
             _ if KEPT.contains(&name) => without_secrets(value),
             _ => return None,
         };
@@ -353,8 +379,16 @@ pub fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.iter().filter_map(kept).collect()),
         Value::Array(items) => items.iter().map(without_secrets).collect(),
-        // Readable, and the same when it is read again.
+        Value::String(text) if text.contains([':', '@', '?', '#', '\\']) => readable(&json!(url_in_part(text))),
+        other => readable(other),
+    }
+}
+
+/// Readable, and the same when it is read again.
+fn readable(value: &Value) -> Value {
+    match value {
         Value::String(text) => Value::String(with_placeholder(text).unwrap_or_else(|| text.clone())),
+        Value::Object(_) | Value::Array(_) => without_secrets(value),
         other => other.clone(),
     }
 }

@@ -10,10 +10,13 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::alert::notify::text;
 use crate::clock;
 
 /// The longest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
+/// How much of what a server says is shown.
+const SAID_MAX: usize = 200;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of the tenant's that may read; never shown.
@@ -44,6 +47,9 @@ impl Default for Retry {
 pub enum ApiError {
     #[error("the domain {0:?} is none: give the tenant's own, such as acme.eu.auth0.com")]
     Domain(String),
+    /// Not shown, since it may hold a password.
+    #[error("the domain has a user or a password in it: give the host alone, such as acme.eu.auth0.com")]
+    DomainWithUser,
     #[error(
         "{domain} refuses the client: {said}; check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the client has a grant for {audience}"
     )]
@@ -68,6 +74,8 @@ pub struct Api {
     credentials: Credentials,
     retry: Retry,
     token: Option<Token>,
+    /// Every token there was, so that none is ever shown.
+    tokens: Vec<String>,
 }
 
 /// What a try ended with.
@@ -81,10 +89,13 @@ enum Tried {
 impl Api {
     /// Of a domain, always by https; a URL with http is taken for this computer only.
     pub fn new(domain: &str, credentials: Credentials, retry: Retry) -> Result<Self, ApiError> {
-        let wrong = || ApiError::Domain(domain.to_owned());
+        if domain.contains('@') {
+            return Err(ApiError::DomainWithUser);
+        }
+        let wrong = || ApiError::Domain(domain.split(['?', '#']).next().unwrap_or_default().to_owned());
         let text = if domain.contains("://") { domain.to_owned() } else { format!("https://{domain}") };
         let base = Url::parse(&text).map_err(|_| wrong())?;
-        let is_bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
+        let is_bare = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
         let is_here = base.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"));
         if !is_bare
             || base.host_str().is_none_or(str::is_empty)
@@ -98,7 +109,7 @@ impl Api {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| ApiError::Other { path: domain.to_owned(), problem: error.to_string() })?;
-        Ok(Self { client, base, credentials, retry, token: None })
+        Ok(Self { client, base, credentials, retry, token: None, tokens: Vec::new() })
     }
 
     /// The audience of its tokens.
@@ -129,7 +140,7 @@ impl Api {
                 is_renewed = true;
                 continue;
             }
-            let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+            let text = |key: &str| self.said(answer.get(key).and_then(Value::as_str).unwrap_or("no reason given"));
             return Err(match status {
                 StatusCode::UNAUTHORIZED => self.refused(text("message")),
                 StatusCode::FORBIDDEN => ApiError::Forbidden { path: shown, code: text("errorCode") },
@@ -141,7 +152,16 @@ impl Api {
 
     fn refused(&self, said: String) -> ApiError {
         let domain = self.base.host_str().unwrap_or_default().to_owned();
-        ApiError::Credentials { domain, audience: self.audience(), said: crate::alert::notify::text::line(&said, 200) }
+        ApiError::Credentials { domain, audience: self.audience(), said }
+    }
+
+    /// What a server said, as it may be shown: one line, and without our own secret and tokens, which it was sent.
+    fn said(&self, text: &str) -> String {
+        let mut shown = text::line(text, usize::MAX);
+        for secret in self.tokens.iter().chain([&self.credentials.client_secret]).filter(|secret| !secret.is_empty()) {
+            shown = shown.replace(secret.as_str(), "(secret)");
+        }
+        text::line(&shown, SAID_MAX)
     }
 
     /// The token, asked for anew only once it has run out.
@@ -166,7 +186,7 @@ impl Api {
             Ok(answer) => answer,
             Err((_, answer)) => {
                 let said = ["error_description", "error"].iter().find_map(|key| answer.get(*key)?.as_str());
-                return Err(self.refused(said.unwrap_or("no reason given").to_owned()));
+                return Err(self.refused(self.said(said.unwrap_or("no reason given"))));
             }
         };
         let answer: Answer = serde_json::from_value(answer).map_err(|_| ApiError::Other {
@@ -175,6 +195,7 @@ impl Api {
         })?;
         // A tenth of its life early, so that none runs out on its way.
         let renew_at = clock::monotonic() + Duration::from_secs(answer.expires_in) / 10 * 9;
+        self.tokens.push(answer.access_token.clone());
         self.token = Some(Token { value: answer.access_token.clone(), renew_at });
         Ok(answer.access_token)
     }
