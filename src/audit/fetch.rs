@@ -204,7 +204,12 @@ fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, Api
         Err(error @ (ApiError::Forbidden { .. } | ApiError::NotFound { .. } | ApiError::Other { .. })) => {
             Ok(Err(error.to_string()))
         }
-        Err(error @ (ApiError::Domain(_) | ApiError::DomainWithUser | ApiError::Credentials { .. })) => Err(error),
+        Err(
+            error @ (ApiError::Domain(_)
+            | ApiError::DomainWithUser
+            | ApiError::Credentials { .. }
+            | ApiError::Token { .. }),
+        ) => Err(error),
     }
 }
 

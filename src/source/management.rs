@@ -17,6 +17,10 @@ use crate::clock;
 const ANSWER_MAX: usize = 64 << 20;
 /// How much of what a server says is shown.
 const SAID_MAX: usize = 200;
+/// How long it waits for a token in all.
+const TOKEN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Shorter waits need no words.
+const SAID_FROM: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of the tenant's that may read; never shown.
@@ -54,6 +58,9 @@ pub enum ApiError {
         "{domain} refuses the client: {said}; check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the client has a grant for {audience}"
     )]
     Credentials { domain: String, audience: String, said: String },
+    /// No part can be read without a token.
+    #[error("{domain} gives no token: {problem}")]
+    Token { domain: String, problem: String },
     /// Not for this token. `code` is Auth0's: `insufficient_scope`, or what the plan does not have.
     #[error("{path} is forbidden: {code}")]
     Forbidden { path: String, code: String },
@@ -130,7 +137,7 @@ impl Api {
             let token = self.token().await?;
             let client = self.client.clone();
             let request = || client.get(url.clone()).bearer_auth(&token);
-            let (status, answer) = match self.send(&shown, request).await? {
+            let (status, answer) = match self.send(&shown, None, request).await? {
                 Ok(answer) => return Ok(answer),
                 Err(refused) => refused,
             };
@@ -182,17 +189,29 @@ impl Api {
         });
         let client = self.client.clone();
         let request = || client.post(url.clone()).header("Content-Type", "application/json").body(body.to_string());
-        let answer = match self.send("POST /oauth/token", request).await? {
-            Ok(answer) => answer,
-            Err((_, answer)) => {
+        let domain = self.base.host_str().unwrap_or_default().to_owned();
+        let none = |problem: String| ApiError::Token { domain: domain.clone(), problem };
+        let answer = match self.send("POST /oauth/token", Some(TOKEN_WAIT_MAX), request).await {
+            Err(ApiError::Other { path, problem }) => return Err(none(format!("{path} {problem}"))),
+            Err(error) => return Err(error),
+            Ok(Ok(answer)) => answer,
+            Ok(Err((status, answer))) => {
                 let said = ["error_description", "error"].iter().find_map(|key| answer.get(*key)?.as_str());
-                return Err(self.refused(self.said(said.unwrap_or("no reason given"))));
+                return Err(match said {
+                    Some(said) => self.refused(self.said(said)),
+                    None if matches!(
+                        status,
+                        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                    ) =>
+                    {
+                        self.refused("no reason given".to_owned())
+                    }
+                    None => none(format!("POST /oauth/token answered {}", status.as_u16())),
+                });
             }
         };
-        let answer: Answer = serde_json::from_value(answer).map_err(|_| ApiError::Other {
-            path: "POST /oauth/token".to_owned(),
-            problem: "the answer has no access_token and expires_in".to_owned(),
-        })?;
+        let answer: Answer = serde_json::from_value(answer)
+            .map_err(|_| none("the answer of POST /oauth/token has no access_token and expires_in".to_owned()))?;
         // A tenth of its life early, so that none runs out on its way.
         let renew_at = clock::monotonic() + Duration::from_secs(answer.expires_in) / 10 * 9;
         self.tokens.push(answer.access_token.clone());
@@ -200,14 +219,16 @@ impl Api {
         Ok(answer.access_token)
     }
 
-    /// The answer, or what was refused for good.
+    /// The answer, or what was refused for good; in all it waits no longer than `wait_max`.
     async fn send(
         &self,
         path: &str,
+        wait_max: Option<Duration>,
         request: impl Fn() -> reqwest::RequestBuilder,
     ) -> Result<Result<Value, (StatusCode, Value)>, ApiError> {
         let mut pause = self.retry.first;
         let mut left = self.retry.tries.max(1);
+        let mut waited = Duration::ZERO;
         loop {
             let (problem, asked) = match once(request()).await {
                 Tried::Answer(answer) => return Ok(Ok(answer)),
@@ -219,7 +240,17 @@ impl Api {
                 let problem = format!("{problem}, {} times", self.retry.tries.max(1));
                 return Err(ApiError::Other { path: path.to_owned(), problem });
             }
-            tokio::time::sleep(asked.unwrap_or(pause).min(self.retry.wait_max)).await;
+            let mut wait = asked.unwrap_or(pause);
+            if wait_max.is_some_and(|max| waited + wait > max) {
+                let problem = format!("{problem}, and is to be asked again in {} s only", wait.as_secs());
+                return Err(ApiError::Other { path: path.to_owned(), problem });
+            }
+            wait = wait.min(self.retry.wait_max);
+            if wait >= SAID_FROM {
+                tracing::warn!("{path} {problem}; it is asked again in {} s", wait.as_secs());
+            }
+            tokio::time::sleep(wait).await;
+            waited += wait;
             pause *= 2;
         }
     }

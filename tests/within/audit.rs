@@ -93,7 +93,7 @@ impl Events {
         std::fs::write(&file, &self.lines).expect("written");
         let store = Store::of(Arc::new(InMemory::new()));
         ingest(&store, &config(""), &[&file]).expect("ingests");
-        let mut rows = Rows::default();
+        let mut rows = Rows::until(TODAY);
         rows.absorb(&runtime().block_on(usage::fold(&store)).expect("reads"));
         rows.traffic("northwind", days, TODAY, &Lifetimes::default(), &Thresholds::default())
     }
@@ -370,6 +370,73 @@ fn nothing_is_called_unused_where_the_events_do_not_tell() {
     let mut filtered = Events::good(40);
     filtered.lines = filtered.lines.replace("\"type\":\"s\"", "\"type\":\"seacft\"");
     all_say(Some(&filtered.traffic(30)), "seems to be filtered");
+}
+
+#[test]
+fn a_type_that_never_comes_says_nothing_of_what_it_alone_would_show() {
+    let without = |what: &[&str]| {
+        let mut events = Events::good(40);
+        let keep = |line: &&str| what.iter().all(|what| !line.contains(what));
+        events.lines = events.lines.lines().filter(keep).map(|line| format!("{line}\n")).collect();
+        events.traffic(30)
+    };
+    let mut tenant = good();
+    edit(&mut tenant, "/organizations/-", json!({ "name": "globex" }));
+    edit(&mut tenant, "/clients/-", json!({ "name": "Old", "app_type": "spa", "grant_types": ["authorization_code"] }));
+    let state = |verdicts: &BTreeMap<&'static str, Verdict>, id: &str, who: &str| {
+        let verdict = &verdicts[id];
+        match (&verdict.state, verdict.found.iter().any(|found| found.thing.name == who)) {
+            (State::NotRun(why), _) => why.clone(),
+            (_, true) => "found".to_owned(),
+            (..) => verdict.unjudged.join("; "),
+        }
+    };
+    let traffic = without(&["seccft"]);
+    assert_eq!(traffic.gap, None);
+    let verdicts = judged(&tenant, Some(&traffic));
+    for (id, who) in [("grant-unused", "Worker"), ("client-unused", "Worker")] {
+        assert!(state(&verdicts, id, who).contains("no M2M token (seccft)"), "{id}: {}", state(&verdicts, id, who));
+    }
+    assert_eq!(state(&verdicts, "client-unused", "Old"), "found");
+    assert_eq!(state(&verdicts, "organizations-idle", "globex"), "found");
+    let traffic = without(&["\"type\":\"s\""]);
+    let verdicts = judged(&tenant, Some(&traffic));
+    for id in ["connection-unused", "client-connection-unused", "organizations-idle", "client-unused"] {
+        let said = state(&verdicts, id, "Old");
+        assert!(said.contains("no login of anybody"), "{id}: {said}");
+    }
+    assert_eq!(verdicts["grant-unused"].state, State::Passed);
+}
+
+#[test]
+fn the_events_of_another_tenant_judge_nothing() {
+    let traffic = Events::good(40).traffic(30);
+    let mut tenant = good();
+    for index in 0..5 {
+        edit(&mut tenant, &format!("/clients/{index}/name"), json!(format!("other-{index}")));
+    }
+    let verdicts = judged(&tenant, Some(&traffic));
+    for id in ["client-unused", "connection-unused", "grant-unused", "organizations-idle", "client-ghost"] {
+        let State::NotRun(why) = &verdicts[id].state else { panic!("{id}: {:?}", verdicts[id].found) };
+        assert!(why.contains("seems to be of another tenant: of the 5 applications"), "{id}: {why}");
+    }
+}
+
+#[test]
+fn events_after_the_day_of_the_audit_do_not_count() {
+    let mut events = Events::good(40);
+    let early = EventTime::from_ms(TODAY.ms() - 35 * 86_400_000);
+    let late = EventTime::from_ms(TODAY.ms() + 3_600_000);
+    events.login(early, "Old", "shoppers", "auth0", "");
+    events.login(late, "Old", "old-connection", "auth0", "");
+    events.login(EventTime::from_ms(TODAY.ms() + 3 * 86_400_000), "Old", "shoppers", "auth0", "");
+    events.token(late, "Worker", MANAGEMENT, "read:clients");
+    let traffic = events.traffic(30);
+    assert_eq!(traffic.gap, None);
+    let old = &traffic.clients["id-of-Old"].used;
+    assert_eq!((old.events, old.last_at.map(|at| at.date().to_string())), (0, Some("2026-10-19".to_owned())));
+    assert!(!traffic.connections.contains_key("old-connection"));
+    assert!(!traffic.grants.contains_key(&("id-of-Worker".to_owned(), MANAGEMENT.to_owned())));
 }
 
 /// The good tenant in the directory layout.

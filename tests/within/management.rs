@@ -34,6 +34,8 @@ struct Server {
     asked: Vec<String>,
     tokens: usize,
     refuses: bool,
+    /// A status of the token endpoint instead, and how many seconds it asks to wait.
+    no_token: Option<(u16, i64)>,
     /// Instead of its usual words.
     says: String,
 }
@@ -146,6 +148,11 @@ impl Server {
     fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response {
         if uri.path() == "/oauth/token" {
             self.tokens += 1;
+            if let Some((status, wait)) = self.no_token {
+                let reset = (clock::now().ms() / 1000 + wait).to_string();
+                let status = StatusCode::from_u16(status).expect("a status");
+                return (status, [("x-ratelimit-reset", reset)], "").into_response();
+            }
             let asked: Value = serde_json::from_slice(body).unwrap_or_default();
             if self.refuses || asked["client_secret"] != SECRET || asked["grant_type"] != "client_credentials" {
                 let error = json!({ "error": "access_denied", "error_description": self.said("Unauthorized") });
@@ -350,6 +357,52 @@ fn wrong_credentials_end_it_and_are_not_repeated() {
     let (fetched, running) = read(server);
     assert!(matches!(fetched, Err(ApiError::Credentials { .. })));
     assert_eq!(running.lock().expect("no panic").tokens, 2);
+}
+
+#[test]
+fn without_a_token_nothing_else_is_asked() {
+    for (no_token, tokens, what) in [
+        ((500, 0), 3, "answered 500, 3 times"),
+        ((302, 0), 1, "answered 302"),
+        ((429, 3_600), 1, "answered 429, and is to be asked again in"),
+    ] {
+        let mut server = Server::good();
+        server.no_token = Some(no_token);
+        let (fetched, running) = read(server);
+        let error = fetched.err().expect("no token");
+        assert!(matches!(error, ApiError::Token { .. }), "{error:?}");
+        assert!(error.to_string().contains(what) && error.to_string().contains("127.0.0.1 gives no token"), "{error}");
+        let running = running.lock().expect("no panic");
+        assert_eq!((running.tokens, running.asked.len()), (tokens, 0));
+    }
+}
+
+#[test]
+fn an_audit_that_judged_nothing_says_so_and_ends_with_2() {
+    let mut server = Server::good();
+    server.lacking = server.answers.keys().filter_map(|path| path.split('/').next()).map(str::to_owned).collect();
+    server.lacking.extend(["event-streams", "actions", "rules", "hooks", "network-acls"].map(str::to_owned));
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = runtime();
+    let (url, _running) = runtime.block_on(serve(server));
+    let audit = |format: &str| {
+        let mut command = ghostlight();
+        command
+            .args(["audit", "--domain", &url, "--fail-on", "never", "--format", format, "--record"])
+            .arg(folder.path());
+        command.env("AUTH0_CLIENT_ID", "auditor").env("AUTH0_CLIENT_SECRET", SECRET).output().expect("it runs")
+    };
+    let output = audit("text");
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{out}");
+    assert!(
+        out.contains("nothing could be judged") && error.contains("error: nothing could be judged"),
+        "{out}{error}"
+    );
+    let output = audit("sarif");
+    assert_eq!(output.status.code(), Some(2));
+    let sarif: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(sarif["runs"][0]["invocations"][0]["executionSuccessful"], json!(false));
 }
 
 #[test]

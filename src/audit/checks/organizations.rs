@@ -84,7 +84,7 @@ pub const CHECKS: &[Check] = &[
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let organizations = part(&scene.tenant.organizations)?;
-            let traffic = scene.covered()?;
+            let traffic = super::surface::with_logins(scene)?;
             for organization in organizations {
                 let thing = &organization.thing;
                 let used = match &thing.id {

@@ -52,7 +52,7 @@ pub fn render(report: &Report) -> String {
                 "rules": checks::all().map(rule).collect::<Vec<_>>(),
             } },
             "invocations": [{
-                "executionSuccessful": true,
+                "executionSuccessful": report.is_judged(),
                 "endTimeUtc": report.at.to_string(),
                 "toolExecutionNotifications": notifications,
             }],
