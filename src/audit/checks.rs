@@ -146,6 +146,8 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// What is said of a setting that an answer or an export leaves out.
+const NOT_THERE: &str = "not there";
 /// One of so many is hardly any.
 const HARDLY: usize = 10;
 

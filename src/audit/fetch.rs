@@ -70,6 +70,10 @@ impl Fetched {
         let mut parts = BTreeMap::new();
         for asset in ASSETS.iter().filter(|asset| !asset.endpoint.is_empty()) {
             let path = folder.join(format!("{}.json", asset.key));
+            // A pipe would be waited for.
+            if std::fs::metadata(&path).is_ok_and(|kind| !kind.is_file()) {
+                bail!("{} is no file", path.display());
+            }
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -107,7 +111,7 @@ impl Fetched {
         Ok(())
     }
 
-    pub fn tenant(self) -> anyhow::Result<Tenant> {
+    pub fn tenant(self) -> Tenant {
         let mut parts = self.parts;
         let found = ASSETS.iter().map(|asset| {
             let found = match parts.remove(asset.key) {
@@ -119,7 +123,7 @@ impl Fetched {
             };
             (asset.key, found)
         });
-        Ok(tenant::build(&found.collect(), &mut Inline)?)
+        tenant::build(&found.collect(), &mut Inline)
     }
 }
 
@@ -299,7 +303,7 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 124] = [
+const KEPT: [&str; 127] = [
     "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
@@ -311,15 +315,15 @@ const KEPT: [&str; 124] = [
     "disable_signup", "domain", "email", "enable", "enable_client_connections", "enable_custom_domain_in_emails",
     "enable_dynamic_client_registration", "enable_idtoken_api2", "enable_legacy_profile",
     "enable_public_signup_user_exists_error", "enabled", "enabledDatabaseCustomization", "enabled_clients",
-    "enforce_policies", "error_page", "expiration_type", "flags", "grant_types", "hostnames", "id", "identifier",
-    "idle_session_lifetime", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
+    "enforce_policies", "error_page", "expiration_type", "flags", "global", "grant_types", "hostnames", "id", "identifier",
+    "idle_session_lifetime", "idle_session_lifetime_in_minutes", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
     "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds", "match", "min_length", "mode",
     "monitoring_mode_enabled", "name", "oidc_conformant", "oidc_logout", "options", "organization_usage", "passkey",
     "password", "passwordPolicy", "password_complexity_options", "password_history", "password_no_personal_info",
     "password_reset_policy", "passwordless_policy", "permissions", "policies", "policy", "proof_of_possession",
     "provider", "refresh_token", "require_proof_of_possession", "require_pushed_authorization_requests", "required",
     "resource_server_identifier", "rotation_type", "rule", "runtime", "sandbox_version", "scope", "scopes",
-    "session_cookie", "session_lifetime", "shields", "signed_request_object", "signing_alg", "status", "strategy",
+    "session_cookie", "session_lifetime", "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "status", "strategy",
     "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template", "token_dialect",
     "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
     "verification_method", "web_origins",

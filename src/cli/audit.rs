@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::audit::baseline::Baseline;
 use crate::audit::checks::{Scene, Severity};
+use crate::audit::document::escaped;
 use crate::audit::export::{self, Export};
 use crate::audit::fetch::Fetched;
 use crate::audit::render::{Format, Look, render};
@@ -96,7 +97,8 @@ pub(super) fn audit(args: &AuditArgs) -> ExitCode {
     match audited(args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", run::error_chain(error.as_ref()));
+            let text = run::error_chain(error.as_ref());
+            eprintln!("error: {}", text.split('\n').map(escaped).collect::<Vec<_>>().join("\n"));
             ExitCode::from(2)
         }
     }
@@ -140,7 +142,7 @@ fn configuration(args: &AuditArgs) -> anyhow::Result<(String, Export)> {
     if let Some(folder) = &args.record {
         fetched.record(folder)?;
     }
-    Ok((source, Export { tenant: fetched.tenant()?, lines: BTreeMap::new() }))
+    Ok((source, Export { tenant: fetched.tenant(), lines: BTreeMap::new() }))
 }
 
 fn fetch(domain: &str) -> anyhow::Result<Fetched> {

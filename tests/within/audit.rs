@@ -579,13 +579,126 @@ fn errors_say_what_is_wrong_and_what_would_be_right() {
         ("", ["is empty", "clients:"]),
         ("- a\n", ["is no mapping", "clients:"]),
         ("klients: []\n", ["has no part of a tenant", "clients:"]),
-        ("clients:\n  - app_type: spa\n", ["tenant.yaml#/clients/0/name", "the name of the application"]),
         ("clients: 7\n", ["tenant.yaml#/clients", "a list of objects"]),
         ("clients: [\n", ["tenant.yaml, line", "not YAML"]),
     ] {
         std::fs::write(&file, text).expect("written");
         fails(&what);
     }
+}
+
+#[test]
+fn what_is_not_there_is_not_right() {
+    let not_run = |edits: &[(&str, Value)], id: &str| {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, None);
+        assert!(matches!(verdicts[id].state, State::NotRun(_)), "{id} {edits:?}: {:?}", verdicts[id].found);
+    };
+    let protection = "/attackProtection/bruteForceProtection";
+    for (id, pointer, value) in [
+        ("mfa-phone-provider", "/guardianFactors/0/name", json!("otp")),
+        ("mfa-phone-provider", "/guardianFactors/0/enabled", Value::Null),
+        ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider", json!({})),
+        ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider/provider", json!("")),
+        ("api-management-user-access", "/resourceServers/1/subject_type_authorization", Value::Null),
+        ("api-management-user-access", "/resourceServers", json!([])),
+        ("client-grant-implicit", "/clients/1/grant_types", Value::Null),
+        ("client-grant-password", "/clients/1/grant_types", Value::Null),
+        ("client-grant-surplus", "/clients/1/grant_types", Value::Null),
+        ("client-refresh-rotation", "/clients/1/grant_types", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/active", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/rule/match/hostnames", json!(["@@HOSTS@@"])),
+        ("email-templates-default", "/emailTemplates/1/enabled", Value::Null),
+        ("rbac-not-enforced", "/roles/0/permissions", json!("@@PERMISSIONS@@")),
+        ("brute-force-block", &format!("{protection}/enabled"), json!(false)),
+        ("brute-force-block", &format!("{protection}/enabled"), Value::Null),
+    ] {
+        let more = ("/resourceServers/0/enforce_policies", json!(false));
+        let edits = if id == "rbac-not-enforced" { vec![more, (pointer, value)] } else { vec![(pointer, value)] };
+        not_run(&edits, id);
+    }
+    not_run(&[("/networkACLs/0/active", Value::Null), ("/networkACLs/1/active", Value::Null)], "network-acl-missing");
+}
+
+#[test]
+fn more_of_what_is_wrong_is_found() {
+    let found = |edits: &[(&str, Value)], id: &str, who: &str| {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, None);
+        let names: Vec<_> = verdicts[id].found.iter().map(|found| found.thing.name.as_str()).collect();
+        assert!(names.contains(&who), "{id} {edits:?}: {:?}", verdicts[id].state);
+    };
+    found(&[("/clients/0/jwt_configuration/alg", json!("none"))], "client-alg-hs256", "Portal");
+    found(&[("/resourceServers/0/signing_alg", json!("none"))], "api-alg-hs256", "Orders");
+    found(
+        &[
+            ("/resourceServers/1/is_system", Value::Null),
+            ("/resourceServers/1/subject_type_authorization/user/policy", json!("allow_all")),
+        ],
+        "api-management-user-access",
+        "Auth0 Management API",
+    );
+    found(&[("/tenant/session_lifetime_in_minutes", json!(20_000))], "tenant-session-lifetime", "tenant settings");
+    found(
+        &[("/clients/0/name", json!("All Applications")), ("/clients/0/jwt_configuration/alg", json!("HS256"))],
+        "client-alg-hs256",
+        "All Applications",
+    );
+    // Only what runs counts, and only where it runs.
+    let never = ("/guardianPolicies/policies", json!([]));
+    found(std::slice::from_ref(&never), "mfa-never", "MFA");
+    let at_login = ("/actions/1/supported_triggers/0/id", json!("post-login"));
+    found(&[never.clone(), at_login.clone(), ("/actions/1/deployed", json!(false))], "mfa-never", "MFA");
+    found(&[("/actions/0/deployed", json!(false))], "pkce-not-enforced", "Shop");
+    found(&[("/actions/0/supported_triggers/0/id", json!("post-user-registration"))], "pkce-not-enforced", "Shop");
+    found(std::slice::from_ref(&at_login), "password-reset-mfa", "members");
+    let mut tenant = good();
+    [never, at_login].into_iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value));
+    edit(&mut tenant, "/clients/0/global", json!(true));
+    edit(&mut tenant, "/clients/0/jwt_configuration/alg", json!("HS256"));
+    let verdicts = judged(&tenant, None);
+    assert_eq!((&verdicts["mfa-never"].state, &verdicts["client-alg-hs256"].state), (&State::Passed, &State::Passed));
+}
+
+#[test]
+fn what_cannot_be_read_of_one_part_leaves_the_others() {
+    for (pointer, value, id, why) in [
+        ("/clients/0/name", json!(""), "client-alg-hs256", "tenant.yaml#/clients/0/name: a application without a name"),
+        ("/clients/0/name", json!(17), "client-alg-hs256", "tenant.yaml#/clients/0/name"),
+        ("/databases/-", json!("@@DB@@"), "database-passkeys", "tenant.yaml#/databases/2 is the placeholder @@DB@@"),
+        ("/roles/0", json!(7), "rbac-not-enforced", "tenant.yaml#/roles/0/name"),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, pointer, value);
+        let verdicts = judged(&tenant, None);
+        let State::NotRun(said) = &verdicts[id].state else { panic!("{pointer}: {:?}", verdicts[id].state) };
+        assert!(said.replace("an application", "a application").contains(why), "{said}");
+        assert_eq!(verdicts["api-alg-hs256"].state, State::Passed);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_by_its_name() {
+    let pipe = |path: &Path| {
+        let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+        assert!(made.success());
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = |what: &str| {
+        let (code, out, error) = run_audit(folder.path(), &[]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+        assert!(error.contains(what) && error.contains("is no file") && !error.contains('\u{1b}'), "{error}");
+    };
+    std::fs::create_dir(folder.path().join("clients")).expect("a folder");
+    pipe(&folder.path().join("clients/a\u{1b}[31m.json"));
+    refused("clients/a\\u{1b}[31m.json");
+    std::fs::remove_dir_all(folder.path().join("clients")).expect("removed");
+    pipe(&folder.path().join("tenant.json"));
+    refused("tenant.json");
+    pipe(&folder.path().join("tenant.yaml"));
+    refused("tenant.yaml");
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn states(tenant: &Tenant) -> BTreeMap<&'static str, State> {
 }
 
 fn tenant(fetched: Result<Fetched, ApiError>) -> Tenant {
-    fetched.expect("it is read").tenant().expect("it is a tenant")
+    fetched.expect("it is read").tenant()
 }
 
 /// Checks that did not pass, but for those that need events.
