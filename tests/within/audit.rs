@@ -588,6 +588,45 @@ fn errors_say_what_is_wrong_and_what_would_be_right() {
 }
 
 #[test]
+fn a_fingerprint_stays_when_others_come_in_front() {
+    let mut tenant = good();
+    for url in ["http://localhost:1/x", "http://localhost:2/x"] {
+        edit(&mut tenant, "/clients/1/callbacks/-", json!(url));
+    }
+    edit(&mut tenant, "/clients/1/oidc_conformant", json!(false));
+    edit(&mut tenant, "/clients/1/grant_types/-", json!("implicit"));
+    let fingerprints = |tenant: &Value| -> BTreeSet<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&sample("good"), folder.path());
+        std::fs::write(folder.path().join("tenant.yaml"), tenant.to_string()).expect("written");
+        let (_, out, _) = run_audit(folder.path(), &["--format", "sarif"]);
+        let sarif: Value = serde_json::from_str(&out).expect("JSON");
+        let results = sarif["runs"][0]["results"].as_array().expect("results");
+        let of = |result: &Value| result["partialFingerprints"]["ghostlight/v1"].as_str().map(str::to_owned);
+        let all: BTreeSet<_> = results.iter().filter_map(of).collect();
+        assert_eq!(all.len(), results.len(), "each has its own");
+        all
+    };
+    let before = fingerprints(&tenant);
+    assert!(before.len() >= 4, "{before:?}");
+    let first = tenant["clients"][0].clone();
+    let clients = tenant["clients"].as_array_mut().expect("a list");
+    clients.insert(0, first);
+    clients[0]["name"] = json!("New");
+    clients[2]["callbacks"].as_array_mut().expect("a list").insert(0, json!("https://shop.northwind.test/new"));
+    assert_eq!(fingerprints(&tenant), before);
+}
+
+#[test]
+fn the_readme_names_every_scope() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README");
+    let line = readme.lines().find(|line| line.contains("`--domain` reads with")).expect("a line of scopes");
+    for asset in assets::ASSETS.iter().filter(|asset| !asset.scope.is_empty()) {
+        assert!(line.contains(asset.scope), "{}", asset.scope);
+    }
+}
+
+#[test]
 fn what_is_not_there_is_not_right() {
     let not_run = |edits: &[(&str, Value)], id: &str| {
         let mut tenant = good();
