@@ -292,10 +292,10 @@ impl Traffic {
         sum
     }
 
-    /// Why nobody can tell that no user logged in: the stream has no logins at all.
+    /// Why nobody can tell that no user logged in: other types (such as ssa, sepft) show a part of them only.
     pub fn without_logins(&self) -> Option<&'static str> {
-        (self.logins == 0)
-            .then_some("the data has no login of anybody (s, ssa) in that time: the stream may leave them out")
+        (!self.kinds.contains("s"))
+            .then_some("the data has no login of anybody (s) in that time: the stream may leave them out")
     }
 
     /// Why nobody can tell that a client asked for no tokens of its own.

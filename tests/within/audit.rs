@@ -406,6 +406,12 @@ fn a_type_that_never_comes_says_nothing_of_what_it_alone_would_show() {
         assert!(said.contains("no login of anybody"), "{id}: {said}");
     }
     assert_eq!(verdicts["grant-unused"].state, State::Passed);
+    // Silent logins show who is logged in already, not by what.
+    let mut events = Events::good(40);
+    events.lines = events.lines.replace("\"type\":\"s\"", "\"type\":\"ssa\"");
+    let verdicts = judged(&tenant, Some(&events.traffic(30)));
+    let said = state(&verdicts, "organizations-idle", "globex");
+    assert!(said.contains("no login of anybody"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Attack surface: what is allowed, beside what is used. "Unused" is said only where the events cover the period.
 
-use super::super::tenant::{Client, Grant, Known};
+use super::super::tenant::{Client, Grant, Known, Thing};
 use super::super::traffic::Traffic;
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
@@ -100,7 +100,7 @@ pub const CHECKS: &[Check] = &[
                     continue;
                 }
                 if let Some(why) = invisible(client, traffic) {
-                    out.unjudged(thing, "its use", why);
+                    untold(thing, why, out);
                 } else {
                     out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
                 }
@@ -123,7 +123,7 @@ pub const CHECKS: &[Check] = &[
             for grant in grants {
                 match used_grant(scene, traffic, grant) {
                     Ok((0, _)) if traffic.without_client_tokens().is_some() => {
-                        out.unjudged(&grant.thing, "its use", traffic.without_client_tokens().unwrap_or_default());
+                        untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
                     }
                     Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
                     Ok(_) => {}
@@ -167,7 +167,7 @@ pub const CHECKS: &[Check] = &[
                 let Some(wide) = wide(grant, out) else { continue };
                 match used_grant(scene, traffic, grant) {
                     Ok((tokens, _)) if tokens < FEW_TOKENS && traffic.without_client_tokens().is_some() => {
-                        out.unjudged(&grant.thing, "its use", traffic.without_client_tokens().unwrap_or_default());
+                        untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
                     }
                     Ok((tokens, last)) if tokens < FEW_TOKENS => out.at(
                         &grant.thing,
@@ -230,6 +230,10 @@ pub(super) fn with_logins<'a>(scene: &Scene<'a>) -> Result<&'a Traffic, NotRun> 
     traffic.without_logins().map_or(Ok(traffic), |why| Err(NotRun(why.to_owned())))
 }
 
+fn untold(thing: &Thing, why: &str, out: &mut Outcome) {
+    out.unjudged(thing, "its use", &format!("not to be told: {why}"));
+}
+
 /// Why a use of an application could not be seen: by each of its grants another type of event tells.
 fn invisible(client: &Client, traffic: &Traffic) -> Option<&'static str> {
     let grants = &client.grant_types;
@@ -271,7 +275,7 @@ fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u6
         return Err("a placeholder, or not there".to_owned());
     };
     // By what an export calls the client, and by its id where that is known.
-    let same = |thing: &super::Thing| thing.id.as_ref() == Some(client) || thing.name == *client;
+    let same = |thing: &Thing| thing.id.as_ref() == Some(client) || thing.name == *client;
     let known = scene.tenant.clients.as_ref().ok().and_then(|all| all.iter().find(|one| same(&one.thing)));
     let (id, name) = match known {
         Some(known) => (known.thing.id.as_deref(), known.thing.name.as_str()),
