@@ -14,6 +14,7 @@ mod surface;
 mod tenant;
 
 pub use organizations::configured;
+pub use origins::shown as url_in_part;
 
 use super::document::Place;
 use super::tenant::{Field, Known, Part, Tenant, Thing};
@@ -121,9 +122,34 @@ impl<'a> Scene<'a> {
 
     /// What is used, as far as it is known: what was seen was seen.
     fn seen(&self) -> Result<&'a Traffic, NotRun> {
-        self.traffic.ok_or_else(|| NotRun("it needs the tenant's events: give --data".to_owned()))
+        let traffic = self.traffic.ok_or_else(|| NotRun("it needs the tenant's events: give --data".to_owned()))?;
+        self.stranger().map_or(Ok(traffic), |why| Err(NotRun(why)))
+    }
+
+    /// Why the events are most likely those of another tenant: hardly any application of this one occurs in them.
+    pub fn stranger(&self) -> Option<String> {
+        let traffic = self.traffic?;
+        let clients: Vec<&Thing> = applications::clients(self)
+            .ok()?
+            .map(|client| &client.thing)
+            .filter(|thing| !thing.is_unnamed || thing.id.is_some())
+            .collect();
+        let known = clients.iter().filter(|thing| traffic.knows(thing.id.as_deref(), &thing.name)).count();
+        let comparable = clients.len().min(traffic.clients.len());
+        let is_strange = !clients.is_empty() && (known == 0 || known * HARDLY < comparable);
+        is_strange.then(|| {
+            format!(
+                "the data seems to be of another tenant: of the {} applications of this one, {known} occur in it",
+                clients.len()
+            )
+        })
     }
 }
+
+/// What is said of a setting that an answer or an export leaves out.
+const NOT_THERE: &str = "not there";
+/// One of so many is hardly any.
+const HARDLY: usize = 10;
 
 /// Why a check could not be run.
 #[derive(Debug)]

@@ -71,8 +71,20 @@ pub struct ReadError {
 
 impl ReadError {
     pub fn new(place: impl fmt::Display, problem: impl Into<String>, right: impl Into<String>) -> Self {
-        Self { place: place.to_string(), problem: problem.into(), right: right.into() }
+        Self { place: escaped(&place.to_string()), problem: problem.into(), right: right.into() }
     }
+}
+
+/// With controls as escapes: files have names that would write to a terminal.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 /// A parsed file.
@@ -150,23 +162,61 @@ fn mark_between(text: &str, sign: &str, (open, close): (char, char)) -> String {
     out
 }
 
-/// A line of YAML that is nothing but `##NAME##` is a comment, unless it stands in a list in brackets. It gets a space, so
-/// that it is not taken for a placeholder.
+/// A line of YAML that begins with `##NAME##` is a comment, unless it stands in a list in brackets, or alone where a value
+/// belongs. It gets a space, so that it is not taken for a placeholder.
 fn keep_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut opens = false;
-    for line in text.split_inclusive('\n') {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut before = "";
+    for (index, line) in lines.iter().enumerate() {
         let trimmed = line.trim();
-        let is_comment = trimmed.starts_with('#') && !opens;
+        let code = without_comment(line);
+        let is_value = before.ends_with(['[', ',']) || is_wanted(before) && !is_given(before, &lines[index + 1..]);
+        let is_comment = trimmed.starts_with('#') && !(trimmed.starts_with("##") && is_value);
         match is_comment {
             true => out.push_str(&line.replacen('#', "# ", 1)),
             false => out.push_str(line),
         }
-        if !trimmed.is_empty() && !is_comment {
-            opens = trimmed.ends_with(['[', ',']);
+        if !is_comment && !code.trim().is_empty() {
+            before = code;
         }
     }
     out
+}
+
+/// A line of YAML up to its comment, without the spaces at its end; `##` may be a placeholder.
+fn without_comment(line: &str) -> &str {
+    let (mut quote, mut last) = (None, ' ');
+    for (at, c) in line.char_indices() {
+        let begins = last.is_whitespace() || matches!(last, '[' | '{' | ',' | ':');
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if begins && matches!(c, '"' | '\'') => quote = Some(c),
+            None if last.is_whitespace() && c == '#' && !line[at..].starts_with("##") => return line[..at].trim_end(),
+            None => {}
+        }
+        last = c;
+    }
+    line.trim_end()
+}
+
+/// Whether a line leaves its value to the next one.
+fn is_wanted(line: &str) -> bool {
+    line.ends_with(':') || line.trim_start() == "-" || line.ends_with(" -")
+}
+
+/// Whether what follows is the value that a line leaves to it: something deeper, or a list.
+fn is_given(line: &str, following: &[&str]) -> bool {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let next = following.iter().find(|next| !next.trim().is_empty() && !next.trim_start().starts_with('#'));
+    next.is_some_and(|next| {
+        depth(next) > depth(line)
+            || depth(next) == depth(line)
+                && line.ends_with(':')
+                && next.trim_start().starts_with("- ")
+                && !line.trim_start().starts_with("- ")
+    })
 }
 
 /// In JSON, where a placeholder stands outside of a text, makes one of it.
@@ -339,6 +389,20 @@ mod tests {
         )
         .expect("YAML with placeholders");
         assert_eq!(shown(&yaml.root), wanted);
+    }
+
+    #[test]
+    fn a_placeholder_alone_on_its_line_is_a_value_where_one_belongs() {
+        let yaml = |text: &str| shown(&Document::yaml("tenant.yaml", text).expect("YAML").root);
+        assert_eq!(yaml("a:\n  ##A##\nb: 1\n"), json!({ "a": "##A##", "b": 1 }));
+        assert_eq!(yaml("a: # why\n  ##A##\n"), json!({ "a": "##A##" }));
+        assert_eq!(yaml("a: [ # why\n  ##A##\n]\n"), json!({ "a": ["##A##"] }));
+        assert_eq!(yaml("a: [ 1, # it's why\n  ##A##, # more\n  ##B##\n]\n"), json!({ "a": [1, "##A##", "##B##"] }));
+        assert_eq!(yaml("- b:\n    ##A##\n- b: 2\n"), json!([{ "b": "##A##" }, { "b": 2 }]));
+        assert_eq!(yaml("a:\n  ##THINGS##\n  - 1\n"), json!({ "a": [1] }));
+        assert_eq!(yaml("a:\n##THINGS##\n- 1\n"), json!({ "a": [1] }));
+        assert_eq!(yaml("a:\n  ##THINGS##\n  ##MORE##\n  b: 1\n"), json!({ "a": { "b": 1 } }));
+        assert_eq!(yaml("a: 'x # y'\n##END##\n"), json!({ "a": "x # y" }));
     }
 
     #[test]

@@ -43,10 +43,10 @@ impl Export {
 pub fn read(path: &Path) -> Result<Export, ReadError> {
     let expected = "the folder that `a0deploy export` wrote, or its tenant.yaml";
     let kind = std::fs::metadata(path).map_err(|error| ReadError::new(path.display(), error.to_string(), expected))?;
-    if kind.is_file() {
+    if !kind.is_dir() {
         return yaml(path);
     }
-    if let Some(name) = YAML_NAMES.iter().find(|name| path.join(name).is_file()) {
+    if let Some(name) = YAML_NAMES.iter().find(|name| path.join(name).exists()) {
         return yaml(&path.join(name));
     }
     let is_there = |asset: &Asset| {
@@ -91,7 +91,7 @@ fn directory(root: &Path) -> Result<Export, ReadError> {
     let mut found = BTreeMap::new();
     for asset in &ASSETS {
         let given = match asset.layout {
-            Layout::File(at) => match root.join(at).is_file() {
+            Layout::File(at) => match root.join(at).exists() {
                 true => {
                     let document = files.json(Path::new(at))?;
                     items(Some(&document.root), &document.place(), asset)?
@@ -108,7 +108,7 @@ fn directory(root: &Path) -> Result<Export, ReadError> {
 }
 
 fn build(found: BTreeMap<&'static str, Found>, mut files: Files) -> Result<Export, ReadError> {
-    let tenant = tenant::build(&found, &mut files)?;
+    let tenant = tenant::build(&found, &mut files);
     Ok(Export { tenant, lines: files.lines })
 }
 
@@ -143,7 +143,7 @@ fn json_files(root: &Path, folder: &str, but: Option<&str>) -> Result<Option<Vec
 fn below_folders(root: &Path, folder: &str, file: &str) -> Result<Option<Vec<PathBuf>>, ReadError> {
     let listed = names(root, folder)?;
     let at = |name: String| Path::new(folder).join(name).join(file);
-    Ok(listed.map(|names| names.into_iter().map(at).filter(|path| root.join(path).is_file()).collect()))
+    Ok(listed.map(|names| names.into_iter().map(at).filter(|path| root.join(path).exists()).collect()))
 }
 
 /// What a folder holds, sorted, so that findings come in the same order everywhere.
@@ -180,7 +180,12 @@ impl Files {
     fn text(&self, path: &Path) -> Result<String, ReadError> {
         let full = self.root.join(path);
         let wrong = |problem: String| ReadError::new(full.display(), problem, "a UTF-8 text of at most 64 MiB");
-        let length = std::fs::metadata(&full).map_err(|error| wrong(error.to_string()))?.len();
+        let kind = std::fs::metadata(&full).map_err(|error| wrong(error.to_string()))?;
+        // A pipe would be waited for, and a device may have no end.
+        if !kind.is_file() {
+            return Err(wrong("is no file".to_owned()));
+        }
+        let length = kind.len();
         if length > FILE_MAX {
             return Err(wrong(format!("has {length} bytes")));
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::assets::{ASSETS, Asset, Found, Item, Paging};
+use super::checks::url_in_part;
 use super::document::{Document, Place, unknown, with_placeholder};
 use super::tenant::{self, Code, Tenant};
 use crate::source::management::{Api, ApiError};
@@ -69,6 +70,10 @@ impl Fetched {
         let mut parts = BTreeMap::new();
         for asset in ASSETS.iter().filter(|asset| !asset.endpoint.is_empty()) {
             let path = folder.join(format!("{}.json", asset.key));
+            // A pipe would be waited for.
+            if std::fs::metadata(&path).is_ok_and(|kind| !kind.is_file()) {
+                bail!("{} is no file", path.display());
+            }
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -106,7 +111,7 @@ impl Fetched {
         Ok(())
     }
 
-    pub fn tenant(self) -> anyhow::Result<Tenant> {
+    pub fn tenant(self) -> Tenant {
         let mut parts = self.parts;
         let found = ASSETS.iter().map(|asset| {
             let found = match parts.remove(asset.key) {
@@ -118,7 +123,7 @@ impl Fetched {
             };
             (asset.key, found)
         });
-        Ok(tenant::build(&found.collect(), &mut Inline)?)
+        tenant::build(&found.collect(), &mut Inline)
     }
 }
 
@@ -203,7 +208,12 @@ fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, Api
         Err(error @ (ApiError::Forbidden { .. } | ApiError::NotFound { .. } | ApiError::Other { .. })) => {
             Ok(Err(error.to_string()))
         }
-        Err(error @ (ApiError::Domain(_) | ApiError::Credentials { .. })) => Err(error),
+        Err(
+            error @ (ApiError::Domain(_)
+            | ApiError::DomainWithUser
+            | ApiError::Credentials { .. }
+            | ApiError::Token { .. }),
+        ) => Err(error),
     }
 }
 
@@ -293,7 +303,7 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 124] = [
+const KEPT: [&str; 127] = [
     "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
@@ -305,15 +315,15 @@ const KEPT: [&str; 124] = [
     "disable_signup", "domain", "email", "enable", "enable_client_connections", "enable_custom_domain_in_emails",
     "enable_dynamic_client_registration", "enable_idtoken_api2", "enable_legacy_profile",
     "enable_public_signup_user_exists_error", "enabled", "enabledDatabaseCustomization", "enabled_clients",
-    "enforce_policies", "error_page", "expiration_type", "flags", "grant_types", "hostnames", "id", "identifier",
-    "idle_session_lifetime", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
+    "enforce_policies", "error_page", "expiration_type", "flags", "global", "grant_types", "hostnames", "id", "identifier",
+    "idle_session_lifetime", "idle_session_lifetime_in_minutes", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
     "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds", "match", "min_length", "mode",
     "monitoring_mode_enabled", "name", "oidc_conformant", "oidc_logout", "options", "organization_usage", "passkey",
     "password", "passwordPolicy", "password_complexity_options", "password_history", "password_no_personal_info",
     "password_reset_policy", "passwordless_policy", "permissions", "policies", "policy", "proof_of_possession",
     "provider", "refresh_token", "require_proof_of_possession", "require_pushed_authorization_requests", "required",
     "resource_server_identifier", "rotation_type", "rule", "runtime", "sandbox_version", "scope", "scopes",
-    "session_cookie", "session_lifetime", "shields", "signed_request_object", "signing_alg", "status", "strategy",
+    "session_cookie", "session_lifetime", "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "status", "strategy",
     "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template", "token_dialect",
     "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
     "verification_method", "web_origins",
@@ -322,8 +332,26 @@ const KEPT: [&str; 124] = [
 const PRESENT: [&str; 2] = ["private_key_jwt", "token_encryption"];
 /// Scripts and templates: only that there is one.
 const SCRIPTS: [&str; 3] = ["code", "customScripts", "html"];
-/// Of these only what is below them: a text of that name could be anything.
+/// Names, which are no URLs that lead anywhere, and stay as they are.
+const JOINED: [&str; 5] = ["audience", "default_audience", "identifier", "name", "resource_server_identifier"];
+/// Of these only what is below them: a value of that name could be anything.
 const OBJECTS: [&str; 4] = ["email", "options", "password", "user"];
+
+/// Of a connection's options only these: those of other strategies may have anything under any name.
+const OPTIONS: [&str; 12] = [
+    "attributes",
+    "authentication_methods",
+    "brute_force_protection",
+    "client_id",
+    "customScripts",
+    "disable_signup",
+    "enabledDatabaseCustomization",
+    "import_mode",
+    "passwordPolicy",
+    "password_complexity_options",
+    "password_history",
+    "password_no_personal_info",
+];
 
 /// What is looked at of a value.
 pub fn without_secrets(value: &Value) -> Value {
@@ -344,7 +372,14 @@ pub fn without_secrets(value: &Value) -> Value {
                     Value::Bool(true)
                 }
             }
-            Value::String(_) if OBJECTS.contains(&name) => return None,
+            _ if OBJECTS.contains(&name) && !value.is_object() => return None,
+            Value::Object(options) if name == "options" => {
+                let mut options = options.clone();
+                options.retain(|key, _| OPTIONS.contains(&key.as_str()));
+                without_secrets(&Value::Object(options))
+            }
+            // The events are joined by these.
+            _ if JOINED.contains(&name) => readable(value),
             _ if KEPT.contains(&name) => without_secrets(value),
             _ => return None,
         };
@@ -353,8 +388,16 @@ pub fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.iter().filter_map(kept).collect()),
         Value::Array(items) => items.iter().map(without_secrets).collect(),
-        // Readable, and the same when it is read again.
+        Value::String(text) if text.contains([':', '@', '?', '#', '\\']) => readable(&json!(url_in_part(text))),
+        other => readable(other),
+    }
+}
+
+/// Readable, and the same when it is read again.
+fn readable(value: &Value) -> Value {
+    match value {
         Value::String(text) => Value::String(with_placeholder(text).unwrap_or_else(|| text.clone())),
+        Value::Object(_) | Value::Array(_) => without_secrets(value),
         other => other.clone(),
     }
 }

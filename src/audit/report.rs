@@ -5,6 +5,9 @@ use super::checks::{self, Area, Check, Found, Scene, Severity, State};
 use super::document::Place;
 use crate::event::EventTime;
 
+/// What is said where no check could be judged.
+pub const NOTHING_JUDGED: &str = "nothing could be judged: no check had what it needs";
+
 /// One finding of one check.
 #[derive(Debug, Clone)]
 pub struct Finding {
@@ -95,7 +98,8 @@ impl Report {
             folder: None,
             at,
             events: scene.traffic.map(|traffic| {
-                let gap = traffic.gap.as_ref().map(|gap| format!("; {gap}")).unwrap_or_default();
+                let gap = scene.stranger().or_else(|| traffic.gap.clone());
+                let gap = gap.map(|gap| format!("; {gap}")).unwrap_or_default();
                 format!("events of {:?} {}{gap}", traffic.tenant, traffic.period())
             }),
             model: checks::configured(scene).ok().map(|configured| {
@@ -118,6 +122,11 @@ impl Report {
     /// Findings that nobody has accepted.
     pub fn open(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.accepted.is_none())
+    }
+
+    /// Whether any check could be judged; a report without any says nothing of the tenant.
+    pub fn is_judged(&self) -> bool {
+        !self.passed.is_empty() || !self.findings.is_empty()
     }
 
     pub fn open_of(&self, severity: Severity) -> usize {

@@ -176,6 +176,8 @@ pub struct Client {
     pub login_uri: Field<String>,
     pub organization_usage: Field<String>,
     pub own_login_page: Field<bool>,
+    /// It stands for all applications.
+    pub global: Field<bool>,
 }
 
 pub struct Connection {
@@ -305,60 +307,52 @@ pub trait Code {
 }
 
 /// Takes over what the checks need.
-pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Result<Tenant, ReadError> {
+pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Tenant {
     let parts = Parts { found };
-    let settings = parts.one("tenant", settings)?.and_then(|settings| settings.ok_or_else(|| "it is empty".to_owned()));
-    let connections = |key: &str, code: &mut dyn Code| match parts.items(key) {
-        Ok(items) => items.iter().map(|item| connection(&Node::of(item), code)).collect::<Result<_, _>>().map(Ok),
-        Err(why) => Ok(Err(why)),
-    };
-    Ok(Tenant {
+    let settings = parts.one("tenant", settings).and_then(|settings| settings.ok_or_else(|| "it is empty".to_owned()));
+    Tenant {
         settings,
-        clients: parts.many("clients", client)?,
-        databases: connections("databases", code)?,
-        connections: connections("connections", code)?,
-        apis: parts.many("resourceServers", api)?,
-        grants: parts.many("clientGrants", |node| Ok(grant(node)))?,
-        organizations: parts.many("organizations", organization)?,
-        roles: parts.many("roles", role)?,
-        brute_force: parts
-            .one("attackProtection.bruteForceProtection", |node| shield(node, "brute force protection"))?,
-        ip_throttling: parts.one("attackProtection.suspiciousIpThrottling", |node| shield(node, "IP throttling"))?,
+        clients: parts.many("clients", client),
+        databases: parts.many("databases", |node| connection(node, code)),
+        connections: parts.many("connections", |node| connection(node, code)),
+        apis: parts.many("resourceServers", api),
+        grants: parts.many("clientGrants", |node| Ok(grant(node))),
+        organizations: parts.many("organizations", organization),
+        roles: parts.many("roles", role),
+        brute_force: parts.one("attackProtection.bruteForceProtection", |node| shield(node, "brute force protection")),
+        ip_throttling: parts.one("attackProtection.suspiciousIpThrottling", |node| shield(node, "IP throttling")),
         breached_passwords: parts
-            .one("attackProtection.breachedPasswordDetection", |node| shield(node, "breached passwords"))?,
-        bot_detection: parts.one("attackProtection.botDetection", |node| Ok(bot_detection(node)))?,
-        factors: parts.many("guardianFactors", factor)?,
+            .one("attackProtection.breachedPasswordDetection", |node| shield(node, "breached passwords")),
+        bot_detection: parts.one("attackProtection.botDetection", |node| Ok(bot_detection(node))),
+        factors: parts.many("guardianFactors", factor),
         mfa_policies: parts
-            .one("guardianPolicies", |node| Ok(node.texts("policies")))?
+            .one("guardianPolicies", |node| Ok(node.texts("policies")))
             .map(|given| given.unwrap_or(Field { key: "policies", value: Known::Is(Vec::new()) })),
-        phone_provider: parts.one("guardianPhoneFactorSelectedProvider", |node| Ok(node.text("provider")))?,
+        phone_provider: parts.one("guardianPhoneFactorSelectedProvider", |node| Ok(node.text("provider"))),
         email_provider: parts.one("emailProvider", |node| {
             Ok(Switched { thing: node.only("e-mail provider"), enabled: node.flag("enabled") })
-        })?,
-        email_templates: parts.many("emailTemplates", |node| switched(node, "e-mail template", "template"))?,
+        }),
+        email_templates: parts.many("emailTemplates", |node| switched(node, "e-mail template", "template")),
         custom_domains: parts.many("customDomains", |node| {
             Ok(CustomDomain {
                 thing: node.thing("custom domain", "domain", "custom_domain_id")?,
                 status: node.text("status"),
             })
-        })?,
-        log_streams: parts.many("logStreams", |node| stream(node, "log stream"))?,
-        event_streams: parts.many("eventStreams", |node| stream(node, "event stream"))?,
-        actions: match parts.items("actions") {
-            Ok(items) => Ok(items.iter().map(|item| action(&Node::of(item), code)).collect::<Result<_, _>>()?),
-            Err(why) => Err(why),
-        },
-        rules: parts.many("rules", |node| switched(node, "rule", "name"))?,
-        hooks: parts.many("hooks", |node| switched(node, "hook", "name"))?,
-        network_acls: parts.many("networkACLs", |node| Ok(network_acl(node)))?,
+        }),
+        log_streams: parts.many("logStreams", |node| stream(node, "log stream")),
+        event_streams: parts.many("eventStreams", |node| stream(node, "event stream")),
+        actions: parts.many("actions", |node| action(node, code)),
+        rules: parts.many("rules", |node| switched(node, "rule", "name")),
+        hooks: parts.many("hooks", |node| switched(node, "hook", "name")),
+        network_acls: parts.many("networkACLs", |node| Ok(network_acl(node))),
         error_page: error_page(&parts, code),
-        login_experience: match parts.one("prompts", |node| Ok(node.text("universal_login_experience")))? {
+        login_experience: match parts.one("prompts", |node| Ok(node.text("universal_login_experience"))) {
             Ok(Some(field)) => Ok(field),
             Ok(None) => Err("prompts are empty".to_owned()),
             Err(why) => Err(why),
         },
         self_service: parts.items("selfServiceProfiles").map(|items| items.len()),
-    })
+    }
 }
 
 struct Parts<'a> {
@@ -366,27 +360,26 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// Of a list with a placeholder in it nobody knows how many objects it has, nor which.
     fn items(&self, key: &str) -> Part<&'a [Item]> {
         match self.found.get(key) {
-            Some(Found::Items(items)) => Ok(items),
+            Some(Found::Items(items)) => {
+                let open = items.iter().find_map(|item| Some((item, placeholder(item.value.as_str()?)?)));
+                open.map_or(Ok(items), |(item, shown)| Err(format!("{} is the placeholder {shown}", item.place)))
+            }
             Some(Found::Missing(why)) => Err(why.clone()),
             None => Err(format!("nothing was read of {key}")),
         }
     }
 
-    fn many<T>(&self, key: &str, read: impl Fn(&Node<'a>) -> Result<T, ReadError>) -> Result<Part<Vec<T>>, ReadError> {
-        match self.items(key) {
-            Ok(items) => items.iter().map(|item| read(&Node::of(item))).collect::<Result<_, _>>().map(Ok),
-            Err(why) => Ok(Err(why)),
-        }
+    /// What cannot be read makes its part unknown, and no other.
+    fn many<T>(&self, key: &str, mut read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Vec<T>> {
+        let read = self.items(key)?.iter().map(|item| read(&Node::of(item))).collect::<Result<_, _>>();
+        read.map_err(|error| format!("{}: {}; right would be {}", error.place, error.problem, error.right))
     }
 
-    fn one<T>(
-        &self,
-        key: &str,
-        read: impl Fn(&Node<'a>) -> Result<T, ReadError>,
-    ) -> Result<Part<Option<T>>, ReadError> {
-        Ok(self.many(key, read)?.map(|all| all.into_iter().next()))
+    fn one<T>(&self, key: &str, read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Option<T>> {
+        Ok(self.many(key, read)?.into_iter().next())
     }
 }
 
@@ -519,6 +512,12 @@ fn as_text(value: &Value) -> Option<String> {
 }
 
 fn settings(node: &Node<'_>) -> Result<Settings, ReadError> {
+    // Where both are there, minutes are what counts.
+    let hours = |key, in_minutes| match node.number(in_minutes) {
+        Field { value: Known::Absent, .. } => node.number(key),
+        Field { value: Known::Is(minutes), key } => Field { key, value: Known::Is(minutes / 60.0) },
+        field => field,
+    };
     Ok(Settings {
         thing: node.only("tenant settings"),
         support_email: node.text("support_email"),
@@ -528,8 +527,8 @@ fn settings(node: &Node<'_>) -> Result<Settings, ReadError> {
         default_audience: node.text("default_audience"),
         default_directory: node.text("default_directory"),
         sandbox_version: node.text("sandbox_version"),
-        session_hours: node.number("session_lifetime"),
-        idle_session_hours: node.number("idle_session_lifetime"),
+        session_hours: hours("session_lifetime", "session_lifetime_in_minutes"),
+        idle_session_hours: hours("idle_session_lifetime", "idle_session_lifetime_in_minutes"),
         cookie_mode: node.text("session_cookie.mode"),
         idtoken_api2: node.flag("flags.enable_idtoken_api2"),
         legacy_ro_grant: node.flag("flags.allow_legacy_ro_grant_types"),
@@ -574,6 +573,7 @@ fn client(node: &Node<'_>) -> Result<Client, ReadError> {
         login_uri: node.text("initiate_login_uri"),
         organization_usage: node.text("organization_usage"),
         own_login_page: node.flag("custom_login_page_on"),
+        global: node.flag("global"),
     })
 }
 

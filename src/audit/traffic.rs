@@ -71,6 +71,8 @@ pub struct Traffic {
     pub logins: u64,
     pub logins_with_organization: u64,
     pub enterprise_logins: u64,
+    /// The types of events within the period.
+    kinds: BTreeSet<&'static str>,
 }
 
 /// Rows taken in so far.
@@ -79,6 +81,8 @@ pub struct Rows {
     /// By tenant.
     counts: BTreeMap<String, Counts>,
     usage: Usage,
+    /// What is later is not counted.
+    until: Option<EventTime>,
 }
 
 /// Events by day, and by what the audit asks for.
@@ -95,9 +99,17 @@ struct Count {
 const DAY_MS: i64 = 86_400_000;
 
 impl Rows {
+    /// Rows of before a time.
+    pub fn until(until: EventTime) -> Self {
+        Self { until: Some(until), ..Self::default() }
+    }
+
     /// Takes in rows, each once.
     pub fn absorb(&mut self, rows: &Partial) {
         for row in rows.counts() {
+            if self.until.is_some_and(|until| row.window_start >= until) {
+                continue;
+            }
             let count = Count {
                 day: row.window_start.ms().div_euclid(DAY_MS),
                 kind: catalogue::lookup(row.type_code).code,
@@ -125,7 +137,8 @@ impl Rows {
         thresholds: &Thresholds,
     ) -> Traffic {
         self.usage.settle(lifetimes);
-        let counts = self.counts.remove(tenant).unwrap_or_default();
+        let mut counts = self.counts.remove(tenant).unwrap_or_default();
+        counts.retain(|count, _| EventTime::from_ms(count.day * DAY_MS) < now);
         let from = Day::of(now).plus(-days).start();
         let mut traffic = Traffic {
             tenant: tenant.to_owned(),
@@ -142,6 +155,7 @@ impl Rows {
             logins: 0,
             logins_with_organization: 0,
             enterprise_logins: 0,
+            kinds: BTreeSet::new(),
         };
         counts.iter().for_each(|(count, events)| traffic.count(count, *events, from));
         if let Some(usage) = self.usage.tenant(tenant) {
@@ -199,6 +213,7 @@ impl Traffic {
         let within = at >= from;
         let class = catalogue::lookup(count.kind).class;
         let is_login = class == Class::LoginOk;
+        self.kinds.extend(within.then_some(count.kind));
         if !count.client.is_empty() {
             let client = self.clients.entry(count.client.clone()).or_default();
             client.used.add(at, events, within);
@@ -242,10 +257,16 @@ impl Traffic {
             if client.name.is_empty() {
                 tokens.client_name.clone_into(&mut client.name);
             }
-            client.used.last_at = client.used.last_at.max(Some(tokens.last.0));
-            let grant = self.grants.entry((key.client_id.clone(), key.audience.clone())).or_default();
-            grant.used.last_at = grant.used.last_at.max(Some(tokens.last.0));
             let second = crate::usage::tokens::second;
+            // Of what came later only its last time is kept.
+            let last = match tokens.last.0 {
+                last if last < now => Some(last),
+                _ if tokens.issued(&(0..second(now))) > 0 => Some(now),
+                _ => continue,
+            };
+            client.used.last_at = client.used.last_at.max(last);
+            let grant = self.grants.entry((key.client_id.clone(), key.audience.clone())).or_default();
+            grant.used.last_at = grant.used.last_at.max(last);
             grant.used.events += tokens.issued(&(second(from)..second(now)));
             grant.scopes.extend(key.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned));
         }
@@ -269,6 +290,31 @@ impl Traffic {
             sum.logins_without_connection += used.logins_without_connection;
         }
         sum
+    }
+
+    /// Why nobody can tell that no user logged in: other types (such as ssa, sepft) show a part of them only.
+    pub fn without_logins(&self) -> Option<&'static str> {
+        (!self.kinds.contains("s"))
+            .then_some("the data has no login of anybody (s) in that time: the stream may leave them out")
+    }
+
+    /// Why nobody can tell that a client asked for no tokens of its own.
+    pub fn without_client_tokens(&self) -> Option<&'static str> {
+        (!self.kinds.contains("seccft"))
+            .then_some("the data has no M2M token (seccft) at all in that time: the stream may leave them out")
+    }
+
+    /// Why nobody can tell that no refresh token was exchanged: Auth0 delivers exchanges together, or none.
+    pub fn without_exchanges(&self) -> Option<&'static str> {
+        let category = catalogue::lookup("sertft").category;
+        (!self.kinds.iter().any(|kind| catalogue::lookup(kind).category == category)).then_some(
+            "the data has no exchange for tokens (such as sertft) at all in that time: the stream may leave them out",
+        )
+    }
+
+    /// Whether an application occurs in the events at all.
+    pub fn knows(&self, id: Option<&str>, name: &str) -> bool {
+        self.ids_of(id, name).iter().any(|id| self.clients.contains_key(*id))
     }
 
     /// "in 30 days (2026-10-24 to 2026-11-23)".

@@ -10,13 +10,14 @@ use clap::{Args, ValueEnum};
 
 use crate::audit::baseline::Baseline;
 use crate::audit::checks::{Scene, Severity};
+use crate::audit::document::escaped;
 use crate::audit::export::{self, Export};
 use crate::audit::fetch::Fetched;
 use crate::audit::render::{Format, Look, render};
-use crate::audit::report::Report;
+use crate::audit::report::{NOTHING_JUDGED, Report};
 use crate::audit::traffic::{Rows, Traffic};
 use crate::clock;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, LogSettings};
 use crate::event::EventTime;
 use crate::run;
 use crate::source::management::{Api, Credentials, Retry};
@@ -96,7 +97,8 @@ pub(super) fn audit(args: &AuditArgs) -> ExitCode {
     match audited(args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", run::error_chain(error.as_ref()));
+            let text = run::error_chain(error.as_ref());
+            eprintln!("error: {}", text.split('\n').map(escaped).collect::<Vec<_>>().join("\n"));
             ExitCode::from(2)
         }
     }
@@ -121,6 +123,9 @@ fn audited(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     report.folder = args.config.as_deref().map(folder);
     let look = Look { width: width(), color: args.output.is_none() && is_colored(), fail_on: args.fail_on.severity() };
     write(&render(&report, args.format, look), args.output.as_deref())?;
+    if !report.is_judged() {
+        bail!("{NOTHING_JUDGED}");
+    }
     Ok(if report.fails(args.fail_on.severity()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -137,7 +142,7 @@ fn configuration(args: &AuditArgs) -> anyhow::Result<(String, Export)> {
     if let Some(folder) = &args.record {
         fetched.record(folder)?;
     }
-    Ok((source, Export { tenant: fetched.tenant()?, lines: BTreeMap::new() }))
+    Ok((source, Export { tenant: fetched.tenant(), lines: BTreeMap::new() }))
 }
 
 fn fetch(domain: &str) -> anyhow::Result<Fetched> {
@@ -147,6 +152,8 @@ fn fetch(domain: &str) -> anyhow::Result<Fetched> {
     };
     let credentials =
         Credentials { client_id: variable("AUTH0_CLIENT_ID")?, client_secret: variable("AUTH0_CLIENT_SECRET")? };
+    // It says on standard error what it waits for.
+    super::start_logging(&LogSettings { level: "warn".to_owned(), json: false });
     let mut api = Api::new(domain, credentials, Retry::default())?;
     Ok(super::runtime()?.block_on(Fetched::read(&mut api))?)
 }
@@ -163,10 +170,10 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     let store = Store::open_existing(&config.out)?;
     let mut rules = run::watch_settings(&config).rules;
     let mut follower = Follower::new(store);
-    let mut rows = Rows::default();
+    let mut rows = Rows::until(now);
     let take = |seen| match seen {
         Seen::Rows(partial) => rows.absorb(&partial),
-        Seen::Anew => rows = Rows::default(),
+        Seen::Anew => rows = Rows::until(now),
     };
     super::runtime()?.block_on(follower.poll(take)).with_context(|| format!("reading {data}"))?;
     let tenants: Vec<&str> = rows.tenants().collect();

@@ -10,10 +10,17 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::alert::notify::text;
 use crate::clock;
 
 /// The longest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
+/// How much of what a server says is shown.
+const SAID_MAX: usize = 200;
+/// How long it waits for a token in all.
+const TOKEN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Shorter waits need no words.
+const SAID_FROM: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of the tenant's that may read; never shown.
@@ -44,10 +51,16 @@ impl Default for Retry {
 pub enum ApiError {
     #[error("the domain {0:?} is none: give the tenant's own, such as acme.eu.auth0.com")]
     Domain(String),
+    /// Not shown, since it may hold a password.
+    #[error("the domain has a user or a password in it: give the host alone, such as acme.eu.auth0.com")]
+    DomainWithUser,
     #[error(
         "{domain} refuses the client: {said}; check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the client has a grant for {audience}"
     )]
     Credentials { domain: String, audience: String, said: String },
+    /// No part can be read without a token.
+    #[error("{domain} gives no token: {problem}")]
+    Token { domain: String, problem: String },
     /// Not for this token. `code` is Auth0's: `insufficient_scope`, or what the plan does not have.
     #[error("{path} is forbidden: {code}")]
     Forbidden { path: String, code: String },
@@ -68,6 +81,8 @@ pub struct Api {
     credentials: Credentials,
     retry: Retry,
     token: Option<Token>,
+    /// Every token there was, so that none is ever shown.
+    tokens: Vec<String>,
 }
 
 /// What a try ended with.
@@ -81,10 +96,13 @@ enum Tried {
 impl Api {
     /// Of a domain, always by https; a URL with http is taken for this computer only.
     pub fn new(domain: &str, credentials: Credentials, retry: Retry) -> Result<Self, ApiError> {
-        let wrong = || ApiError::Domain(domain.to_owned());
+        if domain.contains('@') {
+            return Err(ApiError::DomainWithUser);
+        }
+        let wrong = || ApiError::Domain(domain.split(['?', '#']).next().unwrap_or_default().to_owned());
         let text = if domain.contains("://") { domain.to_owned() } else { format!("https://{domain}") };
         let base = Url::parse(&text).map_err(|_| wrong())?;
-        let is_bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
+        let is_bare = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
         let is_here = base.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"));
         if !is_bare
             || base.host_str().is_none_or(str::is_empty)
@@ -98,7 +116,7 @@ impl Api {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| ApiError::Other { path: domain.to_owned(), problem: error.to_string() })?;
-        Ok(Self { client, base, credentials, retry, token: None })
+        Ok(Self { client, base, credentials, retry, token: None, tokens: Vec::new() })
     }
 
     /// The audience of its tokens.
@@ -119,7 +137,7 @@ impl Api {
             let token = self.token().await?;
             let client = self.client.clone();
             let request = || client.get(url.clone()).bearer_auth(&token);
-            let (status, answer) = match self.send(&shown, request).await? {
+            let (status, answer) = match self.send(&shown, None, request).await? {
                 Ok(answer) => return Ok(answer),
                 Err(refused) => refused,
             };
@@ -129,7 +147,7 @@ impl Api {
                 is_renewed = true;
                 continue;
             }
-            let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+            let text = |key: &str| self.said(answer.get(key).and_then(Value::as_str).unwrap_or("no reason given"));
             return Err(match status {
                 StatusCode::UNAUTHORIZED => self.refused(text("message")),
                 StatusCode::FORBIDDEN => ApiError::Forbidden { path: shown, code: text("errorCode") },
@@ -141,7 +159,16 @@ impl Api {
 
     fn refused(&self, said: String) -> ApiError {
         let domain = self.base.host_str().unwrap_or_default().to_owned();
-        ApiError::Credentials { domain, audience: self.audience(), said: crate::alert::notify::text::line(&said, 200) }
+        ApiError::Credentials { domain, audience: self.audience(), said }
+    }
+
+    /// What a server said, as it may be shown: one line, and without our own secret and tokens, which it was sent.
+    fn said(&self, text: &str) -> String {
+        let mut shown = text::line(text, usize::MAX);
+        for secret in self.tokens.iter().chain([&self.credentials.client_secret]).filter(|secret| !secret.is_empty()) {
+            shown = shown.replace(secret.as_str(), "(secret)");
+        }
+        text::line(&shown, SAID_MAX)
     }
 
     /// The token, asked for anew only once it has run out.
@@ -162,31 +189,46 @@ impl Api {
         });
         let client = self.client.clone();
         let request = || client.post(url.clone()).header("Content-Type", "application/json").body(body.to_string());
-        let answer = match self.send("POST /oauth/token", request).await? {
-            Ok(answer) => answer,
-            Err((_, answer)) => {
+        let domain = self.base.host_str().unwrap_or_default().to_owned();
+        let none = |problem: String| ApiError::Token { domain: domain.clone(), problem };
+        let answer = match self.send("POST /oauth/token", Some(TOKEN_WAIT_MAX), request).await {
+            Err(ApiError::Other { path, problem }) => return Err(none(format!("{path} {problem}"))),
+            Err(error) => return Err(error),
+            Ok(Ok(answer)) => answer,
+            Ok(Err((status, answer))) => {
                 let said = ["error_description", "error"].iter().find_map(|key| answer.get(*key)?.as_str());
-                return Err(self.refused(said.unwrap_or("no reason given").to_owned()));
+                return Err(match said {
+                    Some(said) => self.refused(self.said(said)),
+                    None if matches!(
+                        status,
+                        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                    ) =>
+                    {
+                        self.refused("no reason given".to_owned())
+                    }
+                    None => none(format!("POST /oauth/token answered {}", status.as_u16())),
+                });
             }
         };
-        let answer: Answer = serde_json::from_value(answer).map_err(|_| ApiError::Other {
-            path: "POST /oauth/token".to_owned(),
-            problem: "the answer has no access_token and expires_in".to_owned(),
-        })?;
+        let answer: Answer = serde_json::from_value(answer)
+            .map_err(|_| none("the answer of POST /oauth/token has no access_token and expires_in".to_owned()))?;
         // A tenth of its life early, so that none runs out on its way.
         let renew_at = clock::monotonic() + Duration::from_secs(answer.expires_in) / 10 * 9;
+        self.tokens.push(answer.access_token.clone());
         self.token = Some(Token { value: answer.access_token.clone(), renew_at });
         Ok(answer.access_token)
     }
 
-    /// The answer, or what was refused for good.
+    /// The answer, or what was refused for good; in all it waits no longer than `wait_max`.
     async fn send(
         &self,
         path: &str,
+        wait_max: Option<Duration>,
         request: impl Fn() -> reqwest::RequestBuilder,
     ) -> Result<Result<Value, (StatusCode, Value)>, ApiError> {
         let mut pause = self.retry.first;
         let mut left = self.retry.tries.max(1);
+        let mut waited = Duration::ZERO;
         loop {
             let (problem, asked) = match once(request()).await {
                 Tried::Answer(answer) => return Ok(Ok(answer)),
@@ -198,7 +240,17 @@ impl Api {
                 let problem = format!("{problem}, {} times", self.retry.tries.max(1));
                 return Err(ApiError::Other { path: path.to_owned(), problem });
             }
-            tokio::time::sleep(asked.unwrap_or(pause).min(self.retry.wait_max)).await;
+            let mut wait = asked.unwrap_or(pause);
+            if wait_max.is_some_and(|max| waited + wait > max) {
+                let problem = format!("{problem}, and is to be asked again in {} s only", wait.as_secs());
+                return Err(ApiError::Other { path: path.to_owned(), problem });
+            }
+            wait = wait.min(self.retry.wait_max);
+            if wait >= SAID_FROM {
+                tracing::warn!("{path} {problem}; it is asked again in {} s", wait.as_secs());
+            }
+            tokio::time::sleep(wait).await;
+            waited += wait;
             pause *= 2;
         }
     }

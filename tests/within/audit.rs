@@ -93,7 +93,7 @@ impl Events {
         std::fs::write(&file, &self.lines).expect("written");
         let store = Store::of(Arc::new(InMemory::new()));
         ingest(&store, &config(""), &[&file]).expect("ingests");
-        let mut rows = Rows::default();
+        let mut rows = Rows::until(TODAY);
         rows.absorb(&runtime().block_on(usage::fold(&store)).expect("reads"));
         rows.traffic("northwind", days, TODAY, &Lifetimes::default(), &Thresholds::default())
     }
@@ -372,6 +372,79 @@ fn nothing_is_called_unused_where_the_events_do_not_tell() {
     all_say(Some(&filtered.traffic(30)), "seems to be filtered");
 }
 
+#[test]
+fn a_type_that_never_comes_says_nothing_of_what_it_alone_would_show() {
+    let without = |what: &[&str]| {
+        let mut events = Events::good(40);
+        let keep = |line: &&str| what.iter().all(|what| !line.contains(what));
+        events.lines = events.lines.lines().filter(keep).map(|line| format!("{line}\n")).collect();
+        events.traffic(30)
+    };
+    let mut tenant = good();
+    edit(&mut tenant, "/organizations/-", json!({ "name": "globex" }));
+    edit(&mut tenant, "/clients/-", json!({ "name": "Old", "app_type": "spa", "grant_types": ["authorization_code"] }));
+    let state = |verdicts: &BTreeMap<&'static str, Verdict>, id: &str, who: &str| {
+        let verdict = &verdicts[id];
+        match (&verdict.state, verdict.found.iter().any(|found| found.thing.name == who)) {
+            (State::NotRun(why), _) => why.clone(),
+            (_, true) => "found".to_owned(),
+            (..) => verdict.unjudged.join("; "),
+        }
+    };
+    let traffic = without(&["seccft"]);
+    assert_eq!(traffic.gap, None);
+    let verdicts = judged(&tenant, Some(&traffic));
+    for (id, who) in [("grant-unused", "Worker"), ("client-unused", "Worker")] {
+        assert!(state(&verdicts, id, who).contains("no M2M token (seccft)"), "{id}: {}", state(&verdicts, id, who));
+    }
+    assert_eq!(state(&verdicts, "client-unused", "Old"), "found");
+    assert_eq!(state(&verdicts, "organizations-idle", "globex"), "found");
+    let traffic = without(&["\"type\":\"s\""]);
+    let verdicts = judged(&tenant, Some(&traffic));
+    for id in ["connection-unused", "client-connection-unused", "organizations-idle", "client-unused"] {
+        let said = state(&verdicts, id, "Old");
+        assert!(said.contains("no login of anybody"), "{id}: {said}");
+    }
+    assert_eq!(verdicts["grant-unused"].state, State::Passed);
+    // Silent logins show who is logged in already, not by what.
+    let mut events = Events::good(40);
+    events.lines = events.lines.replace("\"type\":\"s\"", "\"type\":\"ssa\"");
+    let verdicts = judged(&tenant, Some(&events.traffic(30)));
+    let said = state(&verdicts, "organizations-idle", "globex");
+    assert!(said.contains("no login of anybody"), "{said}");
+}
+
+#[test]
+fn the_events_of_another_tenant_judge_nothing() {
+    let traffic = Events::good(40).traffic(30);
+    let mut tenant = good();
+    for index in 0..5 {
+        edit(&mut tenant, &format!("/clients/{index}/name"), json!(format!("other-{index}")));
+    }
+    let verdicts = judged(&tenant, Some(&traffic));
+    for id in ["client-unused", "connection-unused", "grant-unused", "organizations-idle", "client-ghost"] {
+        let State::NotRun(why) = &verdicts[id].state else { panic!("{id}: {:?}", verdicts[id].found) };
+        assert!(why.contains("seems to be of another tenant: of the 5 applications"), "{id}: {why}");
+    }
+}
+
+#[test]
+fn events_after_the_day_of_the_audit_do_not_count() {
+    let mut events = Events::good(40);
+    let early = EventTime::from_ms(TODAY.ms() - 35 * 86_400_000);
+    let late = EventTime::from_ms(TODAY.ms() + 3_600_000);
+    events.login(early, "Old", "shoppers", "auth0", "");
+    events.login(late, "Old", "old-connection", "auth0", "");
+    events.login(EventTime::from_ms(TODAY.ms() + 3 * 86_400_000), "Old", "shoppers", "auth0", "");
+    events.token(late, "Worker", MANAGEMENT, "read:clients");
+    let traffic = events.traffic(30);
+    assert_eq!(traffic.gap, None);
+    let old = &traffic.clients["id-of-Old"].used;
+    assert_eq!((old.events, old.last_at.map(|at| at.date().to_string())), (0, Some("2026-10-19".to_owned())));
+    assert!(!traffic.connections.contains_key("old-connection"));
+    assert!(!traffic.grants.contains_key(&("id-of-Worker".to_owned(), MANAGEMENT.to_owned())));
+}
+
 /// The good tenant in the directory layout.
 fn as_directory(tenant: &Value, folder: &Path) {
     let write = |path: String, value: &Value| {
@@ -512,13 +585,165 @@ fn errors_say_what_is_wrong_and_what_would_be_right() {
         ("", ["is empty", "clients:"]),
         ("- a\n", ["is no mapping", "clients:"]),
         ("klients: []\n", ["has no part of a tenant", "clients:"]),
-        ("clients:\n  - app_type: spa\n", ["tenant.yaml#/clients/0/name", "the name of the application"]),
         ("clients: 7\n", ["tenant.yaml#/clients", "a list of objects"]),
         ("clients: [\n", ["tenant.yaml, line", "not YAML"]),
     ] {
         std::fs::write(&file, text).expect("written");
         fails(&what);
     }
+}
+
+#[test]
+fn a_fingerprint_stays_when_others_come_in_front() {
+    let mut tenant = good();
+    for url in ["http://localhost:1/x", "http://localhost:2/x"] {
+        edit(&mut tenant, "/clients/1/callbacks/-", json!(url));
+    }
+    edit(&mut tenant, "/clients/1/oidc_conformant", json!(false));
+    edit(&mut tenant, "/clients/1/grant_types/-", json!("implicit"));
+    let fingerprints = |tenant: &Value| -> BTreeSet<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&sample("good"), folder.path());
+        std::fs::write(folder.path().join("tenant.yaml"), tenant.to_string()).expect("written");
+        let (_, out, _) = run_audit(folder.path(), &["--format", "sarif"]);
+        let sarif: Value = serde_json::from_str(&out).expect("JSON");
+        let results = sarif["runs"][0]["results"].as_array().expect("results");
+        let of = |result: &Value| result["partialFingerprints"]["ghostlight/v1"].as_str().map(str::to_owned);
+        let all: BTreeSet<_> = results.iter().filter_map(of).collect();
+        assert_eq!(all.len(), results.len(), "each has its own");
+        all
+    };
+    let before = fingerprints(&tenant);
+    assert!(before.len() >= 4, "{before:?}");
+    let first = tenant["clients"][0].clone();
+    let clients = tenant["clients"].as_array_mut().expect("a list");
+    clients.insert(0, first);
+    clients[0]["name"] = json!("New");
+    clients[2]["callbacks"].as_array_mut().expect("a list").insert(0, json!("https://shop.northwind.test/new"));
+    assert_eq!(fingerprints(&tenant), before);
+}
+
+#[test]
+fn the_readme_names_every_scope() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README");
+    let line = readme.lines().find(|line| line.contains("`--domain` reads with")).expect("a line of scopes");
+    for asset in assets::ASSETS.iter().filter(|asset| !asset.scope.is_empty()) {
+        assert!(line.contains(asset.scope), "{}", asset.scope);
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_right() {
+    let not_run = |edits: &[(&str, Value)], id: &str| {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, None);
+        assert!(matches!(verdicts[id].state, State::NotRun(_)), "{id} {edits:?}: {:?}", verdicts[id].found);
+    };
+    let protection = "/attackProtection/bruteForceProtection";
+    for (id, pointer, value) in [
+        ("mfa-phone-provider", "/guardianFactors/0/name", json!("otp")),
+        ("mfa-phone-provider", "/guardianFactors/0/enabled", Value::Null),
+        ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider", json!({})),
+        ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider/provider", json!("")),
+        ("api-management-user-access", "/resourceServers/1/subject_type_authorization", Value::Null),
+        ("api-management-user-access", "/resourceServers", json!([])),
+        ("client-grant-implicit", "/clients/1/grant_types", Value::Null),
+        ("client-grant-password", "/clients/1/grant_types", Value::Null),
+        ("client-grant-surplus", "/clients/1/grant_types", Value::Null),
+        ("client-refresh-rotation", "/clients/1/grant_types", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/active", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/rule/match/hostnames", json!(["@@HOSTS@@"])),
+        ("email-templates-default", "/emailTemplates/1/enabled", Value::Null),
+        ("rbac-not-enforced", "/roles/0/permissions", json!("@@PERMISSIONS@@")),
+        ("brute-force-block", &format!("{protection}/enabled"), json!(false)),
+        ("brute-force-block", &format!("{protection}/enabled"), Value::Null),
+    ] {
+        let more = ("/resourceServers/0/enforce_policies", json!(false));
+        let edits = if id == "rbac-not-enforced" { vec![more, (pointer, value)] } else { vec![(pointer, value)] };
+        not_run(&edits, id);
+    }
+    not_run(&[("/networkACLs/0/active", Value::Null), ("/networkACLs/1/active", Value::Null)], "network-acl-missing");
+}
+
+#[test]
+fn more_of_what_is_wrong_is_found() {
+    let found = |edits: &[(&str, Value)], id: &str, who: &str| {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, None);
+        let names: Vec<_> = verdicts[id].found.iter().map(|found| found.thing.name.as_str()).collect();
+        assert!(names.contains(&who), "{id} {edits:?}: {:?}", verdicts[id].state);
+    };
+    found(&[("/clients/0/jwt_configuration/alg", json!("none"))], "client-alg-hs256", "Portal");
+    found(&[("/resourceServers/0/signing_alg", json!("none"))], "api-alg-hs256", "Orders");
+    found(
+        &[
+            ("/resourceServers/1/is_system", Value::Null),
+            ("/resourceServers/1/subject_type_authorization/user/policy", json!("allow_all")),
+        ],
+        "api-management-user-access",
+        "Auth0 Management API",
+    );
+    found(&[("/tenant/session_lifetime_in_minutes", json!(20_000))], "tenant-session-lifetime", "tenant settings");
+    found(
+        &[("/clients/0/name", json!("All Applications")), ("/clients/0/jwt_configuration/alg", json!("HS256"))],
+        "client-alg-hs256",
+        "All Applications",
+    );
+    // Only what runs counts, and only where it runs.
+    let never = ("/guardianPolicies/policies", json!([]));
+    found(std::slice::from_ref(&never), "mfa-never", "MFA");
+    let at_login = ("/actions/1/supported_triggers/0/id", json!("post-login"));
+    found(&[never.clone(), at_login.clone(), ("/actions/1/deployed", json!(false))], "mfa-never", "MFA");
+    found(&[("/actions/0/deployed", json!(false))], "pkce-not-enforced", "Shop");
+    found(&[("/actions/0/supported_triggers/0/id", json!("post-user-registration"))], "pkce-not-enforced", "Shop");
+    found(std::slice::from_ref(&at_login), "password-reset-mfa", "members");
+    let mut tenant = good();
+    [never, at_login].into_iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value));
+    edit(&mut tenant, "/clients/0/global", json!(true));
+    edit(&mut tenant, "/clients/0/jwt_configuration/alg", json!("HS256"));
+    let verdicts = judged(&tenant, None);
+    assert_eq!((&verdicts["mfa-never"].state, &verdicts["client-alg-hs256"].state), (&State::Passed, &State::Passed));
+}
+
+#[test]
+fn what_cannot_be_read_of_one_part_leaves_the_others() {
+    for (pointer, value, id, why) in [
+        ("/clients/0/name", json!(""), "client-alg-hs256", "tenant.yaml#/clients/0/name: a application without a name"),
+        ("/clients/0/name", json!(17), "client-alg-hs256", "tenant.yaml#/clients/0/name"),
+        ("/databases/-", json!("@@DB@@"), "database-passkeys", "tenant.yaml#/databases/2 is the placeholder @@DB@@"),
+        ("/roles/0", json!(7), "rbac-not-enforced", "tenant.yaml#/roles/0/name"),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, pointer, value);
+        let verdicts = judged(&tenant, None);
+        let State::NotRun(said) = &verdicts[id].state else { panic!("{pointer}: {:?}", verdicts[id].state) };
+        assert!(said.replace("an application", "a application").contains(why), "{said}");
+        assert_eq!(verdicts["api-alg-hs256"].state, State::Passed);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_by_its_name() {
+    let pipe = |path: &Path| {
+        let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+        assert!(made.success());
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = |what: &str| {
+        let (code, out, error) = run_audit(folder.path(), &[]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+        assert!(error.contains(what) && error.contains("is no file") && !error.contains('\u{1b}'), "{error}");
+    };
+    std::fs::create_dir(folder.path().join("clients")).expect("a folder");
+    pipe(&folder.path().join("clients/a\u{1b}[31m.json"));
+    refused("clients/a\\u{1b}[31m.json");
+    std::fs::remove_dir_all(folder.path().join("clients")).expect("removed");
+    pipe(&folder.path().join("tenant.json"));
+    refused("tenant.json");
+    pipe(&folder.path().join("tenant.yaml"));
+    refused("tenant.yaml");
 }
 
 #[test]

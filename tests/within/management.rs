@@ -10,7 +10,7 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use ghostlight::audit::checks::{self, Scene, State};
-use ghostlight::audit::fetch::Fetched;
+use ghostlight::audit::fetch::{self, Fetched};
 use ghostlight::audit::tenant::Tenant;
 use ghostlight::clock;
 use ghostlight::source::management::{Api, ApiError, Credentials, Retry};
@@ -34,6 +34,10 @@ struct Server {
     asked: Vec<String>,
     tokens: usize,
     refuses: bool,
+    /// A status of the token endpoint instead, and how many seconds it asks to wait.
+    no_token: Option<(u16, i64)>,
+    /// Instead of its usual words.
+    says: String,
 }
 
 struct Json(Value);
@@ -137,12 +141,21 @@ impl Server {
         server
     }
 
+    fn said<'a>(&'a self, usual: &'a str) -> &'a str {
+        if self.says.is_empty() { usual } else { &self.says }
+    }
+
     fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response {
         if uri.path() == "/oauth/token" {
             self.tokens += 1;
+            if let Some((status, wait)) = self.no_token {
+                let reset = (clock::now().ms() / 1000 + wait).to_string();
+                let status = StatusCode::from_u16(status).expect("a status");
+                return (status, [("x-ratelimit-reset", reset)], "").into_response();
+            }
             let asked: Value = serde_json::from_slice(body).unwrap_or_default();
             if self.refuses || asked["client_secret"] != SECRET || asked["grant_type"] != "client_credentials" {
-                let error = json!({ "error": "access_denied", "error_description": "Unauthorized" });
+                let error = json!({ "error": "access_denied", "error_description": self.said("Unauthorized") });
                 return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
             }
             let token = format!("token-{}", self.tokens);
@@ -169,7 +182,7 @@ impl Server {
             let is_lasting = failures.len() > 1 && failures[0] == failures[1];
             let status = if is_lasting { failures[0] } else { failures.remove(0) };
             let reset = (clock::now().ms() / 1000).to_string();
-            let body = Json(json!({ "message": "not now", "errorCode": "feature_not_enabled" }));
+            let body = Json(json!({ "message": self.said("not now"), "errorCode": "feature_not_enabled" }));
             let status = StatusCode::from_u16(status).expect("a status");
             return (status, [("x-ratelimit-reset", reset)], body).into_response();
         }
@@ -236,7 +249,7 @@ fn states(tenant: &Tenant) -> BTreeMap<&'static str, State> {
 }
 
 fn tenant(fetched: Result<Fetched, ApiError>) -> Tenant {
-    fetched.expect("it is read").tenant().expect("it is a tenant")
+    fetched.expect("it is read").tenant()
 }
 
 /// Checks that did not pass, but for those that need events.
@@ -347,15 +360,104 @@ fn wrong_credentials_end_it_and_are_not_repeated() {
 }
 
 #[test]
+fn without_a_token_nothing_else_is_asked() {
+    for (no_token, tokens, what) in [
+        ((500, 0), 3, "answered 500, 3 times"),
+        ((302, 0), 1, "answered 302"),
+        ((429, 3_600), 1, "answered 429, and is to be asked again in"),
+    ] {
+        let mut server = Server::good();
+        server.no_token = Some(no_token);
+        let (fetched, running) = read(server);
+        let error = fetched.err().expect("no token");
+        assert!(matches!(error, ApiError::Token { .. }), "{error:?}");
+        assert!(error.to_string().contains(what) && error.to_string().contains("127.0.0.1 gives no token"), "{error}");
+        let running = running.lock().expect("no panic");
+        assert_eq!((running.tokens, running.asked.len()), (tokens, 0));
+    }
+}
+
+#[test]
+fn an_audit_that_judged_nothing_says_so_and_ends_with_2() {
+    let mut server = Server::good();
+    server.lacking = server.answers.keys().filter_map(|path| path.split('/').next()).map(str::to_owned).collect();
+    server.lacking.extend(["event-streams", "actions", "rules", "hooks", "network-acls"].map(str::to_owned));
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = runtime();
+    let (url, _running) = runtime.block_on(serve(server));
+    let audit = |format: &str| {
+        let mut command = ghostlight();
+        command
+            .args(["audit", "--domain", &url, "--fail-on", "never", "--format", format, "--record"])
+            .arg(folder.path());
+        command.env("AUTH0_CLIENT_ID", "auditor").env("AUTH0_CLIENT_SECRET", SECRET).output().expect("it runs")
+    };
+    let output = audit("text");
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{out}");
+    assert!(
+        out.contains("nothing could be judged") && error.contains("error: nothing could be judged"),
+        "{out}{error}"
+    );
+    let output = audit("sarif");
+    assert_eq!(output.status.code(), Some(2));
+    let sarif: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(sarif["runs"][0]["invocations"][0]["executionSuccessful"], json!(false));
+}
+
+#[test]
+fn what_a_server_says_never_shows_what_it_was_sent() {
+    let refused = |saying: &dyn Fn(&mut Server)| {
+        let mut server = Server::good();
+        saying(&mut server);
+        let (fetched, _) = read(server);
+        fetched.err().expect("it is refused").to_string()
+    };
+    let said = refused(&|server| {
+        server.refuses = true;
+        server.says = format!("\u{1b}[31mno:\u{200b} {SECRET} {}", SECRET.replacen('-', "\u{200b}-", 1));
+    });
+    assert!(said.contains("no: (secret) (secret)") && !said.contains(SECRET) && !said.contains('\u{1b}'), "{said}");
+    let said = refused(&|server| {
+        server.failures.insert("tenants/settings".to_owned(), vec![401, 401]);
+        server.says = "Bearer token-1 or token-2 is bad".to_owned();
+    });
+    assert!(said.contains("(secret) or (secret) is bad") && !said.contains("token-"), "{said}");
+}
+
+#[test]
+fn recordings_hold_neither_userinfo_nor_queries_nor_other_options() {
+    let connection = json!({
+        "name": "a", "strategy": "oauth2", "initiate_login_uri": "https://u:canary@a.io/x?k=canary",
+        "url": "https:\\\\u:canary@a.io", "user": ["canary"], "password": 12345, "email": ["canary"], "options": {
+            "client_id": "public", "password": 1234567, "user": ["canary"], "url": "https://x:canary@h/", "domain": "canary",
+            "value": "canary", "scope": ["canary"], "email": { "name": "canary" }, "policy": "canary",
+        },
+    });
+    let kept = fetch::without_secrets(&connection);
+    let wanted = json!({
+        "name": "a", "strategy": "oauth2", "initiate_login_uri": "https://a.io/x (in part)", "url": "https://a.io (in part)",
+        "options": { "client_id": "public" },
+    });
+    assert_eq!(kept, wanted);
+    assert_eq!(fetch::without_secrets(&kept), wanted);
+}
+
+#[test]
+fn a_domain_with_a_password_is_not_quoted() {
+    let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
+    for wrong in
+        ["https://:canary@acme.eu.auth0.com", "https://canary:x@acme.eu.auth0.com/", "canary@[", "https://a.io/?canary"]
+    {
+        let error = Api::new(wrong, credentials(), Retry::default()).err().expect("it is refused").to_string();
+        assert!(!error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
 fn secrets_go_to_a_tenants_domain_only() {
     let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
-    for wrong in [
-        "http://acme.eu.auth0.com",
-        "ftp://acme.eu.auth0.com",
-        "https://acme.eu.auth0.com/api",
-        "https://user@acme.eu.auth0.com",
-        "",
-    ] {
+    for wrong in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com", "https://acme.eu.auth0.com/api", ""] {
         assert!(matches!(Api::new(wrong, credentials(), Retry::default()), Err(ApiError::Domain(_))), "{wrong}");
     }
     assert!(Api::new("acme.eu.auth0.com", credentials(), Retry::default()).is_ok());

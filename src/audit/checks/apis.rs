@@ -1,7 +1,8 @@
 //! APIs: how their tokens are signed, how long they live, and who may ask for them.
 
 use super::super::tenant::Api;
-use super::{Area, Check, Judged, Outcome, Scene, Severity, part};
+use super::applications::is_forgeable;
+use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part};
 
 const SETTINGS: &str = "https://auth0.com/docs/get-started/apis/api-settings";
 const POLICIES: &str = "https://auth0.com/docs/get-started/apis/api-access-policies-for-applications";
@@ -20,9 +21,7 @@ pub const CHECKS: &[Check] = &[
         docs: "https://auth0.com/docs/get-started/applications/signing-algorithms",
         judge: |scene, out| {
             each(scene, out, |api, out| match out.read(&api.thing, &api.alg) {
-                Some(Some(alg)) if alg.starts_with("HS") => {
-                    out.at(&api.thing, &api.alg, format!("signing_alg is {alg}"))
-                }
+                Some(Some(alg)) if is_forgeable(alg) => out.at(&api.thing, &api.alg, format!("signing_alg is {alg}")),
                 Some(None) => out.at(&api.thing, &api.alg, "signing_alg is not set, so that it may be HS256"),
                 _ => {}
             })
@@ -79,9 +78,17 @@ pub const CHECKS: &[Check] = &[
         fix: "set the policy of the system API to deny_all or to require a client grant",
         docs: POLICIES,
         judge: |scene, out| {
-            for api in part(&scene.tenant.apis)?.iter().filter(|api| api.is_system.is(&true)) {
-                if out.read(&api.thing, &api.user_policy).flatten().is_some_and(|policy| policy == "allow_all") {
-                    out.at(&api.thing, &api.user_policy, "the user policy of a system API is allow_all");
+            let own: Vec<_> = part(&scene.tenant.apis)?.iter().filter(|api| is_system(api)).collect();
+            if own.is_empty() {
+                return Err(NotRun("resourceServers: the Management API is not among them".to_owned()));
+            }
+            for api in own {
+                match out.read(&api.thing, &api.user_policy) {
+                    Some(Some(policy)) if policy == "allow_all" => {
+                        out.at(&api.thing, &api.user_policy, "the user policy of a system API is allow_all");
+                    }
+                    Some(None) => out.unjudged(&api.thing, api.user_policy.key, NOT_THERE),
+                    _ => {}
                 }
             }
             Ok(())

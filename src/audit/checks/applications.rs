@@ -1,7 +1,7 @@
 //! Applications: how they sign, which grants they may use, how they prove who they are.
 
 use super::super::tenant::{Client, Known};
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, part};
+use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part};
 
 const GRANTS: &str = "https://auth0.com/docs/get-started/applications/application-grant-types";
 const SETTINGS: &str = "https://auth0.com/docs/get-started/applications/application-settings";
@@ -21,7 +21,7 @@ pub const CHECKS: &[Check] = &[
         docs: "https://auth0.com/docs/get-started/applications/signing-algorithms",
         judge: |scene, out| {
             each(scene, out, |client, out| match out.read(&client.thing, &client.alg) {
-                Some(Some(alg)) if alg.starts_with("HS") => {
+                Some(Some(alg)) if is_forgeable(alg) => {
                     out.at(&client.thing, &client.alg, format!("jwt_configuration.alg is {alg}"))
                 }
                 Some(None) => {
@@ -398,9 +398,14 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
+/// Whether whoever can check a token signed so can make one, or anybody can.
+pub(super) fn is_forgeable(alg: &str) -> bool {
+    alg.starts_with("HS") || alg.eq_ignore_ascii_case("none")
+}
+
 /// Every application but the one that stands for all of them.
 pub(super) fn clients<'a>(scene: &Scene<'a>) -> Result<impl Iterator<Item = &'a Client>, NotRun> {
-    Ok(part(&scene.tenant.clients)?.iter().filter(|client| client.thing.name != "All Applications"))
+    Ok(part(&scene.tenant.clients)?.iter().filter(|client| !client.global.is(&true)))
 }
 
 fn each(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Client, &mut Outcome)) -> Judged {
@@ -415,6 +420,8 @@ fn refreshing(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Client, &mut
             judge(client, out);
         } else if client.grant_types.is_open() {
             out.unjudged(&client.thing, client.grant_types.key, "a placeholder in part");
+        } else if client.grant_types.value == Known::Absent {
+            out.unjudged(&client.thing, client.grant_types.key, NOT_THERE);
         }
     })
 }
@@ -442,8 +449,11 @@ fn has_grants(client: &Client, out: &mut Outcome, wrong: &[&str]) {
             _ => {}
         }
     }
-    if let Known::Unknown(what) = &client.grant_types.value {
-        out.unjudged(&client.thing, client.grant_types.key, what);
+    match &client.grant_types.value {
+        Known::Unknown(what) => out.unjudged(&client.thing, client.grant_types.key, what),
+        // Auth0 has defaults for it, by how the application was made.
+        Known::Absent => out.unjudged(&client.thing, client.grant_types.key, NOT_THERE),
+        Known::Is(_) => {}
     }
 }
 

@@ -224,7 +224,13 @@ fn left(all: &[Switched], out: &mut Outcome) {
 }
 
 fn of_trigger<'a>(actions: &'a [Action], trigger: &str) -> Vec<&'a Action> {
-    actions.iter().filter(|action| action.triggers.has(trigger) && !action.deployed.is(&false)).collect()
+    actions.iter().filter(|action| runs_at(action, trigger)).collect()
+}
+
+/// Whether an Action runs there, as far as the configuration tells: one that does not say where it runs may.
+pub(super) fn runs_at(action: &Action, trigger: &str) -> bool {
+    let tells = action.triggers.known().is_some() && !action.triggers.is_open();
+    (action.triggers.has(trigger) || !tells) && !action.deployed.is(&false)
 }
 
 fn unreadable(actions: &[&Action], out: &mut Outcome) {

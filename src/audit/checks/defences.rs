@@ -1,7 +1,8 @@
 //! Attack protection, MFA, domains, e-mail and streams: what keeps attackers out, and what tells that they came.
 
-use super::super::tenant::{BotDetection, Known, Part, Shield, Stream, Texts, Thing};
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, part};
+use super::super::tenant::{BotDetection, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing};
+use super::code::runs_at;
+use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part};
 
 const BRUTE_FORCE: &str = "https://auth0.com/docs/secure/attack-protection/brute-force-protection";
 const THROTTLING: &str = "https://auth0.com/docs/secure/attack-protection/suspicious-ip-throttling";
@@ -206,6 +207,7 @@ pub const CHECKS: &[Check] = &[
                 return Ok(());
             }
             let actions = part(&scene.tenant.actions)?;
+            let actions: Vec<_> = actions.iter().filter(|action| runs_at(action, "post-login")).collect();
             if actions.iter().any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges)) {
                 return Ok(());
             }
@@ -231,14 +233,25 @@ pub const CHECKS: &[Check] = &[
         docs: REQUIRED_FIXES,
         judge: |scene, out| {
             let Some(factor) = part(&scene.tenant.factors)?.iter().find(|factor| factor.thing.name == "sms") else {
-                return Ok(());
+                return Err(NotRun("guardianFactors: sms is not among them".to_owned()));
             };
-            if out.read(&factor.thing, &factor.enabled) != Some(Some(&true)) {
-                return Ok(());
+            match out.read(&factor.thing, &factor.enabled) {
+                Some(Some(true)) => {}
+                Some(None) => {
+                    out.unjudged(&factor.thing, factor.enabled.key, NOT_THERE);
+                    return Ok(());
+                }
+                _ => return Ok(()),
             }
-            let Some(provider) = part(&scene.tenant.phone_provider)? else { return Ok(()) };
-            if out.read(&factor.thing, provider).flatten().is_some_and(|provider| provider == "auth0") {
-                out.thing(&factor.thing, "the factor is on, and the selected provider is auth0");
+            let Some(provider) = part(&scene.tenant.phone_provider)? else {
+                return Err(NotRun("guardianPhoneFactorSelectedProvider is empty".to_owned()));
+            };
+            match out.read(&factor.thing, provider) {
+                Some(Some(provider)) if provider == "auth0" => {
+                    out.thing(&factor.thing, "the factor is on, and the selected provider is auth0");
+                }
+                Some(None) => out.unjudged(&factor.thing, provider.key, NOT_THERE),
+                _ => {}
             }
             Ok(())
         },
@@ -276,10 +289,15 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let templates = part(&scene.tenant.email_templates)?;
             for [name, by_code] in [["verify_email", "verify_email_by_code"], ["reset_email", "reset_email_by_code"]] {
-                let is_on = templates.iter().any(|template| {
-                    (template.thing.name == name || template.thing.name == by_code) && !template.enabled.is(&false)
-                });
-                if !is_on {
+                let own =
+                    || templates.iter().filter(|template| [name, by_code].contains(&template.thing.name.as_str()));
+                let open = own().find(|template| template.enabled.known().is_none());
+                if own().any(|template| template.enabled.is(&true)) {
+                    continue;
+                }
+                if let Some(template) = open {
+                    out.unjudged(&template.thing, template.enabled.key, "not known");
+                } else {
                     out.thing(&tenant_thing(scene, name), format!("neither {name} nor {by_code} is on"));
                 }
             }
@@ -359,17 +377,29 @@ pub const CHECKS: &[Check] = &[
             if part(&scene.tenant.custom_domains)?.is_empty() {
                 return Ok(());
             }
-            let blocked = part(&scene.tenant.network_acls)?.iter().any(|acl| {
-                acl.active.is(&true)
-                    && acl.scope.is(&"authentication".to_owned())
-                    && acl.blocks.is(&true)
-                    && (acl.hostnames.is_open()
-                        || acl
-                            .hostnames
-                            .all()
-                            .any(|name| name.ends_with(".auth0.com") || name.ends_with(".auth0app.com")))
-            });
-            if !blocked {
+            let own = |name: &str| name.ends_with(".auth0.com") || name.ends_with(".auth0app.com");
+            // Each of what blocks it: yes, no, or not known.
+            let blocking = |acl: &NetworkAcl| {
+                let flag = |field: &Field<bool>| field.known().copied();
+                let hosts = match acl.hostnames.all().any(own) {
+                    true => Some(true),
+                    false if acl.hostnames.is_open() => None,
+                    false => Some(false),
+                };
+                [flag(&acl.active), acl.scope.known().map(|scope| scope == "authentication"), flag(&acl.blocks), hosts]
+            };
+            let acls = part(&scene.tenant.network_acls)?;
+            if acls.iter().any(|acl| blocking(acl).iter().all(|part| *part == Some(true))) {
+                return Ok(());
+            }
+            // An action that is there without a block allows, redirects or logs.
+            let is_open = |acl: &&NetworkAcl| {
+                let may = blocking(acl).iter().all(|part| *part != Some(false));
+                may && !(acl.blocks.value == Known::Absent && acl.allows.is(&true))
+            };
+            if let Some(acl) = acls.iter().find(is_open) {
+                out.unjudged(&acl.thing, "what it blocks", "not known");
+            } else {
                 out.thing(
                     &tenant_thing(scene, "canonical domain"),
                     "no active network ACL blocks authentication at the tenant's own domain",
@@ -389,7 +419,12 @@ pub const CHECKS: &[Check] = &[
         docs: ACLS,
         judge: |scene, out| {
             let acls = part(&scene.tenant.network_acls)?;
-            if !acls.iter().any(|acl| !acl.active.is(&false)) {
+            if acls.iter().any(|acl| acl.active.is(&true)) {
+                return Ok(());
+            }
+            if let Some(acl) = acls.iter().find(|acl| acl.active.known().is_none()) {
+                out.unjudged(&acl.thing, acl.active.key, "not known");
+            } else {
                 out.thing(&tenant_thing(scene, "network ACL"), "none is active");
             }
             Ok(())
@@ -487,7 +522,14 @@ fn bots(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&BotDetection, &mut
 
 /// Whether one that is on blocks.
 fn blocks(shield: &Shield, out: &mut Outcome) {
-    if shield.enabled.is(&false) || shield.shields.has("block") {
+    match out.read(&shield.thing, &shield.enabled) {
+        Some(Some(true)) => {}
+        // That it is off is another check's; what it would block, nobody knows.
+        Some(Some(false)) => return out.unjudged(&shield.thing, shield.enabled.key, "off"),
+        Some(None) => return out.unjudged(&shield.thing, shield.enabled.key, NOT_THERE),
+        None => return,
+    }
+    if shield.shields.has("block") {
         return;
     }
     match shield.shields.is_open() {

@@ -1,6 +1,6 @@
 //! B2B or B2C: what the configuration says, what the traffic says, and where the two disagree.
 
-use super::super::tenant::{Client, Connection, Known, Organization};
+use super::super::tenant::{Client, Connection, Known, Organization, Role};
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
 use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, part};
@@ -84,7 +84,7 @@ pub const CHECKS: &[Check] = &[
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let organizations = part(&scene.tenant.organizations)?;
-            let traffic = scene.covered()?;
+            let traffic = super::surface::with_logins(scene)?;
             for organization in organizations {
                 let thing = &organization.thing;
                 let used = match &thing.id {
@@ -156,6 +156,11 @@ pub const CHECKS: &[Check] = &[
                         &api.enforces_policies,
                         &format!("{count} roles have permissions of it, and enforce_policies is not on"),
                     );
+                } else if !api.enforces_policies.is(&true) {
+                    let open = |role: &&Role| role.apis.is_open() || role.apis.value == Known::Absent;
+                    if let Some(role) = roles.iter().find(open) {
+                        out.unjudged(&role.thing, role.apis.key, "not known");
+                    }
                 }
             }
             Ok(())

@@ -74,7 +74,7 @@ enum Kind {
     WebOrigin,
 }
 
-fn each(scene: &Scene<'_>, out: &mut Outcome, kind: Kind, is_wrong: fn(&Url<'_>) -> bool) -> Judged {
+fn each(scene: &Scene<'_>, out: &mut Outcome, kind: Kind, is_wrong: fn(&Url) -> bool) -> Judged {
     for client in clients(scene)? {
         let urls = match kind {
             Callback => &client.callbacks,
@@ -93,7 +93,7 @@ fn each(scene: &Scene<'_>, out: &mut Outcome, kind: Kind, is_wrong: fn(&Url<'_>)
     Ok(())
 }
 
-fn among(thing: &Thing, urls: &Texts, out: &mut Outcome, is_wrong: fn(&Url<'_>) -> bool) {
+fn among(thing: &Thing, urls: &Texts, out: &mut Outcome, is_wrong: fn(&Url) -> bool) {
     if let Known::Unknown(what) = &urls.value {
         out.unjudged(thing, urls.key, what);
     }
@@ -108,34 +108,52 @@ fn among(thing: &Thing, urls: &Texts, out: &mut Outcome, is_wrong: fn(&Url<'_>) 
     }
 }
 
-/// A URL as it may be shown: without what stands behind `?` and `#` or before `@`, where secrets are put.
-fn shown(text: &str) -> String {
-    let end = text.find(['?', '#']).unwrap_or(text.len());
-    let (scheme, rest) = text[..end].split_once("://").map_or(("", &text[..end]), |(scheme, rest)| (scheme, rest));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+/// A URL as it may be shown: without what stands behind `?`, `#` and `;` or before `@`, where secrets are put.
+pub fn shown(text: &str) -> String {
+    let text = text.replace('\\', "/");
+    let (scheme, authority, rest) = split(&text);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    // What is no port may be a password with a sign in it that ends the host.
+    let is_port = |port: &str| port.chars().all(|c| c.is_ascii_digit() || c == '*');
+    let shown_host = match host.rsplit_once(':') {
+        Some((name, port)) if !scheme.is_empty() && !is_port(port) && !host.ends_with(']') => name,
+        _ => host,
+    };
+    let path = &rest[..rest.find(['?', '#', ';']).unwrap_or(rest.len())];
+    let path = if shown_host.len() < host.len() { "" } else { path };
     let sign = if scheme.is_empty() { "" } else { "://" };
-    let cut = if end < text.len() || host.len() < authority.len() { " (in part)" } else { "" };
-    format!("{scheme}{sign}{host}{path}{cut}")
+    let is_cut = shown_host.len() < authority.len() || path.len() < rest.len();
+    format!("{scheme}{sign}{shown_host}{path}{}", if is_cut { " (in part)" } else { "" })
+}
+
+/// Scheme, authority and what follows it. Browsers take one slash, or none, behind `https:` for two.
+fn split(text: &str) -> (&str, &str, &str) {
+    let web =
+        text.split_once(':').filter(|(scheme, _)| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)));
+    let (scheme, rest) = match web {
+        Some((scheme, rest)) => (scheme, rest.trim_start_matches('/')),
+        None => text.split_once("://").unwrap_or(("", text)),
+    };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#', ' ']).unwrap_or(rest.len()));
+    (scheme, authority, rest)
 }
 
 /// As Auth0 takes it: not every one would be parsed by a strict reader.
-struct Url<'a> {
-    scheme: &'a str,
+struct Url {
+    scheme: String,
     host: String,
 }
 
-impl<'a> Url<'a> {
-    fn of(text: &'a str) -> Self {
-        let text = text.trim();
-        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+impl Url {
+    fn of(text: &str) -> Self {
+        let text = text.trim().replace('\\', "/");
+        let (scheme, authority, _) = split(&text);
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let name = match host.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
             Some((address, _)) => address,
             None => host.split(':').next().unwrap_or(host),
         };
-        Self { scheme, host: name.trim_end_matches('.').to_ascii_lowercase() }
+        Self { scheme: scheme.to_owned(), host: name.trim_end_matches('.').to_ascii_lowercase() }
     }
 
     fn ends_in(&self, domain: &str) -> bool {
@@ -143,23 +161,23 @@ impl<'a> Url<'a> {
     }
 }
 
-fn is_localhost(url: &Url<'_>) -> bool {
+fn is_localhost(url: &Url) -> bool {
     let loopback =
         url.host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback() || address.is_unspecified());
     url.ends_in("localhost") || loopback || url.scheme == "file"
 }
 
 /// Not encrypted, and not this computer, which has a check of its own.
-fn is_plain(url: &Url<'_>) -> bool {
+fn is_plain(url: &Url) -> bool {
     url.scheme.eq_ignore_ascii_case("http") && !is_localhost(url)
 }
 
-fn is_wild(url: &Url<'_>) -> bool {
+fn is_wild(url: &Url) -> bool {
     url.host.contains('*')
 }
 
 /// Domains of documentation (RFC 2606), and names that templates leave to be filled in.
-fn is_example(url: &Url<'_>) -> bool {
+fn is_example(url: &Url) -> bool {
     const EXAMPLES: [&str; 7] = [
         "example.com",
         "example.org",
@@ -174,7 +192,7 @@ fn is_example(url: &Url<'_>) -> bool {
 }
 
 /// Hosts that give a sub-domain to whoever comes first.
-fn is_shared(url: &Url<'_>) -> bool {
+fn is_shared(url: &Url) -> bool {
     const SHARED: [&str; 20] = [
         "herokuapp.com",
         "vercel.app",
@@ -206,7 +224,7 @@ mod tests {
 
     #[test]
     fn urls_are_told_apart_by_their_hosts() {
-        let is = |judge: fn(&Url<'_>) -> bool, text: &str| judge(&Url::of(text));
+        let is = |judge: fn(&Url) -> bool, text: &str| judge(&Url::of(text));
         for text in [
             "http://localhost:3000/cb",
             "https://127.0.0.1",
@@ -234,5 +252,23 @@ mod tests {
     fn of_a_url_only_what_is_no_secret_is_shown() {
         assert_eq!(shown("https://a.io/cb"), "https://a.io/cb");
         assert_eq!(shown("http://user:pass@a.io/cb?key=secret#x"), "http://a.io/cb (in part)");
+        for (given, wanted) in [
+            ("https:\\\\user:pass@a.io\\cb", "https://a.io/cb (in part)"),
+            ("https:/user:pass@a.io/cb", "https://a.io/cb (in part)"),
+            ("https://a.io/cb;jsessionid=secret", "https://a.io/cb (in part)"),
+            ("https://a.io?key=secret", "https://a.io (in part)"),
+            ("https://user:pa#ss@a.io/cb", "https://user (in part)"),
+            ("https://us;er:pass@a.io/", "https://a.io/ (in part)"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]:80/", "http://[::1]:80/"),
+            ("com.acme.app://callback", "com.acme.app://callback"),
+            ("https://{organization_name}.a.io/*", "https://{organization_name}.a.io/*"),
+        ] {
+            assert_eq!(shown(given), wanted);
+            assert_eq!(shown(wanted), wanted);
+        }
+        assert!(
+            is_localhost(&Url::of("http:\\\\localhost\\cb")) && is_example(&Url::of("https://example.com (in part)"))
+        );
     }
 }

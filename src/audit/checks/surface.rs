@@ -1,10 +1,10 @@
 //! Attack surface: what is allowed, beside what is used. "Unused" is said only where the events cover the period.
 
-use super::super::tenant::{Grant, Known};
+use super::super::tenant::{Client, Grant, Known, Thing};
 use super::super::traffic::Traffic;
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
-use super::{Area, Check, Judged, Outcome, Scene, Severity, apis, organizations, part};
+use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, organizations, part};
 
 const CONNECTIONS: &str = "https://auth0.com/docs/get-started/applications/update-application-connections";
 const CLIENT_GRANTS: &str = "https://auth0.com/docs/get-started/applications/application-access-to-apis-client-grants";
@@ -23,7 +23,7 @@ pub const CHECKS: &[Check] = &[
         docs: CONNECTIONS,
         judge: |scene, out| {
             let connections = part(&scene.tenant.connections)?;
-            let traffic = scene.covered()?;
+            let traffic = with_logins(scene)?;
             for connection in connections.iter().filter(|connection| sort(connection) != Sort::Other) {
                 if connection.thing.is_unnamed {
                     out.unjudged(&connection.thing, "name", "a placeholder");
@@ -96,7 +96,12 @@ pub const CHECKS: &[Check] = &[
                     continue;
                 }
                 let used = traffic.client(thing.id.as_deref(), &thing.name).used;
-                if used.events == 0 {
+                if used.events > 0 {
+                    continue;
+                }
+                if let Some(why) = invisible(client, traffic) {
+                    untold(thing, why, out);
+                } else {
                     out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
                 }
             }
@@ -117,6 +122,9 @@ pub const CHECKS: &[Check] = &[
             let traffic = scene.covered()?;
             for grant in grants {
                 match used_grant(scene, traffic, grant) {
+                    Ok((0, _)) if traffic.without_client_tokens().is_some() => {
+                        untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
+                    }
                     Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
                     Ok(_) => {}
                     Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
@@ -158,6 +166,9 @@ pub const CHECKS: &[Check] = &[
             for grant in grants {
                 let Some(wide) = wide(grant, out) else { continue };
                 match used_grant(scene, traffic, grant) {
+                    Ok((tokens, _)) if tokens < FEW_TOKENS && traffic.without_client_tokens().is_some() => {
+                        untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
+                    }
                     Ok((tokens, last)) if tokens < FEW_TOKENS => out.at(
                         &grant.thing,
                         &grant.scopes,
@@ -213,6 +224,30 @@ const POWERFUL: [&str; 6] = [
     "create:actions",
 ];
 
+/// The events, where they have logins.
+pub(super) fn with_logins<'a>(scene: &Scene<'a>) -> Result<&'a Traffic, NotRun> {
+    let traffic = scene.covered()?;
+    traffic.without_logins().map_or(Ok(traffic), |why| Err(NotRun(why.to_owned())))
+}
+
+fn untold(thing: &Thing, why: &str, out: &mut Outcome) {
+    out.unjudged(thing, "its use", &format!("not to be told: {why}"));
+}
+
+/// Why a use of an application could not be seen: by each of its grants another type of event tells.
+fn invisible(client: &Client, traffic: &Traffic) -> Option<&'static str> {
+    let grants = &client.grant_types;
+    let is_unknown = grants.is_open() || matches!(grants.value, Known::Absent);
+    let is_machine = client.app_type.is(&"non_interactive".to_owned());
+    let may = |grant: &str| is_unknown || grants.has(grant);
+    let (client_tokens, logins) = (traffic.without_client_tokens(), traffic.without_logins());
+    let of_client = client_tokens.filter(|_| may("client_credentials"));
+    let of_users =
+        logins.filter(|_| is_unknown && !is_machine || grants.all().any(|grant| grant != "client_credentials"));
+    let of_refresh = traffic.without_exchanges().filter(|_| !(is_unknown && is_machine) && may("refresh_token"));
+    of_client.or(of_users).or(of_refresh)
+}
+
 /// Why a grant of the Management API is wide.
 fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
     if !grant.audience.known().is_some_and(|audience| apis::is_management(audience)) {
@@ -240,7 +275,7 @@ fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u6
         return Err("a placeholder, or not there".to_owned());
     };
     // By what an export calls the client, and by its id where that is known.
-    let same = |thing: &super::Thing| thing.id.as_ref() == Some(client) || thing.name == *client;
+    let same = |thing: &Thing| thing.id.as_ref() == Some(client) || thing.name == *client;
     let known = scene.tenant.clients.as_ref().ok().and_then(|all| all.iter().find(|one| same(&one.thing)));
     let (id, name) = match known {
         Some(known) => (known.thing.id.as_deref(), known.thing.name.as_str()),
@@ -262,7 +297,7 @@ fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u6
 fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
     let all: Vec<_> = clients(scene)?.collect();
     let connections: Vec<_> = both(scene)?.collect();
-    let traffic = scene.covered()?;
+    let traffic = with_logins(scene)?;
     for connection in connections {
         if connection.thing.is_unnamed {
             out.unjudged(&connection.thing, "name", "a placeholder");

@@ -29,7 +29,20 @@ const PATH: &AsciiSet = &CONTROLS
 
 pub fn render(report: &Report) -> String {
     let index: BTreeMap<&str, usize> = checks::all().enumerate().map(|(index, check)| (check.id, index)).collect();
-    let results: Vec<Value> = report.findings.iter().map(|finding| result(report, finding, &index)).collect();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let results: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            let mut fingerprint = fingerprint(finding);
+            let count = seen.entry(fingerprint.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                fingerprint += &format!(":{count}");
+            }
+            result(report, finding, &index, &fingerprint)
+        })
+        .collect();
     let notifications: Vec<Value> = report
         .not_run
         .iter()
@@ -52,7 +65,7 @@ pub fn render(report: &Report) -> String {
                 "rules": checks::all().map(rule).collect::<Vec<_>>(),
             } },
             "invocations": [{
-                "executionSuccessful": true,
+                "executionSuccessful": report.is_judged(),
                 "endTimeUtc": report.at.to_string(),
                 "toolExecutionNotifications": notifications,
             }],
@@ -83,7 +96,21 @@ fn rule(check: &Check) -> Value {
     })
 }
 
-fn result(report: &Report, finding: &Finding, index: &BTreeMap<&str, usize>) -> Value {
+/// What stays the same while lines move, and while others come and go in front: who is found, where within it, and what
+/// of a list. The place in a list is none of it.
+fn fingerprint(finding: &Finding) -> String {
+    let (found, own) = (&finding.found, &finding.found.thing.place);
+    let within = match found.place.file == own.file {
+        true => found.place.pointer.strip_prefix(&own.pointer).unwrap_or(&found.place.pointer),
+        false => &found.place.pointer,
+    };
+    let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+    let named: Vec<&str> = within.split('/').filter(|step| !is_index(step)).collect();
+    let element = if within.split('/').any(|step| is_index(&step)) { found.evidence.as_str() } else { "" };
+    format!("{}:{}:{}:{element}", finding.check.id, finding.subject(), named.join("/"))
+}
+
+fn result(report: &Report, finding: &Finding, index: &BTreeMap<&str, usize>, fingerprint: &str) -> Value {
     let (check, found) = (finding.check, &finding.found);
     let subject = finding.subject();
     let mut location = json!({
@@ -100,8 +127,7 @@ fn result(report: &Report, finding: &Finding, index: &BTreeMap<&str, usize>) -> 
         "level": level(check.severity),
         "message": { "text": format!("{}: {subject}: {}. To fix it: {}.", check.title, found.evidence, check.fix) },
         "locations": [location],
-        // What was found stays the same finding when lines move.
-        "partialFingerprints": { "ghostlight/v1": format!("{}:{subject}:{}", check.id, found.place.pointer) },
+        "partialFingerprints": { "ghostlight/v1": fingerprint },
     });
     if let Some(entry) = &finding.accepted {
         result["suppressions"] = json!([{ "kind": "external", "status": "accepted", "justification": entry.reason }]);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::checks::{BY_HAND, Check, Severity};
-use super::super::report::{Finding, Report};
+use super::super::report::{Finding, NOTHING_JUDGED, Report};
 use super::{Look, shown};
 
 const INDENT: &str = "    ";
@@ -194,6 +194,9 @@ impl Page {
         self.line("");
         for note in &report.notes {
             self.wrapped("note     ", &shown(note));
+        }
+        if !report.is_judged() {
+            return self.wrapped("found    ", NOTHING_JUDGED);
         }
         let [required, recommended, best] = Severity::ALL.map(|severity| report.open_of(severity));
         let text = format!(
