@@ -454,7 +454,8 @@ pub fn explain(error: &KafkaError, source: &KafkaSource) -> Option<String> {
         }
         RDKafkaErrorCode::FencedInstanceId => {
             format!(
-                "Kafka: another process uses this source.kafka.instance in the group {group}: each worker needs its own"
+                "Kafka: another process uses this source.kafka.instance in the group {group}: each worker needs its own (if \
+                 each has, the coordinator was lost while this one joined, and a start anew is enough)"
             )
         }
         RDKafkaErrorCode::InconsistentGroupProtocol => {

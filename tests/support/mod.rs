@@ -306,12 +306,22 @@ impl Server {
     }
 
     /// Asks it to end, and waits until it has committed everything.
-    pub fn stop(mut self) -> String {
-        self.signal("TERM");
-        let status = self.child.wait().expect("ends");
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        assert!(status.success(), "{log}");
+    pub fn stop(self) -> String {
+        let (is_well, log) = self.end();
+        assert!(is_well, "{log}");
         log
+    }
+
+    /// Asks it to end, if it has not; whether it ended well, and its log.
+    pub fn end(mut self) -> (bool, String) {
+        if self.is_running() {
+            self.signal("TERM");
+        }
+        (self.child.wait().expect("ends").success(), self.log())
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("can be asked").is_none()
     }
 
     /// A request with any headers; the status and the answer.
