@@ -76,31 +76,37 @@ pub struct Watch {
     revision: u64,
 }
 
-/// What alerts would have done over stored data: every transition, by tenant, in the order of its windows. Windows end in
-/// `period`; `None` if there is no data in it.
+/// What alerts would have done over stored data: every transition is told in the order of windows. Windows end in `period`;
+/// `false` if there is no data in it.
 pub async fn backtest(
     store: &Store,
     settings: &WatchSettings,
     period: &Range<EventTime>,
-) -> Result<Option<Vec<Transition>>, StoreError> {
+    mut tell: impl FnMut(&Transition),
+) -> Result<bool, StoreError> {
     let mut usage = Usage::default();
     Follower::new(store.clone()).poll(|seen| usage.see(seen)).await?;
     usage.settle(&settings.rules.lifetimes);
-    let mut all = Vec::new();
-    let mut windows = 0;
-    for (tenant, of_tenant) in usage.tenants() {
-        let (Some(first), Some(end)) = (of_tenant.activity.begin(), of_tenant.activity.end()) else { continue };
-        let mut tracker = Tracker::new(settings.episodes());
-        let begin = WindowLength::FIVE_MINUTES.start(first.max(period.start)).ms() + rules::WINDOW_MS;
-        let end = end.min(period.end).ms();
-        for window_end in (begin..=end).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms) {
+    let mut tenants: Vec<_> = usage
+        .tenants()
+        .filter_map(|(tenant, of_tenant)| {
+            let (first, end) = (of_tenant.activity.begin()?, of_tenant.activity.end()?);
+            let begin = WindowLength::FIVE_MINUTES.start(first.max(period.start)).ms() + rules::WINDOW_MS;
+            let ends = begin..=end.min(period.end).ms();
+            (!ends.is_empty()).then(|| (tenant, of_tenant, ends, Tracker::new(settings.episodes())))
+        })
+        .collect();
+    let begin = tenants.iter().map(|(_, _, ends, _)| *ends.start()).min();
+    let end = tenants.iter().map(|(_, _, ends, _)| *ends.end()).max();
+    let Some((begin, end)) = begin.zip(end) else { return Ok(false) };
+    for window_end in (begin..=end).step_by(rules::WINDOW_MS as usize) {
+        for (tenant, of_tenant, _, tracker) in tenants.iter_mut().filter(|(_, _, ends, _)| ends.contains(&window_end)) {
+            let window_end = EventTime::from_ms(window_end);
             let conditions = rules::conditions(tenant, of_tenant, window_end, &settings.rules);
-            all.extend(tracker.observe(window_end, &conditions));
-            windows += 1;
+            tracker.observe(window_end, &conditions).iter().for_each(&mut tell);
         }
     }
-    all.sort_by_key(|transition| transition.alert.at);
-    Ok((windows > 0).then_some(all))
+    Ok(true)
 }
 
 /// What one turn did.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use crate::alert::episode::Change;
+use crate::alert::episode::{Change, Transition};
 use crate::alert::notify::{Notifier, Retry, text};
 use crate::alert::{Alert, Severity, Status, rules};
 use crate::clock;
@@ -136,26 +136,24 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open_existing(&config.out)?;
     let settings = run::watch_settings(&config);
-    let Some(found) = super::runtime()?.block_on(watch::backtest(&store, &settings, &(begin..end)))? else {
-        bail!("{} has no event {}: nothing to try alerts on", config.out, period(args));
-    };
-    for transition in &found {
+    let (mut fired, mut resolved) = (0, 0);
+    let tell = |transition: &Transition| {
         let alert = &transition.alert;
         let what = match transition.change {
             Change::Fired => "fires   ",
             Change::Repeated(_) => "repeats ",
             Change::Resolved => "resolves",
         };
+        fired += u64::from(transition.change == Change::Fired);
+        resolved += u64::from(transition.change == Change::Resolved);
         say!("{}  {what}  {:<16}  {}: {}", alert.at, alert.rule, shown(&alert.tenant), shown(&alert.title));
         if let Some(reason) = &transition.silenced {
             say!("{:>24}  silenced: {reason}", "");
         }
+    };
+    if !super::runtime()?.block_on(watch::backtest(&store, &settings, &(begin..end), tell))? {
+        bail!("{} has no event {}: nothing to try alerts on", config.out, period(args));
     }
-    let count = |wanted: fn(&Change) -> bool| found.iter().filter(|found| wanted(&found.change)).count();
-    say!(
-        "{} would have fired, {} of them resolved",
-        count(|change| *change == Change::Fired),
-        count(|change| *change == Change::Resolved)
-    );
+    say!("{fired} would have fired, {resolved} of them resolved");
     Ok(ExitCode::SUCCESS)
 }

@@ -218,10 +218,11 @@ pub fn token_use(
     lifetimes: &Lifetimes,
     thresholds: &Thresholds,
 ) -> Vec<TokenUse> {
-    uses(tenant, tokens, lifetimes, thresholds, |_| seconds(period))
+    uses(tenant, tokens, lifetimes, thresholds, 0.0, |_| seconds(period))
 }
 
-/// The same of the last ten lifetimes before `until`, but of no less and no more than `length`, in milliseconds.
+/// The same of the last ten lifetimes before `until`, but of no less and no more than `length`, in milliseconds; only of
+/// those with half of what would be too much.
 pub fn token_use_lately(
     tenant: &str,
     tokens: &Tokens,
@@ -234,7 +235,7 @@ pub fn token_use_lately(
         let ms = (i64::from(lifetime.seconds) * 10_000).clamp(length.start, length.end);
         seconds(&(EventTime::from_ms(until.ms() - ms)..until))
     };
-    uses(tenant, tokens, lifetimes, thresholds, of)
+    uses(tenant, tokens, lifetimes, thresholds, thresholds.avoidable_per_day / 2.0, of)
 }
 
 fn uses(
@@ -242,6 +243,7 @@ fn uses(
     tokens: &Tokens,
     lifetimes: &Lifetimes,
     thresholds: &Thresholds,
+    avoidable_min: f64,
     span: impl Fn(Lifetime) -> Range<u32>,
 ) -> Vec<TokenUse> {
     let mut clients: BTreeMap<(&str, &str), Vec<(&TokenKey, &KeyTokens)>> = BTreeMap::new();
@@ -252,8 +254,10 @@ fn uses(
         let lifetime = lifetimes.of(tenant, audience);
         let span = span(lifetime);
         keys.retain(|(_, key)| key.issued(&span) > 0);
-        let is_used = !keys.is_empty();
-        is_used.then(|| Judged::new(&keys, &span, lifetime, thresholds).into_use(tenant, client_id, audience, &keys))
+        let avoidable =
+            keys.iter().map(|(_, key)| key.issued(&span) - key.needed_per_address(&span).min(key.issued(&span)));
+        let is_shown = !keys.is_empty() && avoidable.sum::<u64>() as f64 >= avoidable_min;
+        is_shown.then(|| Judged::new(&keys, &span, lifetime, thresholds).into_use(tenant, client_id, audience, &keys))
     };
     let mut uses: Vec<_> = clients.into_iter().filter_map(judge).collect();
     uses.sort_by(|a, b| b.accused.cmp(&a.accused).then(b.avoidable().cmp(&a.avoidable())));

@@ -71,11 +71,15 @@ impl Slots {
     pub fn begin(&self, end: usize) -> Option<usize> {
         let earliest =
             end.saturating_sub(self.length.clamp(LOOK_BACK_SLOTS.start, LOOK_BACK_SLOTS.end)).max(self.length);
+        let explained = |begin: usize| (3 * self.alive_before[begin] + 10).max(self.expected);
+        // It grows with the time looked at: most are told by the earliest.
+        if earliest >= end || self.alive_before[end] <= explained(earliest) {
+            return None;
+        }
         let mut alive = 0;
         let mut is_sudden = |begin: &usize| {
             alive = self.alive(*begin..end.min(begin + self.length)).max(alive);
-            let explained = (3 * self.alive_before[*begin] + 10).max(self.expected);
-            end - begin >= 2 && alive > explained && self.is_even(*begin..end)
+            end - begin >= 2 && alive > explained(*begin) && self.is_even(*begin..end)
         };
         // The last one: from later on, what came before has some of it.
         let mut begin = (earliest..end).rev().find(|begin| is_sudden(begin))?;
