@@ -20,6 +20,9 @@ use crate::store::progress::Patience;
 use crate::usage::Usage;
 use crate::usage::follow::{Follower, Seen};
 
+/// Days of a report: more than ten years.
+const DAYS_MAX: i64 = 4_000;
+
 #[derive(Args)]
 pub(super) struct ReportArgs {
     /// What ghostlight wrote: a folder or s3://bucket/prefix [default: ./ghostlight-data/out]
@@ -82,7 +85,13 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let tenant = super::tenant(&data, args.tenant.as_deref(), &tenants)?;
     let extent = found.extents[&tenant];
     let days = days(args, extent);
-    if extent.end <= days.start().start() || extent.begin >= days.end().plus(1).start() {
+    let count = days.end().since(*days.start()) + 1;
+    if count > DAYS_MAX {
+        bail!("from {} to {} are {count} days: a report is of {DAYS_MAX} at most", days.start(), days.end());
+    }
+    let none = Default::default();
+    let usage = found.usage.tenant(&tenant).unwrap_or(&none);
+    if usage.activity.types().all(|(_, by_day)| by_day.range(days.clone()).next().is_none()) {
         bail!(
             "{data} has no event of {tenant} from {} to {}: those it has are from {} to {}",
             days.start(),
@@ -94,7 +103,6 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     // The same, whether the days were asked for or found.
     found.usage.forget_before(days.start().plus(-LOOK_BACK_DAYS));
     found.usage.settle(&settings.rules.lifetimes);
-    let none = Default::default();
     let report = Report::new(&Scene {
         tenant: &tenant,
         usage: found.usage.tenant(&tenant).unwrap_or(&none),

@@ -230,6 +230,8 @@ fn what_the_data_does_not_cover_is_said() {
     ] {
         assert!(gaps.contains(wanted), "{wanted}: {gaps}");
     }
+    let (is_well, said) = output(&mut simulated.report(&["--from", "2026-10-14", "--to", "2026-10-19"]));
+    assert!(!is_well && said.contains("no event of northwind-prod from 2026-10-14 to 2026-10-19"), "{said}");
     let text = succeed(&mut simulated.report(&["--month", "2026-10"]));
     assert!(text.contains("The data does not cover all of these days") && text.contains("no event at all"), "{text}");
     let html = succeed(&mut simulated.report(&["--month", "2026-10", "--format", "html"]));
@@ -249,6 +251,7 @@ fn errors_name_what_is_there() {
     fails(&none, &["no event of northwind-prod from 2027-01-01 to 2027-01-31", "from 2026-11-01T", "to 2026-11-03T"]);
     fails(&["--tenant", TENANT, "--to", "2025-01-01"], &["no event of northwind-prod", "2025-01-01"]);
     fails(&["--tenant", TENANT, "--from", "2028-01-01"], &["no event of northwind-prod", "2028-01-01"]);
+    fails(&["--tenant", TENANT, "--from", "0001-01-01"], &["days: a report is of 4000 at most"]);
     fails(&["--month", "2026-13"], &["2026-13", "expected a month, such as 2026-11"]);
     fails(&["--from", "2026-11-31"], &["2026-11-31", "expected a day, such as 2026-11-01"]);
     fails(&["--from", "2026-11-02", "--to", "2026-11-01"], &["--from 2026-11-02 is after --to 2026-11-01"]);

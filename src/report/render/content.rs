@@ -209,7 +209,8 @@ pub fn ghost<'a>(report: &Report, found: &'a CostlyGhost) -> (&'a str, Vec<(&'st
     facts.push(("Why", ghost.explanation.clone()));
     facts.extend(ghost.mended_at.map(|at| ("Mended", format!("since {at} there are hardly any"))));
     if !ghost.first_log_id.is_empty() {
-        facts.push(("Evidence", format!("log_id {} to {}", ghost.first_log_id, ghost.last_log_id)));
+        let evidence = format!("first seen with log_id {}, last with {}", ghost.first_log_id, ghost.last_log_id);
+        facts.push(("Evidence", evidence));
     }
     facts.push(("Fix", ghost.fix.clone()));
     (name, facts)
@@ -251,7 +252,7 @@ pub fn quotas(report: &Report) -> Table {
         Column::Number("heading for"),
         Column::Whole("used up on"),
     ];
-    Table { title: "Quotas of the month", columns, rows: rows.into_iter().flatten().collect() }
+    Table { title: "Of the month", columns, rows: rows.into_iter().flatten().collect() }
 }
 
 pub fn events(report: &Report) -> [Table; 4] {
