@@ -60,9 +60,10 @@ pub const TIMINGS: [(&str, Timing); 9] = [
 /// Rules of which the second says nothing new of a subject, by the same key, while the first fires.
 pub const INHIBITIONS: [(&str, &str); 1] = [(GHOST_USAGE, GHOST_USAGE_SLOW)];
 
-/// A slow ghost is there while it asked within so long, and gone once it did not for so long.
+/// A slow ghost is there while it asked within so long, and gone once it did not for so long, if it is not mended before: a
+/// little longer than the longest of pauses.
 const SLOW_ON_MS: i64 = 2 * 3_600_000;
-const SLOW_CLEAR_MS: i64 = 9 * 3_600_000;
+const SLOW_CLEAR_MS: i64 = 31 * 3_600_000;
 /// It is judged by so long, or by ten lifetimes, but by no more than a week.
 const SLOW_MS: Range<i64> = DAY_MS..7 * DAY_MS;
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::rhythm::{Pattern, pattern};
 use super::sudden::{SLOT_SECONDS, Slots};
-use super::tokens::{Issues, KeyTokens, TokenKey, Tokens, seconds, time};
+use super::tokens::{ADDRESSES_MAX, Issues, KeyTokens, TokenKey, Tokens, seconds, time};
 use crate::event::EventTime;
 
 /// The lifetime of an API's tokens unless its settings say otherwise (Auth0's `resource-servers`, `token_lifetime`).
@@ -424,9 +424,11 @@ impl Judged {
         (most as u64 * self.accused).checked_div(seconds.len() as u64).unwrap_or(0)
     }
 
-    /// When it was mended: since then there are hardly any of what came before.
+    /// When it was mended: since then there are hardly any of what came before, for longer than it paused before, as over
+    /// night.
     fn mended_at(&self) -> Option<EventTime> {
         const QUIET_SECONDS: u32 = 3600;
+        const PAUSE_SECONDS_MAX: u32 = 86_400;
         let first = *self.accused_seconds.first()?;
         let last = self.accused_seconds.len() - 1 - self.accused_seconds.len() / 20;
         // The last twentieth may be what came after; as long as they come as they did, it is not.
@@ -438,8 +440,11 @@ impl Judged {
         let rate = |count: usize, length: u32| count as f64 / f64::from(length.max(1));
         let (during, since) =
             (rate(last + 1, end - first), rate(self.accused_seconds.len() - 1 - last, self.span.end - end));
+        let pauses = self.accused_seconds[..=last].windows(2).map(|pair| pair[1] - pair[0]);
+        let pause = pauses.filter(|pause| *pause < PAUSE_SECONDS_MAX).max().unwrap_or(0);
         // So long that twenty would have come.
-        let is_long = f64::from(self.span.end - end) >= (20.0 / during).max(f64::from(QUIET_SECONDS));
+        let enough = (20.0 / during).max(f64::from(QUIET_SECONDS)).max(f64::from(pause) * 1.25);
+        let is_long = f64::from(self.span.end - end) >= enough;
         (self.verdict.is_ghost() && is_long && since * 5.0 <= during).then(|| time(end))
     }
 
@@ -541,7 +546,10 @@ impl Judged {
         let named = tokens().max_by_key(|key| &key.last).map_or("", |key| key.client_name.as_str());
         let unknown = (EventTime::from_ms(0), String::new());
         let (first, last) = (first.unwrap_or(&unknown), last.unwrap_or(&unknown));
-        let explanation = self.explanation(addresses.len() as u64);
+        let mut explanation = self.explanation(addresses.len() as u64);
+        if tokens().any(|key| key.has_more_addresses(&self.span)) {
+            explanation += &format!("; tokens of the addresses beyond {ADDRESSES_MAX} are taken for needed");
+        }
         let day = self.span.end.saturating_sub(86_400).max(self.span.start)..self.span.end;
         TokenUse {
             tenant: tenant.to_owned(),

@@ -22,7 +22,10 @@ const PAST_SECONDS: u32 = 7 * 86_400 + 3600;
 /// What is explained is so by this many lifetimes.
 const EXPLAINED_LIFETIMES: u32 = 9;
 /// How long something that ended is remembered.
-const LOOK_BACK_SLOTS: usize = 144;
+const LOOK_BACK_SLOTS: usize = 288;
+const DAY_SLOTS: usize = 288;
+/// By how much of the past it is judged how often it is quiet.
+const QUIET_LOOK_BACK_SLOTS: usize = 144;
 
 /// How a client's use of tokens looks at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -239,7 +242,7 @@ fn is_even(issues: &Issues, span: &Range<u32>) -> bool {
 }
 
 /// Whether a client has been quiet for so long that it has ended: for longer than chance, by how many of its slots were
-/// quiet before, would have once in a hundred thousand times.
+/// quiet before, would have once in a hundred thousand times. Slots in which it paused a day before do not count.
 fn is_quiet(avoidable: &[u64]) -> bool {
     const BY_CHANCE: f64 = 1e-5;
     let level = |slots: &[u64]| {
@@ -251,11 +254,17 @@ fn is_quiet(avoidable: &[u64]) -> bool {
     let quiet = level(avoidable) / 5;
     let is_active = |count: &u64| *count > quiet;
     let Some(last) = avoidable.iter().rposition(is_active) else { return true };
-    let silent = avoidable.len() - 1 - last;
-    let looked = &avoidable[(last + 1).saturating_sub(LOOK_BACK_SLOTS)..=last];
+    let paused = |slot: &usize| {
+        let Some(before) = slot.checked_sub(DAY_SLOTS).filter(|before| *before < last) else { return false };
+        let begin = avoidable[..=before].iter().rposition(is_active);
+        let end = avoidable[before..=last].iter().position(is_active).map(|after| before + after);
+        begin.zip(end).is_some_and(|(begin, end)| begin < end && end - begin < DAY_SLOTS)
+    };
+    let silent = (last + 1..avoidable.len()).filter(|slot| !paused(slot)).count();
+    let looked = &avoidable[(last + 1).saturating_sub(QUIET_LOOK_BACK_SLOTS)..=last];
     let first = looked.iter().position(is_active).unwrap_or(0);
     let active = looked.iter().filter(|count| is_active(count)).count() as f64;
     let share = (active + 1.0) / (looked.len() - first + 2) as f64;
     let enough = BY_CHANCE.ln() / (1.0 - share).ln();
-    silent as f64 >= enough.min(LOOK_BACK_SLOTS as f64)
+    silent as f64 >= enough.min(QUIET_LOOK_BACK_SLOTS as f64)
 }

@@ -69,6 +69,9 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
         return Pattern::Scheduled { period_seconds };
     }
     let peak = issues.peak(span, lifetime.counted_seconds());
+    if let Some(processes) = started_together(issues, &since).filter(|size| *size <= thresholds.processes_per_address) {
+        return Pattern::TooFew { processes };
+    }
     let renewal = renewal(issues, &since, lifetime);
     let (expected, most) =
         (thresholds.processes_per_address, thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET));
@@ -99,6 +102,33 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
     }
 }
 
+/// How many tokens come at once at most, if nearly all come in bursts no more often than people deploy: processes that
+/// start together look like that, and so does a job that asks for every step.
+fn started_together(issues: &Issues, span: &Range<u32>) -> Option<u64> {
+    const APART: u32 = 300;
+    const LONGEST: u32 = 900;
+    const TOKENS_MIN: u64 = 5;
+    const A_DAY: usize = 16;
+    let (mut bursts, mut together, mut most) = (Vec::new(), 0, 0);
+    let mut close = |burst: Range<u32>| {
+        let size = issues.issued(&burst);
+        if size >= TOKENS_MIN && burst.end - burst.start <= LONGEST {
+            bursts.push(burst.start);
+            (together, most) = (together + size, most.max(size));
+        }
+    };
+    let mut burst: Option<Range<u32>> = None;
+    for second in issues.seconds(span) {
+        match &mut burst {
+            Some(burst) if second - burst.end < APART => burst.end = second + 1,
+            burst => burst.replace(second..second + 1).into_iter().for_each(&mut close),
+        }
+    }
+    burst.into_iter().for_each(close);
+    let is_often = bursts.windows(A_DAY + 1).any(|some| some[A_DAY] - some[0] < 86_400);
+    (!is_often && together * 10 >= issues.issued(span) * 9).then_some(most)
+}
+
 /// Whether it is a job that runs by the clock.
 pub fn is_by_the_clock(issues: &Issues, span: &Range<u32>) -> bool {
     clock_period(issues, span).is_some()
@@ -112,8 +142,8 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
     const RUNS_MIN: usize = 5;
     /// More tokens a run than that are waste within it.
     const TOKENS_A_RUN: u64 = 20;
-    /// A run begins this late at most.
-    const JITTER: i64 = 20;
+    /// A run begins this late at most, and so many show it.
+    const JITTER: [(i64, usize); 2] = [(20, 5), (60, 24)];
     /// Runs looked at: enough to tell, and bounded.
     const RUNS_MAX: usize = 5_000;
     let mut runs: Vec<u32> = Vec::new();
@@ -147,8 +177,11 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
     }
     phases.sort_unstable();
     let middle = phases[phases.len() / 2];
-    let near = phases.iter().filter(|phase| (*phase - middle).abs() <= JITTER.min(i64::from(period) / 6)).count();
-    (near * 10 >= phases.len() * 9).then_some(period)
+    let is_near = |jitter: i64| {
+        let near = phases.iter().filter(|phase| (*phase - middle).abs() <= jitter.min(i64::from(period) / 6)).count();
+        near * 10 >= phases.len() * 9
+    };
+    JITTER.iter().any(|(jitter, runs)| phases.len() >= *runs && is_near(*jitter)).then_some(period)
 }
 
 /// Whether tokens have successors.

@@ -364,6 +364,11 @@ impl KeyTokens {
         self.addresses.values().filter(|issues| issues.issued(period) > 0).count() as u64
     }
 
+    /// Whether there were more than [`ADDRESSES_MAX`].
+    pub fn has_more_addresses(&self, period: &Range<u32>) -> bool {
+        self.crowd.range(period.clone()).next().is_some()
+    }
+
     /// What its requests called themselves, the most frequent first.
     pub fn user_agents(&self) -> Vec<&str> {
         let mut agents: Vec<_> = self.user_agents.iter().filter(|(agent, _)| !agent.is_empty()).collect();

@@ -123,6 +123,8 @@ enum Expected {
     Passing(u32),
     /// Paged and resolved twice.
     Twice([(Range<u32>, Range<u32>); 2]),
+    /// Paged on the first two days, and resolved after the first day and in the end, in this time.
+    Daily(Range<u32>),
     /// Paged once, and resolved once, each in its time.
     Episode(Range<u32>, Range<u32>),
 }
@@ -185,6 +187,28 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     };
     add("a job every five minutes", Some(DAY), job(300, 1, dice));
     add("three jobs every hour", Some(DAY), job(HOUR, 3, dice));
+    let mut several = job(15 * MINUTE, 1, dice);
+    several.extend(job(HOUR, 1, dice).into_iter().map(|run| run + 430));
+    several.extend(job(20 * MINUTE, 1, dice).into_iter().map(|run| run + 200));
+    add("jobs every 15 minutes, 20 minutes and hour", Some(DAY), several);
+    let late: Vec<u32> = (at(1, 9, 0)..end()).step_by(300).map(|run| run + dice.roll(60) as u32).collect();
+    add("a new job every five minutes, within a minute", Some(DAY), late);
+    for lifetime in [Some(DAY), None, Some(HOUR)] {
+        let life = lifetime.unwrap_or(DAY);
+        let mut issues = Vec::new();
+        let mut deploys: Vec<u32> = (0..DAYS)
+            .flat_map(|day| (0..10).map(move |_| day))
+            .map(|day| at(day, 8, 0) + dice.roll(36_000) as u32)
+            .collect();
+        deploys.sort_unstable();
+        for (n, begin) in deploys.iter().enumerate() {
+            let until = deploys.get(n + 1).copied().unwrap_or(end());
+            for p in 0..20 {
+                issues.extend(process(dice, begin + p * 12..until, life, Early));
+            }
+        }
+        add("20 deployed ten times a day", lifetime, issues);
+    }
     all
 }
 
@@ -244,6 +268,13 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
         (at(1, 21, 8)..at(1, 21, 21), at(2, 0, 3)..at(2, 3, 31)),
     ];
     add("breaks twice", hour, issues, Expected::Twice(twice));
+    for per_hour in [240.0, 900.0] {
+        let mut issues = process(dice, start()..at(0, 9, 0), HOUR, Renews::Late);
+        for day in 0..4 {
+            issues.extend(requests(dice, at(day, 9, 0)..at(day, 17, 0), per_hour));
+        }
+        add("in office hours", Some(DAY), issues, Expected::Daily(at(4, 9, 0)..at(4, 21, 0)));
+    }
     let issues = (0..3).flat_map(|_| short(dice)).collect();
     add("three that forget after five minutes", Some(DAY), issues, Expected::Page(start()..at(2, 12, 0)));
     all
@@ -333,7 +364,7 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
     let is_said = match &story.expected {
         Expected::Nothing => !verdict.verdict.is_ghost(),
         Expected::Passing(_) => !verdict.verdict.is_ghost(),
-        Expected::Twice(_) => verdict.verdict.is_ghost(),
+        Expected::Twice(_) | Expected::Daily(_) => verdict.verdict.is_ghost(),
         Expected::Page(_) => verdict.verdict.is_ghost() && mended.is_none(),
         Expected::Episode(_, over) => {
             let about = over.start - HOUR..over.start + HOUR;
@@ -348,6 +379,9 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
             (Expected::Passing(by), [_, resolved]) => is_in(resolved, &(start()..*by)),
             (Expected::Twice([one, two]), [first, over, second, end]) => {
                 is_in(first, &one.0) && is_in(over, &one.1) && is_in(second, &two.0) && is_in(end, &two.1)
+            }
+            (Expected::Daily(over), [_, _, second, end]) => {
+                is_in(second, &(at(1, 9, 0)..at(1, 13, 0))) && is_in(end, over)
             }
             (Expected::Episode(when, over), [fired, resolved]) => is_in(fired, when) && is_in(resolved, over),
             _ => false,

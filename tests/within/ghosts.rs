@@ -313,6 +313,9 @@ fn more_addresses_than_are_kept_accuse_nobody_and_lose_no_token() {
         // Of those that are not kept apart all count as needed.
         assert_eq!(key.needed_per_address(&all), ADDRESSES_MAX as u64 + 2 * 200);
         found.push(key.addresses().map(|(ip, _)| ip.to_owned()).collect::<Vec<_>>());
+        let period = EventTime::from_ms(0)..EventTime::from_ms(i64::MAX);
+        let uses = token_use(TENANT, tokens, &period, &lifetimes(), &Thresholds::default());
+        assert!(uses[0].explanation.ends_with("beyond 1024 are taken for needed"), "{}", uses[0].explanation);
     }
     assert!(found.iter().all(|kept| *kept == found[0]), "which are kept does not depend on the order");
 }
