@@ -9,10 +9,11 @@ mod alerts;
 mod audit;
 mod compact;
 mod demo;
+mod report;
 mod simulate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +23,10 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use crate::audit::document::escaped;
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
+use crate::render::Look;
 use crate::run::{self, IngestSummary, Ingested};
 use crate::source::file;
 use crate::store::{Location, Store, verify};
@@ -50,6 +53,8 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     /// Merges the small files of each day, and removes what merged files have held for long.
     Compact(compact::CompactArgs),
+    /// A month of a tenant on one page: who is active, what is burnt, what it costs, where it is heading.
+    Report(report::ReportArgs),
     /// Says what is wrong with a tenant's configuration, beside what is really used.
     Audit(audit::AuditArgs),
     /// Proves an output directory: nothing lost, nothing twice, nothing altered.
@@ -137,6 +142,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Watch(args) => watch(args),
         Command::Alerts(args) => alerts::alerts(&args),
         Command::Compact(args) => compact::compact(&args),
+        Command::Report(args) => report::report(&args),
         Command::Audit(args) => Ok(audit::audit(&args)),
         Command::Verify(args) => verify(&args),
         Command::Simulate(args) => simulate::simulate(&args),
@@ -180,6 +186,45 @@ fn print(text: std::fmt::Arguments<'_>) -> std::io::Result<()> {
     match out.write_fmt(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+/// How text looks on this terminal; what goes to a file has neither its width nor its colours.
+fn look(is_file: bool) -> Look {
+    const WITHOUT_TERMINAL: usize = 100;
+    let is_terminal = !is_file && std::io::stdout().is_terminal();
+    let width = match terminal_size::terminal_size() {
+        Some((columns, _)) if is_terminal => usize::from(columns.0).clamp(40, 160),
+        _ => WITHOUT_TERMINAL,
+    };
+    // https://no-color.org
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    Look { width, color: is_terminal && !is_unwanted && !is_dumb }
+}
+
+/// To a file, or to standard output.
+fn write(text: &str, output: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(path) = output {
+        return std::fs::write(path, text).with_context(|| format!("writing {}", path.display()));
+    }
+    print(format_args!("{text}")).context("writing to standard output")
+}
+
+/// Names in it are chosen by strangers.
+pub fn print_error(error: &(dyn std::error::Error + 'static)) {
+    let text = run::error_chain(error);
+    eprintln!("error: {}", text.split('\n').map(escaped).collect::<Vec<_>>().join("\n"));
+}
+
+/// The tenant that was asked for, or the only one there is.
+fn tenant(data: &str, wanted: Option<&str>, there: &[&str]) -> anyhow::Result<String> {
+    match (wanted, there) {
+        (Some(name), all) if all.contains(&name) => Ok(name.to_owned()),
+        (_, []) => bail!("{data} has no events"),
+        (Some(name), all) => bail!("{data} has no events of {name:?}; it has those of {}", all.join(", ")),
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, all) => bail!("{data} has events of {}: say which by --tenant", all.join(", ")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod kafka;
+mod prices;
 mod quota;
 mod read;
 mod rules;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use alerts::AlertSettings;
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
+pub use prices::Prices;
 pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
 pub use rules::DecisionSettings;
@@ -28,6 +30,7 @@ use crate::store::compact::CompactSettings;
 use crate::usage::ghost::{Lifetimes, Thresholds};
 use alerts::RawAlerts;
 use kafka::{RawKafka, RawKafkaSource};
+use prices::RawPrices;
 use quota::RawQuota;
 use read::{RawGhosts, RawLive};
 
@@ -49,6 +52,7 @@ pub struct Config {
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
     pub quota: QuotaSettings,
+    pub prices: Prices,
     /// How long tokens live, and what makes a ghost.
     pub lifetimes: Lifetimes,
     pub ghosts: Thresholds,
@@ -188,6 +192,8 @@ struct RawConfig {
     spool: RawSpool,
     #[serde(default)]
     quota: RawQuota,
+    #[serde(default)]
+    prices: RawPrices,
     #[serde(default)]
     ghosts: RawGhosts,
     #[serde(default)]
@@ -456,6 +462,7 @@ impl Config {
             },
             source: SourceSettings { kafka: source },
             quota: quota::quota(raw.quota)?,
+            prices: prices::prices(raw.prices)?,
             lifetimes,
             ghosts,
             live: read::live(raw.live)?,
@@ -569,6 +576,7 @@ impl Config {
             format!("log.format              {}", if self.log.json { "json" } else { "text" }),
         ];
         lines.extend(self.quota.describe());
+        lines.extend(self.prices.describe());
         lines.extend(read::describe_ghosts(&self.lifetimes, &self.ghosts));
         lines.extend(self.live.describe(self.http.listen.ip().is_loopback()));
         lines.extend(read::describe_compaction(self.compaction.as_ref()));

@@ -23,6 +23,8 @@ pub mod config;
 pub mod event;
 pub mod live;
 pub mod partial;
+pub mod render;
+pub mod report;
 pub mod run;
 pub mod simulate;
 pub mod source;

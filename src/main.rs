@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     match ghostlight::cli::main() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", ghostlight::run::error_chain(error.as_ref()));
+            ghostlight::cli::print_error(error.as_ref());
             ExitCode::FAILURE
         }
     }

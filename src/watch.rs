@@ -183,7 +183,7 @@ impl Watch {
         let last = WindowLength::FIVE_MINUTES.start(until);
         // Where nothing more will come, as with files, judging ends with the events.
         let last = match self.usage.tenant(tenant).and_then(|usage| usage.activity.end()) {
-            Some(end) if self.is_ended(tenant) => last.min(end),
+            Some(end) if self.follower.is_ended(tenant) => last.min(end),
             _ => last,
         };
         let wanted_after = self.journal.wanted_after(tenant).await?;
@@ -194,14 +194,6 @@ impl Watch {
         };
         let first = WindowLength::FIVE_MINUTES.start(after).ms() + rules::WINDOW_MS;
         Ok((first..=last.ms()).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms).collect())
-    }
-
-    /// Whether every partition with this tenant's events is one that never goes on.
-    fn is_ended(&self, tenant: &str) -> bool {
-        self.follower
-            .partitions()
-            .filter(|followed| followed.tenants.contains(tenant))
-            .all(|found| found.progress.ended)
     }
 
     fn conditions(&self, tenant: &str, window_end: EventTime) -> Vec<Condition> {
@@ -228,7 +220,7 @@ impl Watch {
         shown.alerts = alerts.into_iter().take(50).map(overview::alert_view).collect();
         // The window before the one that is under way ought to be known.
         let due = EventTime::from_ms(WindowLength::FIVE_MINUTES.start(now).ms() - 2 * rules::WINDOW_MS);
-        let reach = self.reach.get(name).filter(|_| !self.is_ended(name));
+        let reach = self.reach.get(name).filter(|_| !self.follower.is_ended(name));
         shown.held_back = reach.and_then(|reach| reach.holding_back(due)).map(str::to_owned);
         shown
     }

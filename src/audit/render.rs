@@ -8,7 +8,7 @@ mod terminal;
 
 use super::checks::Severity;
 use super::report::Report;
-use crate::alert::notify::text;
+use crate::render::Look;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -28,34 +28,15 @@ impl Format {
     }
 }
 
-/// How it is to be shown.
-#[derive(Debug, Clone, Copy)]
-pub struct Look {
-    /// Columns of the terminal.
-    pub width: usize,
-    pub color: bool,
-    /// From which severity on it counts as failed.
-    pub fail_on: Option<Severity>,
-}
-
-pub fn render(report: &Report, format: Format, look: Look) -> String {
+/// `fail_on` is the severity from which on a finding counts as failed.
+pub fn render(report: &Report, format: Format, look: Look, fail_on: Option<Severity>) -> String {
     match format {
         Format::Text => terminal::render(report, look),
         Format::Json => json::render(report),
         Format::Html => html::render(report),
         Format::Sarif => sarif::render(report),
-        Format::Junit => junit::render(report, look.fail_on),
+        Format::Junit => junit::render(report, fail_on),
     }
-}
-
-/// One line without characters that nobody sees: names are chosen by strangers.
-fn shown(text: &str) -> String {
-    text::line(text, 1_000)
-}
-
-/// For XML and HTML, in text and in attributes. Two characters are none of XML's.
-fn escaped(text: &str) -> String {
-    text::escaped(&shown(text)).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -72,13 +53,13 @@ mod tests {
         let scene = Scene { tenant: &export.tenant, traffic: None };
         let line = |place: &_| export.line(place);
         let report = Report::new("tenant.yaml".to_owned(), &scene, line, &Baseline::default(), EventTime::from_ms(0));
-        render(&report, Format::Text, look)
+        render(&report, Format::Text, look, None)
     }
 
     #[test]
     fn colour_is_there_only_where_it_is_wanted_and_changes_no_word() {
-        let plain = text(Look { width: 100, color: false, fail_on: None });
-        let colored = text(Look { width: 100, color: true, fail_on: None });
+        let plain = text(Look { width: 100, color: false });
+        let colored = text(Look { width: 100, color: true });
         assert!(!plain.contains('\u{1b}') && colored.contains("\u{1b}[31m"));
         let mut without = colored;
         for code in ["0", "1", "2", "31", "32", "33"] {
@@ -89,11 +70,10 @@ mod tests {
 
     #[test]
     fn prose_fits_the_width_whatever_it_is() {
-        let words = |width| {
-            text(Look { width, color: false, fail_on: None }).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-        };
+        let words =
+            |width| text(Look { width, color: false }).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         for width in [40, 60, 100, 160] {
-            let text = text(Look { width, color: false, fail_on: None });
+            let text = text(Look { width, color: false });
             for line in text.lines().filter(|line| line.starts_with("    why") || line.starts_with("    fix")) {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }

@@ -1,7 +1,6 @@
 //! `ghostlight audit`: what is wrong with a tenant, for people and for pipelines.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,10 +9,9 @@ use clap::{Args, ValueEnum};
 
 use crate::audit::baseline::Baseline;
 use crate::audit::checks::{Scene, Severity};
-use crate::audit::document::escaped;
 use crate::audit::export::{self, Export};
 use crate::audit::fetch::Fetched;
-use crate::audit::render::{Format, Look, render};
+use crate::audit::render::{Format, render};
 use crate::audit::report::{NOTHING_JUDGED, Report};
 use crate::audit::traffic::{Rows, Traffic};
 use crate::clock;
@@ -97,8 +95,7 @@ pub(super) fn audit(args: &AuditArgs) -> ExitCode {
     match audited(args) {
         Ok(code) => code,
         Err(error) => {
-            let text = run::error_chain(error.as_ref());
-            eprintln!("error: {}", text.split('\n').map(escaped).collect::<Vec<_>>().join("\n"));
+            super::print_error(error.as_ref());
             ExitCode::from(2)
         }
     }
@@ -121,8 +118,8 @@ fn audited(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let scene = Scene { tenant: &export.tenant, traffic: traffic.as_ref() };
     let mut report = Report::new(source, &scene, |place| export.line(place), &baseline, now);
     report.folder = args.config.as_deref().map(folder);
-    let look = Look { width: width(), color: args.output.is_none() && is_colored(), fail_on: args.fail_on.severity() };
-    write(&render(&report, args.format, look), args.output.as_deref())?;
+    let look = super::look(args.output.is_some());
+    super::write(&render(&report, args.format, look, args.fail_on.severity()), args.output.as_deref())?;
     if !report.is_judged() {
         bail!("{NOTHING_JUDGED}");
     }
@@ -177,13 +174,7 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     };
     super::runtime()?.block_on(follower.poll(take)).with_context(|| format!("reading {data}"))?;
     let tenants: Vec<&str> = rows.tenants().collect();
-    let tenant = match (&args.tenant, tenants.as_slice()) {
-        (Some(name), all) if all.contains(&name.as_str()) => name.clone(),
-        (Some(name), all) => bail!("{data} has no events of {name:?}; it has those of {}", all.join(", ")),
-        (None, [only]) => (*only).to_owned(),
-        (None, []) => bail!("{data} has no events"),
-        (None, all) => bail!("{data} has events of {}: say which by --tenant", all.join(", ")),
-    };
+    let tenant = super::tenant(data, args.tenant.as_deref(), &tenants)?;
     for api in export.tenant.apis.iter().flatten() {
         if let (Some(audience), Some(seconds)) = (api.identifier.known(), api.token_seconds.known()) {
             let seconds = seconds.clamp(1.0, f64::from(LIFETIME_SECONDS_MAX)) as u32;
@@ -191,26 +182,4 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
         }
     }
     Ok(rows.traffic(&tenant, i64::from(args.unused_days), now, &rules.lifetimes, &rules.ghosts))
-}
-
-fn width() -> usize {
-    const WITHOUT_TERMINAL: usize = 100;
-    match terminal_size::terminal_size() {
-        Some((columns, _)) if std::io::stdout().is_terminal() => usize::from(columns.0).clamp(40, 160),
-        _ => WITHOUT_TERMINAL,
-    }
-}
-
-fn is_colored() -> bool {
-    // https://no-color.org
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    std::io::stdout().is_terminal() && !is_unwanted && !is_dumb
-}
-
-fn write(text: &str, output: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(path) = output {
-        return std::fs::write(path, text).with_context(|| format!("writing {}", path.display()));
-    }
-    super::print(format_args!("{text}")).context("writing to standard output")
 }

@@ -1,7 +1,11 @@
-//! The page's model out of usage: what is shown of each tenant, and nothing that is not in its rows. Pure.
+//! The page's model out of usage: what is shown of each tenant, and nothing that is not in its rows. Pure. Reports show the same
+//! of other days.
+
+use std::ops::{Range, RangeInclusive};
 
 use crate::alert::rules::RuleSettings;
 use crate::alert::{Alert, Status};
+use crate::config::MonthlyQuota;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
     Activity, AlertView, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month,
@@ -12,7 +16,7 @@ use crate::partial::sketch::Estimate;
 use crate::usage::TenantUsage;
 use crate::usage::activity::SLOT_SECONDS;
 use crate::usage::ghost::{self, TokenUse, Verdict};
-use crate::usage::tokens::{second, time};
+use crate::usage::tokens::{KeyTokens, second, time};
 use crate::usage::{forecast, quota};
 
 const DAY_MS: i64 = 86_400_000;
@@ -24,76 +28,122 @@ const CLIENTS_SHOWN: usize = 500;
 
 /// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
 pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, settings: &RuleSettings) -> TenantOverview {
-    let RuleSettings { lifetimes, ghosts: thresholds, quota, .. } = settings;
-    let quota = quota.of(tenant);
-    let today = Day::of(EventTime::from_ms(as_of.ms() - 1));
-    let month = today.month_start()..=today;
+    let quota = settings.quota.of(tenant);
+    let today = last_day(as_of);
     let period = today.month_start().start()..as_of;
-    let uses = ghost::token_use(tenant, &usage.tokens, &period, lifetimes, thresholds);
-    let ghosts_checked = GhostsChecked {
-        clients: uses.len() as u64,
-        issued: uses.iter().map(|found| found.issued).sum(),
-        from: Some(period.start),
-    };
-    let mut by_issued: Vec<&TokenUse> = uses.iter().collect();
-    by_issued.sort_by_key(|found| std::cmp::Reverse(found.issued));
-    let month_length = today.next_month().since(today.month_start()) as f64 * DAY_MS as f64;
-    let elapsed = as_of.since_ms(period.start) as f64 / month_length;
-    let user_forecast = forecast::active_users(usage, as_of).ok();
-    let token_forecast = forecast::m2m_tokens(usage, as_of).ok();
-    let billable = || uses.iter().filter(|found| found.billable);
-    let active = |dimension| usage.users.active(dimension, month.clone()).count() as u64;
-    let enterprise = usage.users.active(Dimension::Connection, month.clone()).filter(|(name, _)| {
-        usage.activity.connections().any(|(known, connection)| known == *name && connection.is_enterprise())
-    });
+    let uses = ghost::token_use(tenant, &usage.tokens, &period, &settings.lifetimes, &settings.ghosts);
+    let month = month(usage, &uses, as_of, quota);
+    let before = |ms: i64| EventTime::from_ms(as_of.ms() - ms)..as_of;
     TenantOverview {
         tenant: tenant.to_owned(),
         as_of: Some(as_of),
-        month: Month {
-            name: today.month(),
-            elapsed: elapsed.clamp(0.0, 1.0),
-            active_users: UsersOfMonth {
-                users: users(usage.users.distinct(month.clone())),
-                quota: quota.mau,
-                projected: user_forecast.as_ref().map(projection),
-                runs_out_on: runs_out(user_forecast.as_ref(), quota.mau, today),
-            },
-            m2m_tokens: TokensOfMonth {
-                issued: billable().map(|found| found.issued).sum(),
-                needed: billable().map(|found| found.needed_per_address).sum(),
-                avoidable: billable().map(TokenUse::avoidable).sum(),
-                unbillable: uses.iter().filter(|found| !found.billable).map(|found| found.issued).sum(),
-                quota: quota.m2m_tokens,
-                projected: token_forecast.as_ref().map(projection),
-                runs_out_on: runs_out(token_forecast.as_ref(), quota.m2m_tokens, today),
-            },
-            organizations: CountOfMonth { active: active(Dimension::Organization), quota: quota.organizations },
-            enterprise_connections: CountOfMonth {
-                active: enterprise.count() as u64,
-                quota: quota.enterprise_connections,
-            },
-        },
         active_users_by_day: usage.users.by_day(today.plus(1 - DAYS_SHOWN)..=today).into_iter().map(user_day).collect(),
         token_rate: token_rate(usage, as_of),
-        ghosts: uses
-            .iter()
-            .filter(|found| found.verdict.is_ghost())
-            .take(GHOSTS_SHOWN)
-            .map(|found| ghost_view(found, elapsed, quota.m2m_tokens))
-            .collect(),
-        ghosts_checked,
-        clients: by_issued.into_iter().take(CLIENTS_SHOWN).map(client_view).collect(),
+        ghosts: ghosts(&uses, Some(month.elapsed), quota.m2m_tokens).take(GHOSTS_SHOWN).collect(),
+        ghosts_checked: ghosts_checked(&uses, period.start),
+        clients: clients(&uses).take(CLIENTS_SHOWN).collect(),
         alerts: Vec::new(),
         held_back: None,
-        activity: activity(usage, as_of),
+        activity: Activity {
+            rate_limits: types(usage, Class::RateLimit, as_of),
+            attacks: types(usage, Class::Attack, as_of),
+            failures: failures(usage, before(DAY_MS)),
+        },
+        month,
     }
 }
 
-fn users(estimate: Estimate) -> Users {
+/// The day that ends at `as_of`, or that it is in.
+fn last_day(as_of: EventTime) -> Day {
+    Day::of(EventTime::from_ms(as_of.ms() - 1))
+}
+
+/// The calendar month that `as_of` is in, up to then, against its quotas and where it is heading. `uses` are those of the
+/// same time.
+pub fn month(usage: &TenantUsage, uses: &[TokenUse], as_of: EventTime, quota: MonthlyQuota) -> Month {
+    let today = last_day(as_of);
+    let days = today.month_start()..=today;
+    let length = today.next_month().since(today.month_start()) as f64 * DAY_MS as f64;
+    let user_forecast = forecast::active_users(usage, as_of).ok();
+    let token_forecast = forecast::m2m_tokens(usage, as_of).ok();
+    let users_ran_out = |quota: u64| {
+        let mut days = usage.users.by_day(days.clone()).into_iter();
+        days.find(|found| found.in_month.estimate > quota as f64).map(|found| found.day)
+    };
+    let tokens_ran_out = |quota: u64| {
+        let period = |day: Day| days.start().start()..day.plus(1).start().min(as_of);
+        let mut all = (0..=today.since(*days.start())).map(|n| days.start().plus(n));
+        all.find(|day| usage.tokens.issued(&period(*day), true) > quota)
+    };
+    let used = used(usage, uses, days.clone(), quota);
+    Month {
+        name: today.month(),
+        elapsed: (as_of.since_ms(days.start().start()) as f64 / length).clamp(0.0, 1.0),
+        active_users: UsersOfMonth {
+            projected: user_forecast.as_ref().map(projection),
+            runs_out_on: runs_out(quota.mau, users_ran_out, user_forecast.as_ref(), today),
+            ..used.active_users
+        },
+        m2m_tokens: TokensOfMonth {
+            projected: token_forecast.as_ref().map(projection),
+            runs_out_on: runs_out(quota.m2m_tokens, tokens_ran_out, token_forecast.as_ref(), today),
+            ..used.m2m_tokens
+        },
+        ..used
+    }
+}
+
+/// What was used in some days, whether they are a month or not. `uses` are those of the same days.
+pub fn used(usage: &TenantUsage, uses: &[TokenUse], days: RangeInclusive<Day>, quota: MonthlyQuota) -> Month {
+    let billable = || uses.iter().filter(|found| found.billable);
+    let active = |dimension| usage.users.active(dimension, days.clone()).count() as u64;
+    let enterprise = usage.users.active(Dimension::Connection, days.clone()).filter(|(name, _)| {
+        usage.activity.connections().any(|(known, connection)| known == *name && connection.is_enterprise())
+    });
+    Month {
+        name: String::new(),
+        elapsed: 1.0,
+        active_users: UsersOfMonth {
+            users: users(usage.users.distinct(days.clone())),
+            quota: quota.mau,
+            projected: None,
+            runs_out_on: None,
+        },
+        m2m_tokens: TokensOfMonth {
+            issued: billable().map(|found| found.issued).sum(),
+            needed: billable().map(|found| found.needed_per_address).sum(),
+            avoidable: billable().map(TokenUse::avoidable).sum(),
+            unbillable: uses.iter().filter(|found| !found.billable).map(|found| found.issued).sum(),
+            quota: quota.m2m_tokens,
+            projected: None,
+            runs_out_on: None,
+        },
+        organizations: CountOfMonth { active: active(Dimension::Organization), quota: quota.organizations },
+        enterprise_connections: CountOfMonth { active: enterprise.count() as u64, quota: quota.enterprise_connections },
+    }
+}
+
+/// The ghosts among `uses`, of a period of which so much has passed: what is projected needs to know.
+pub fn ghosts(uses: &[TokenUse], elapsed: Option<f64>, quota: Option<u64>) -> impl Iterator<Item = Ghost> {
+    uses.iter().filter(|found| found.verdict.is_ghost()).map(move |found| ghost_view(found, elapsed, quota))
+}
+
+/// Every client and audience with its verdict, most tokens first.
+pub fn clients(uses: &[TokenUse]) -> impl Iterator<Item = ClientTokens> {
+    let mut by_issued: Vec<&TokenUse> = uses.iter().collect();
+    by_issued.sort_by_key(|found| std::cmp::Reverse(found.issued));
+    by_issued.into_iter().map(client_view)
+}
+
+pub fn ghosts_checked(uses: &[TokenUse], from: EventTime) -> GhostsChecked {
+    GhostsChecked { clients: uses.len() as u64, issued: uses.iter().map(|found| found.issued).sum(), from: Some(from) }
+}
+
+pub fn users(estimate: Estimate) -> Users {
     Users { estimate: estimate.estimate, lower: estimate.lower, upper: estimate.upper }
 }
 
-fn user_day(found: crate::usage::users::UserDay) -> UserDay {
+pub fn user_day(found: crate::usage::users::UserDay) -> UserDay {
     UserDay {
         date: found.day.to_string(),
         day: users(found.on_day),
@@ -106,11 +156,21 @@ fn user_day(found: crate::usage::users::UserDay) -> UserDay {
 fn token_rate(usage: &TenantUsage, as_of: EventTime) -> Vec<TokenWindow> {
     let slot = SLOT_SECONDS as u32;
     let end = second(as_of).next_multiple_of(slot);
+    token_windows(usage, &(end.saturating_sub(86_400)..end), slot, |_| true)
+}
+
+/// The windows of a period, in seconds, with tokens of such keys in them.
+pub fn token_windows(
+    usage: &TenantUsage,
+    period: &Range<u32>,
+    length: u32,
+    is_wanted: impl Fn(&KeyTokens) -> bool,
+) -> Vec<TokenWindow> {
     let mut windows = Vec::new();
-    for begin in (end.saturating_sub(86_400)..end).step_by(slot as usize) {
-        let window = begin..begin + slot;
+    for begin in period.clone().step_by(length as usize) {
+        let window = begin..(begin + length).min(period.end);
         let mut sum = TokenWindow { at: time(begin), issued: 0, needed: 0, avoidable: 0 };
-        for (_, key) in usage.tokens.keys() {
+        for (_, key) in usage.tokens.keys().filter(|(_, key)| is_wanted(key)) {
             let issued = key.issued(&window);
             let needed = key.needed_per_address(&window).min(issued);
             sum.issued += issued;
@@ -129,8 +189,16 @@ fn projection(found: &quota::Projection) -> Projection {
     Projection { value: end.value, lower: end.lower, upper: end.upper }
 }
 
-fn runs_out(found: Option<&quota::Projection>, quota: Option<u64>, today: Day) -> Option<String> {
-    found?.runs_out_on(quota? as f64, today).expected.map(|day| day.to_string())
+/// The day on which a quota was used up, or else on which it will be.
+fn runs_out(
+    quota: Option<u64>,
+    was: impl Fn(u64) -> Option<Day>,
+    found: Option<&quota::Projection>,
+    today: Day,
+) -> Option<String> {
+    let quota = quota?;
+    let will = || found?.runs_out_on(quota as f64, today).expected;
+    was(quota).or_else(will).map(|day| day.to_string())
 }
 
 fn id(found: &TokenUse) -> String {
@@ -154,12 +222,12 @@ fn client_view(found: &TokenUse) -> ClientTokens {
     }
 }
 
-fn ghost_view(found: &TokenUse, elapsed: f64, quota: Option<u64>) -> Ghost {
+fn ghost_view(found: &TokenUse, elapsed: Option<f64>, quota: Option<u64>) -> Ghost {
     // As it was on average of the month so far; at its very beginning that says nothing. What was mended stays as it is.
-    let projected = match found.mended_at {
+    let projected = elapsed.and_then(|elapsed| match found.mended_at {
         Some(_) => Some(found.avoidable()),
         None => (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64),
-    };
+    });
     let share = |quota: u64| projected.filter(|_| found.billable).map(|tokens| tokens as f64 / quota.max(1) as f64);
     Ghost {
         id: id(found),
@@ -195,28 +263,28 @@ fn ghost_view(found: &TokenUse, elapsed: f64, quota: Option<u64>) -> Ghost {
     }
 }
 
-fn activity(usage: &TenantUsage, as_of: EventTime) -> Activity {
+fn types(usage: &TenantUsage, class: Class, as_of: EventTime) -> Vec<TypeActivity> {
     let before = |ms: i64| EventTime::from_ms(as_of.ms() - ms);
-    let types = |class: Class| {
-        let mut found: Vec<_> = usage
-            .activity
-            .watched()
-            .filter(|(code, _)| catalogue::lookup(code).class == class)
-            .map(|(code, series)| TypeActivity {
-                type_code: code.to_owned(),
-                meaning: catalogue::lookup(code).meaning.to_owned(),
-                events_last_day: series.sum(before(DAY_MS)..as_of),
-                events_last_hour: series.sum(before(HOUR_MS)..as_of),
-                last_at: series.last_before(as_of),
-            })
-            .collect();
-        found.sort_by_key(|found| std::cmp::Reverse(found.events_last_day));
-        found
-    };
+    let of_class = usage.activity.watched().filter(|(code, _)| catalogue::lookup(code).class == class);
+    let mut found: Vec<_> = of_class
+        .map(|(code, series)| TypeActivity {
+            type_code: code.to_owned(),
+            meaning: catalogue::lookup(code).meaning.to_owned(),
+            events_last_day: series.sum(before(DAY_MS)..as_of),
+            events_last_hour: series.sum(before(HOUR_MS)..as_of),
+            last_at: series.last_before(as_of),
+        })
+        .collect();
+    found.sort_by_key(|found| std::cmp::Reverse(found.events_last_day));
+    found
+}
+
+/// Connections with failed logins in a period, the worst ratio first.
+pub fn failures(usage: &TenantUsage, period: Range<EventTime>) -> Vec<ConnectionFailures> {
     let mut failures: Vec<_> = usage
         .activity
         .connections()
-        .map(|(name, connection)| (name, connection.attempts(before(DAY_MS)..as_of)))
+        .map(|(name, connection)| (name, connection.attempts(period.clone())))
         .filter(|(_, attempts)| attempts.failed > 0)
         .map(|(name, attempts)| ConnectionFailures {
             connection: name.to_owned(),
@@ -226,7 +294,7 @@ fn activity(usage: &TenantUsage, as_of: EventTime) -> Activity {
         })
         .collect();
     failures.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
-    Activity { rate_limits: types(Class::RateLimit), attacks: types(Class::Attack), failures }
+    failures
 }
 
 /// An alert as the page shows it.

@@ -159,6 +159,11 @@ impl Activity {
         self.classes.values().filter_map(end).max()
     }
 
+    /// Events of a class in a period.
+    pub fn sum(&self, class: Class, period: Range<EventTime>) -> u64 {
+        self.classes.get(class.name()).map_or(0, |series| series.sum(period))
+    }
+
     /// All events of a slot.
     pub fn at(&self, slot: EventTime) -> u64 {
         self.classes.values().map(|series| series.at(slot)).sum()
@@ -173,6 +178,17 @@ impl Connection {
             succeeded: sum.succeeded + found.succeeded,
             failed: sum.failed + found.failed,
         })
+    }
+
+    /// What kind of connection its strategy makes it, as Auth0's usage report tells them apart.
+    pub fn kind(&self) -> &'static str {
+        match self.strategy.as_str() {
+            "" => "unknown",
+            "auth0" => "database",
+            "email" | "sms" => "passwordless",
+            strategy if is_enterprise(strategy) => "enterprise",
+            _ => "social",
+        }
     }
 
     /// Whether it is one of Auth0's enterprise strategies, which have a quota of their own.

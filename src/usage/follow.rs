@@ -127,6 +127,11 @@ impl Follower {
         progress::reach_of_tenants(partitions, patience, now)
     }
 
+    /// Whether every partition with this tenant's events is one that never goes on.
+    pub fn is_ended(&self, tenant: &str) -> bool {
+        self.partitions().filter(|followed| followed.tenants.contains(tenant)).all(|found| found.progress.ended)
+    }
+
     /// Hands the rows of everything that became visible since the last call to `take`, and says of how many entries and
     /// generations. After an error the next call goes on where this one ended.
     pub async fn poll(&mut self, mut take: impl FnMut(Seen)) -> Result<u64, StoreError> {

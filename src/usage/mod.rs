@@ -19,8 +19,9 @@ pub mod tokens;
 pub mod users;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::event::Day;
+use crate::event::{Day, EventTime};
 use crate::partial::Partial;
 use crate::store::{Store, StoreError};
 
@@ -40,9 +41,20 @@ pub struct TenantUsage {
 impl Usage {
     /// Takes in rows, each once. Late ones belong to their own windows like any other.
     pub fn absorb(&mut self, rows: &Partial) {
-        rows.users().iter().for_each(|row| self.tenant_mut(row.tenant).users.absorb(row));
-        rows.tokens().iter().for_each(|row| self.tenant_mut(row.tenant).tokens.absorb(row));
-        rows.counts().iter().for_each(|row| self.tenant_mut(row.tenant).activity.absorb(row));
+        self.absorb_within(rows, &(EventTime::from_ms(i64::MIN)..EventTime::from_ms(i64::MAX)));
+    }
+
+    /// The same of those rows whose windows begin in a period.
+    pub fn absorb_within(&mut self, rows: &Partial, period: &Range<EventTime>) {
+        for row in rows.users().iter().filter(|row| period.contains(&row.window_start)) {
+            self.tenant_mut(row.tenant).users.absorb(row);
+        }
+        for row in rows.tokens().iter().filter(|row| period.contains(&row.window_start)) {
+            self.tenant_mut(row.tenant).tokens.absorb(row);
+        }
+        for row in rows.counts().iter().filter(|row| period.contains(&row.window_start)) {
+            self.tenant_mut(row.tenant).activity.absorb(row);
+        }
     }
 
     /// Takes in what a follower hands over.

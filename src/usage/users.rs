@@ -86,6 +86,20 @@ impl Users {
         self.tenant().map_or_else(|| UserUnion::default().estimate(), |key| key.distinct(days))
     }
 
+    /// The distinct users of some keys of a dimension together.
+    pub fn distinct_among(
+        &self,
+        dimension: Dimension,
+        days: RangeInclusive<Day>,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Estimate {
+        let mut union = UserUnion::default();
+        for (_, key) in self.keys(dimension).filter(|(key, _)| is_wanted(key)) {
+            key.days.range(days.clone()).for_each(|(_, day)| union.add(&day.users.sketch()));
+        }
+        union.estimate()
+    }
+
     /// The tenant's users of each day there is, with its week and month so far.
     pub fn by_day(&self, days: RangeInclusive<Day>) -> Vec<UserDay> {
         let Some(tenant) = self.tenant() else { return Vec::new() };

@@ -7,6 +7,8 @@ mod deploy;
 mod kafka;
 mod page;
 mod readers;
+mod recipes;
+mod report;
 mod s3;
 #[path = "../support/mod.rs"]
 mod support;

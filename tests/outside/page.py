@@ -1,4 +1,4 @@
-"""Opens the live page in headless Chromium and checks a part of what it must do: page.py PART URL.
+"""Opens the live page, or a report, in headless Chromium and checks a part of what it must do: page.py PART URL.
 
 Asks whoever started it for changes by lines on standard output ("show next", "stop", "start"), each answered by a line.
 Screenshots go to target/outside/page, for people to look at.
@@ -6,6 +6,7 @@ Screenshots go to target/outside/page, for people to look at.
 
 import base64
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -407,12 +408,31 @@ def login(browser):
     return f"{lines} lines of text"
 
 
+def report(browser):
+    """A report's file: it asks for nothing, and is printed, where charts are readable without their background too."""
+    browser.open()
+    lines = browser.expect_layout()
+    expect(lines > 600, f"{lines} lines of text")
+    charts = browser.run("return [...document.querySelectorAll('svg')].map((one) => one.querySelectorAll('rect').length)")
+    expect(len(charts) == 3 and min(charts) >= 28, f"{charts} bars")
+    browser.expect_quiet_console()
+    sent = [event["params"]["request"]["url"] for event in browser.network if event["method"] == "Network.requestWillBeSent"]
+    expect(sent == [browser.url], f"asked for {sent}")
+    browser.cdp("Emulation.setEmulatedMedia", features=[])
+    browser.cdp("Emulation.clearDeviceMetricsOverride")
+    pdf = base64.b64decode(browser.cdp("Page.printToPDF", preferCSSPageSize=True, printBackground=False)["data"])
+    (SCREENSHOTS / "report.pdf").write_bytes(pdf)
+    pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
+    expect(2 <= pages <= 8, f"{pages} pages of PDF")
+    return f"{lines} lines of text, {pages} pages of PDF"
+
+
 def main():
     part, url = sys.argv[1:3]
     browser = Browser(part, url)
     try:
         checked = {"full": full, "empty": empty, "quiet": quiet, "hostile": hostile, "keyboard": keyboard,
-                   "connection": connection, "login": login}[part](browser)  # fmt: skip
+                   "connection": connection, "login": login, "report": report}[part](browser)  # fmt: skip
         print(f"checked: {checked}")
     except Exception as error:
         browser.screenshot(f"{part}-wrong")

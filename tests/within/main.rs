@@ -15,6 +15,7 @@ mod notify;
 mod page;
 mod progress;
 mod replay;
+mod report;
 mod samples;
 mod scan;
 mod schemas;

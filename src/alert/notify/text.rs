@@ -31,10 +31,17 @@ pub fn written(text: &str, max: usize, write: impl Fn(char, &mut String)) -> Str
 
 /// Without what is not seen; controls that are no line's end, and separators of lines that only Unicode has, as spaces.
 pub fn clean(text: &str) -> String {
-    const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
     let space = |c: char| (c.is_control() && c != '\n') || SEPARATORS.contains(&c);
     text.chars().filter(|c| !is_unseen(*c)).map(|c| if space(c) { ' ' } else { c }).collect()
 }
+
+/// What is no part of any text that is read, or ends a line.
+pub fn is_unseen_or_control(c: char) -> bool {
+    c.is_control() || SEPARATORS.contains(&c) || is_unseen(c)
+}
+
+/// Separators of lines that only Unicode has.
+const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
 
 /// Formats and fillers, those of emoji too: they fall apart into their parts.
 fn is_unseen(c: char) -> bool {

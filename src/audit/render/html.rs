@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::checks::{BY_HAND, Severity};
 use super::super::report::{Finding, Report};
-use super::escaped;
+use crate::render::escaped;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;\
 background:#fff}table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;text-align:left;border-bottom:1px solid \

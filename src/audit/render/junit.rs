@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::checks::{self, Area, Severity};
 use super::super::report::Report;
-use super::escaped;
+use crate::render::escaped;
 
 pub fn render(report: &Report, fail_on: Option<Severity>) -> String {
     let mut suites = String::new();

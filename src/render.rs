@@ -1,0 +1,200 @@
+//! What every report that people read is made with: text that fits a terminal, and names that do no harm in it or in HTML.
+
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+
+use crate::alert::notify::text;
+
+/// How it is to be shown on a terminal.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Columns.
+    pub width: usize,
+    pub color: bool,
+}
+
+/// One line without characters that nobody sees: names are chosen by strangers.
+pub fn shown(text: &str) -> String {
+    text::line(text, 1_000)
+}
+
+/// For XML and HTML, in text and in attributes. Two characters are none of XML's.
+pub fn escaped(text: &str) -> String {
+    text::escaped(&shown(text)).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+/// With its thousands apart: `1,234`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Characters of a cell.
+const CELL_MAX: usize = 100;
+
+/// Text for a terminal in the making.
+pub struct Page {
+    out: String,
+    look: Look,
+}
+
+#[derive(Clone, Copy)]
+pub enum Style {
+    Bold,
+    Red,
+    Yellow,
+    Green,
+    Dim,
+}
+
+/// A column of a table, by what becomes of cells that do not fit.
+#[derive(Clone, Copy)]
+pub enum Column {
+    /// Broken into lines.
+    Text(&'static str),
+    /// Always whole.
+    Whole(&'static str),
+    /// Always whole, and at the right.
+    Number(&'static str),
+}
+
+impl Column {
+    pub fn name(self) -> &'static str {
+        let (Self::Text(name) | Self::Whole(name) | Self::Number(name)) = self;
+        name
+    }
+
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::Number(_))
+    }
+}
+
+impl Page {
+    pub fn new(look: Look) -> Self {
+        Self { out: String::new(), look }
+    }
+
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    pub fn width(&self) -> usize {
+        self.look.width
+    }
+
+    pub fn styled(&self, text: &str, style: Style) -> String {
+        let code = match style {
+            Style::Bold => "1",
+            Style::Red => "31",
+            Style::Yellow => "33",
+            Style::Green => "32",
+            Style::Dim => "2",
+        };
+        if self.look.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    pub fn line(&mut self, text: &str) {
+        self.out.push_str(text.trim_end());
+        self.out.push('\n');
+    }
+
+    /// Text broken at spaces, the lines after the first one indented by as much as `label` is long.
+    pub fn wrapped(&mut self, label: &str, text: &str) {
+        let label_width = label.chars().count();
+        let width = self.look.width.max(label_width + 20);
+        let (mut line, mut used) = (label.to_owned(), label_width);
+        let mut is_empty = true;
+        for word in text.split_whitespace() {
+            let length = word.chars().count();
+            if !is_empty && used + 1 + length > width {
+                self.line(&line);
+                (line, used, is_empty) = (" ".repeat(label_width), label_width, true);
+            }
+            if !is_empty {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += length;
+            is_empty = false;
+        }
+        self.line(&line);
+    }
+
+    pub fn title(&mut self, text: &str) {
+        let title = self.styled(text, Style::Bold);
+        self.line("");
+        self.line(&title);
+    }
+
+    /// As wide as it needs to be, and no wider than the page.
+    pub fn table(&mut self, columns: &[Column], rows: &[Vec<String>]) {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(self.look.width).unwrap_or(u16::MAX)).set_truncation_indicator("…");
+        table.set_header(columns.iter().map(|column| aligned(column.name().to_owned(), *column)));
+        for cells in rows {
+            // A name that takes lines and lines says no more by it.
+            let shown = |cell: &str| if cell.is_empty() { String::new() } else { text::line(cell, CELL_MAX) };
+            table.add_row(cells.iter().zip(columns).map(|(cell, column)| aligned(shown(cell), *column)));
+        }
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((if at == 0 { 2 } else { 1 }, 1));
+            if !matches!(columns[at], Column::Text(_)) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        for (at, line) in table.lines().enumerate() {
+            let line = if at == 0 { self.styled(line.trim_end(), Style::Dim) } else { line };
+            self.line(&line);
+        }
+    }
+}
+
+fn aligned(text: String, column: Column) -> Cell {
+    let cell = Cell::new(text);
+    if column.is_number() { cell.set_alignment(CellAlignment::Right) } else { cell }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_table_fits_the_page_and_breaks_no_number() {
+        let columns = [Column::Text("client"), Column::Number("issued"), Column::Whole("verdict")];
+        let row = |name: &str| vec![name.to_owned(), "1,234,567".to_owned(), "does not cache".to_owned()];
+        for width in [50, 60, 80] {
+            let mut page = Page::new(Look { width, color: false });
+            page.table(&columns, &[row("short"), row(&"long ".repeat(30)), row("語語語語語語語語語語語語語語語語")]);
+            let text = page.finish();
+            assert_eq!(text.matches("1,234,567").count(), 3, "{text}");
+            assert_eq!(text.matches("does not cache").count(), 3, "{text}");
+            assert!(text.contains("long…"), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn no_cell_moves_the_cursor() {
+        let mut page = Page::new(Look { width: 80, color: false });
+        page.table(
+            &[Column::Text("a"), Column::Text("")],
+            &[vec!["x\u{1b}[2J\ty\nz\u{202e}".to_owned(), String::new()]],
+        );
+        assert_eq!(page.finish(), "  a\n  x [2J y z\n");
+    }
+}
