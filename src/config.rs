@@ -2,6 +2,7 @@
 
 mod alerts;
 mod kafka;
+mod management;
 mod quota;
 mod read;
 mod rules;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use alerts::AlertSettings;
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
+pub use management::{ManagementApi, ManagementSource};
 pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
 pub use rules::DecisionSettings;
@@ -22,12 +24,14 @@ pub use rules::DecisionSettings;
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
 use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
+use crate::source::spool::SpoolLimits;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
 use crate::store::compact::CompactSettings;
 use crate::usage::ghost::{Lifetimes, Thresholds};
 use alerts::RawAlerts;
 use kafka::{RawKafka, RawKafkaSource};
+use management::{RawManagement, RawManagementSource};
 use quota::RawQuota;
 use read::{RawGhosts, RawLive};
 
@@ -45,6 +49,7 @@ pub struct Config {
     pub files: FileSettings,
     pub http: HttpSettings,
     pub kafka: Option<KafkaConnection>,
+    pub management: Option<ManagementApi>,
     pub source: SourceSettings,
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
@@ -92,6 +97,7 @@ pub struct HttpSettings {
 #[derive(Debug, Clone, Default)]
 pub struct SourceSettings {
     pub kafka: Option<KafkaSource>,
+    pub management: Option<ManagementSource>,
 }
 
 /// Where the webhook's bodies go.
@@ -120,6 +126,12 @@ pub struct SpoolSettings {
     pub folder: PathBuf,
     pub segment_bytes: u64,
     pub bytes_max: u64,
+}
+
+impl SpoolSettings {
+    pub fn limits(&self) -> SpoolLimits {
+        SpoolLimits { segment_bytes: self.segment_bytes, bytes_max: self.bytes_max }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -180,6 +192,7 @@ struct RawConfig {
     #[serde(default)]
     http: RawHttp,
     kafka: Option<RawKafka>,
+    management: Option<RawManagement>,
     #[serde(default)]
     source: RawSource,
     #[serde(default)]
@@ -254,6 +267,7 @@ struct RawHttp {
 #[serde(deny_unknown_fields)]
 struct RawSource {
     kafka: Option<RawKafkaSource>,
+    management: Option<RawManagementSource>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -315,6 +329,8 @@ pub struct Flags {
     pub kafka: Option<String>,
     pub topics: Vec<String>,
     pub group: Option<String>,
+    /// Of a tenant's Management API.
+    pub domain: Option<String>,
     /// Address and port.
     pub listen: Option<String>,
     /// Nothing is taken in, and the page is what it is for.
@@ -337,6 +353,7 @@ impl RawConfig {
         if flags.only_reads {
             self.webhook = RawWebhook { to: Some("off".to_owned()), ..RawWebhook::default() };
             (self.kafka, self.source.kafka) = (None, None);
+            self.source.management = None;
             self.live.only();
         }
         if flags.listen.is_some() {
@@ -347,6 +364,9 @@ impl RawConfig {
         }
         if !flags.topics.is_empty() {
             self.source.kafka.get_or_insert_default().set_topics(&flags.topics);
+        }
+        if let Some(domain) = &flags.domain {
+            self.management.get_or_insert_default().set_domain(domain);
         }
         if let Some(group) = &flags.group {
             self.source.kafka.get_or_insert_default().set_group(group);
@@ -386,6 +406,7 @@ impl Config {
         let out = raw.out.as_deref().unwrap_or("./ghostlight-data/out");
         let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:7070");
         let source = raw.source.kafka.map(|raw| kafka::source(raw, default_threads())).transpose()?;
+        let pulled = raw.source.management.map(management::source).transpose()?;
         let (lifetimes, ghosts) = read::ghosts(raw.ghosts)?;
         let config = Self {
             out: Location::parse(out).map_err(|error| ConfigError::Value {
@@ -433,7 +454,7 @@ impl Config {
             },
             kafka: raw.kafka.map(kafka::connection).transpose()?,
             webhook: WebhookSettings {
-                to: webhook_to(raw.webhook.to.as_deref(), raw.webhook.topic, source.as_ref())?,
+                to: webhook_to(raw.webhook.to.as_deref(), raw.webhook.topic, source.is_some() || pulled.is_some())?,
                 path: raw.webhook.path.unwrap_or_else(|| "/v1/logs".to_owned()),
                 authorization: raw
                     .webhook
@@ -454,7 +475,8 @@ impl Config {
                 )?,
                 bytes_max: size(raw.spool.max, "spool.max", "10GiB", "max = \"10GiB\"", 4 * KIB..=1024 * TIB)?,
             },
-            source: SourceSettings { kafka: source },
+            management: raw.management.map(management::api).transpose()?,
+            source: SourceSettings { kafka: source, management: pulled },
             quota: quota::quota(raw.quota)?,
             lifetimes,
             ghosts,
@@ -507,6 +529,7 @@ impl Config {
                 example: "[source.kafka]\n  topics = [\"auth0-logs\"]",
             });
         }
+        management::check_together(self.management.as_ref(), self.source.management.as_ref(), &self.webhook.to)?;
         if self.webhook.body_max as u64 > self.spool.bytes_max / 4 {
             return Err(ConfigError::Value {
                 key: "webhook.body_max",
@@ -574,6 +597,8 @@ impl Config {
         lines.extend(read::describe_compaction(self.compaction.as_ref()));
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
+        lines.extend(self.management.iter().flat_map(ManagementApi::describe));
+        lines.extend(self.source.management.iter().flat_map(ManagementSource::describe));
         lines.extend(self.alerts.describe());
         lines.join("\n")
     }
@@ -757,19 +782,19 @@ impl std::fmt::Display for WebhookTo {
 }
 
 /// Without a word about it the webhook is on where nothing else brings events.
-fn webhook_to(to: Option<&str>, topic: Option<String>, source: Option<&KafkaSource>) -> Result<WebhookTo, ConfigError> {
+fn webhook_to(to: Option<&str>, topic: Option<String>, has_source: bool) -> Result<WebhookTo, ConfigError> {
     let topic_wrong = |problem: &str| ConfigError::Value {
         key: "webhook.topic",
         problem: problem.to_owned(),
         example: "to = \"kafka\"\n  topic = \"auth0-logs\"",
     };
-    let to = match (to, source) {
+    let to = match (to, has_source) {
         (Some("kafka"), _) => {
             let topic = topic.ok_or_else(|| topic_wrong("missing: the topic that events are produced to"))?;
             return Ok(WebhookTo::Kafka { topic });
         }
-        (Some("spool"), _) | (None, None) => WebhookTo::Spool,
-        (Some("off"), _) | (None, Some(_)) => WebhookTo::Off,
+        (Some("spool"), _) | (None, false) => WebhookTo::Spool,
+        (Some("off"), _) | (None, true) => WebhookTo::Off,
         (Some(other), _) => {
             return Err(ConfigError::Value {
                 key: "webhook.to",
@@ -873,6 +898,15 @@ mod tests {
                 "username =",
             ),
             ("[kafka]\nbootstrap_servers = \"x:1\"\ntls = { ca = \"/no/such\" }", "kafka.tls.ca", "ca ="),
+            ("[source.management]", "management.domain", "domain = \"acme.eu.auth0.com\""),
+            ("[management]\ndomain = \"http://acme.eu.auth0.com\"", "management.domain", "acme.eu.auth0.com"),
+            (
+                "[management]\ndomain = \"acme.eu.auth0.com\"\nclient_id = { env = \"GHOSTLIGHT_NO_SUCH\" }",
+                "management.client_id",
+                "AUTH0_CLIENT_ID",
+            ),
+            ("[source.management]\ninterval = \"10ms\"", "source.management.interval", "interval = \"15s\""),
+            ("[source.management]\nstart = \"then\"", "source.management.start", "2026-11-01"),
             ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),
             ("out = \"ftp://x\"", "out", "./ghostlight-data/out"),
             ("[webhook]\npath = \"/metrics\"", "webhook.path", "path = \"/v1/logs\""),

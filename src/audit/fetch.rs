@@ -205,9 +205,13 @@ fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, Api
         Err(ApiError::Forbidden { code, .. }) if code == "insufficient_scope" => {
             Ok(Err(format!("the client's grant lacks the scope {scope}")))
         }
-        Err(error @ (ApiError::Forbidden { .. } | ApiError::NotFound { .. } | ApiError::Other { .. })) => {
-            Ok(Err(error.to_string()))
-        }
+        Err(
+            error @ (ApiError::Forbidden { .. }
+            | ApiError::Scope { .. }
+            | ApiError::NotFound { .. }
+            | ApiError::Invalid { .. }
+            | ApiError::Other { .. }),
+        ) => Ok(Err(error.to_string())),
         Err(
             error @ (ApiError::Domain(_)
             | ApiError::DomainWithUser

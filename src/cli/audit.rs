@@ -150,8 +150,11 @@ fn fetch(domain: &str) -> anyhow::Result<Fetched> {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         value.with_context(|| format!("{name} is not set: --domain needs a client with a grant for the Management API"))
     };
-    let credentials =
-        Credentials { client_id: variable("AUTH0_CLIENT_ID")?, client_secret: variable("AUTH0_CLIENT_SECRET")? };
+    let credentials = Credentials {
+        client_id: variable("AUTH0_CLIENT_ID")?,
+        client_secret: variable("AUTH0_CLIENT_SECRET")?,
+        named: "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET",
+    };
     // It says on standard error what it waits for.
     super::start_logging(&LogSettings { level: "warn".to_owned(), json: false });
     let mut api = Api::new(domain, credentials, Retry::default())?;

@@ -230,7 +230,11 @@ async fn serve(server: Server) -> (String, Running) {
 }
 
 fn api(url: &str, secret: &str) -> Api {
-    let credentials = Credentials { client_id: "auditor".to_owned(), client_secret: secret.to_owned() };
+    let credentials = Credentials {
+        client_id: "auditor".to_owned(),
+        client_secret: secret.to_owned(),
+        named: "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET",
+    };
     let retry = Retry { tries: 3, first: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
     Api::new(url, credentials, retry).expect("a URL of this computer")
 }
@@ -445,7 +449,7 @@ fn recordings_hold_neither_userinfo_nor_queries_nor_other_options() {
 
 #[test]
 fn a_domain_with_a_password_is_not_quoted() {
-    let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
+    let credentials = || Credentials { client_id: String::new(), client_secret: String::new(), named: "" };
     for wrong in
         ["https://:canary@acme.eu.auth0.com", "https://canary:x@acme.eu.auth0.com/", "canary@[", "https://a.io/?canary"]
     {
@@ -456,7 +460,7 @@ fn a_domain_with_a_password_is_not_quoted() {
 
 #[test]
 fn secrets_go_to_a_tenants_domain_only() {
-    let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
+    let credentials = || Credentials { client_id: String::new(), client_secret: String::new(), named: "" };
     for wrong in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com", "https://acme.eu.auth0.com/api", ""] {
         assert!(matches!(Api::new(wrong, credentials(), Retry::default()), Err(ApiError::Domain(_))), "{wrong}");
     }
