@@ -1,6 +1,7 @@
 //! Settings: what was written ([`RawConfig`], TOML) becomes what it means ([`Config`]) in one step. No other code validates.
 
 mod alerts;
+mod audit;
 mod kafka;
 mod management;
 mod quota;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use alerts::AlertSettings;
+pub use audit::{AuditFrom, AuditSettings};
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
 pub use management::{ManagementApi, ManagementSource};
 pub use quota::{MonthlyQuota, QuotaSettings};
@@ -30,6 +32,7 @@ use crate::store::commit::DEFAULT_HORIZON;
 use crate::store::compact::CompactSettings;
 use crate::usage::ghost::{Lifetimes, Thresholds};
 use alerts::RawAlerts;
+use audit::RawAudit;
 use kafka::{RawKafka, RawKafkaSource};
 use management::{RawManagement, RawManagementSource};
 use quota::RawQuota;
@@ -61,6 +64,7 @@ pub struct Config {
     /// How the read side compacts; `None` where it does not.
     pub compaction: Option<CompactSettings>,
     pub alerts: AlertSettings,
+    pub audit: Option<AuditSettings>,
     pub log: LogSettings,
 }
 
@@ -209,6 +213,7 @@ struct RawConfig {
     compaction: read::RawCompaction,
     #[serde(default)]
     alerts: RawAlerts,
+    audit: Option<RawAudit>,
     #[serde(default)]
     log: RawLog,
 }
@@ -407,6 +412,9 @@ impl Config {
         let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:7070");
         let source = raw.source.kafka.map(|raw| kafka::source(raw, default_threads())).transpose()?;
         let pulled = raw.source.management.map(management::source).transpose()?;
+        let management = raw.management.map(management::api).transpose()?;
+        let audit =
+            raw.audit.map(|raw_audit| audit::audit(raw_audit, raw.tenant.as_ref(), management.as_ref())).transpose()?;
         let (lifetimes, ghosts) = read::ghosts(raw.ghosts)?;
         let config = Self {
             out: Location::parse(out).map_err(|error| ConfigError::Value {
@@ -475,7 +483,7 @@ impl Config {
                 )?,
                 bytes_max: size(raw.spool.max, "spool.max", "10GiB", "max = \"10GiB\"", 4 * KIB..=1024 * TIB)?,
             },
-            management: raw.management.map(management::api).transpose()?,
+            management,
             source: SourceSettings { kafka: source, management: pulled },
             quota: quota::quota(raw.quota)?,
             lifetimes,
@@ -483,6 +491,7 @@ impl Config {
             live: read::live(raw.live)?,
             compaction: read::compaction(raw.compaction)?,
             alerts: alerts::alerts(raw.alerts)?,
+            audit,
             log: log(raw.log)?,
         };
         config.check_together()
@@ -600,6 +609,7 @@ impl Config {
         lines.extend(self.management.iter().flat_map(ManagementApi::describe));
         lines.extend(self.source.management.iter().flat_map(ManagementSource::describe));
         lines.extend(self.alerts.describe());
+        lines.extend(self.audit.iter().flat_map(AuditSettings::describe));
         lines.join("\n")
     }
 }
@@ -905,6 +915,9 @@ mod tests {
                 "management.client_id",
                 "AUTH0_CLIENT_ID",
             ),
+            ("[audit]\ntenant = \"acme\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
+            ("[audit]\nconfig = \"x\"\nreplay = \"y\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
+            ("[audit]\nconfig = \"x\"", "audit.tenant", "tenant = \"acme\""),
             ("[source.management]\ninterval = \"10ms\"", "source.management.interval", "interval = \"15s\""),
             ("[source.management]\nstart = \"then\"", "source.management.start", "2026-11-01"),
             ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),

@@ -135,8 +135,9 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
         bail!("--from {begin} is not before --to {end}");
     }
     let store = Store::open_existing(&config.out)?;
-    let settings = run::watch_settings(&config);
-    let Some(found) = super::runtime()?.block_on(watch::backtest(&store, &settings, &(begin..end)))? else {
+    let runtime = super::runtime()?;
+    let settings = runtime.block_on(run::settings_with_lifetimes(&config))?;
+    let Some(found) = runtime.block_on(watch::backtest(&store, &settings, &(begin..end)))? else {
         bail!("{} has no event {}: nothing to try alerts on", config.out, period(args));
     };
     for transition in &found {

@@ -15,6 +15,7 @@ use crate::audit::export::{self, Export};
 use crate::audit::fetch::Fetched;
 use crate::audit::render::{Format, Look, render};
 use crate::audit::report::{NOTHING_JUDGED, Report};
+use crate::audit::standing::lifetimes;
 use crate::audit::traffic::{Rows, Traffic};
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
@@ -23,7 +24,6 @@ use crate::run;
 use crate::source::management::{Api, Credentials, Retry};
 use crate::store::Store;
 use crate::usage::follow::{Follower, Seen};
-use crate::usage::ghost::LIFETIME_SECONDS_MAX;
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["config", "domain", "replay"]))]
@@ -187,12 +187,8 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
         (None, []) => bail!("{data} has no events"),
         (None, all) => bail!("{data} has events of {}: say which by --tenant", all.join(", ")),
     };
-    for api in export.tenant.apis.iter().flatten() {
-        if let (Some(audience), Some(seconds)) = (api.identifier.known(), api.token_seconds.known()) {
-            let seconds = seconds.clamp(1.0, f64::from(LIFETIME_SECONDS_MAX)) as u32;
-            rules.lifetimes.by_tenant.insert((tenant.clone(), audience.clone()), seconds);
-        }
-    }
+    let of_tenant = |(audience, seconds)| ((tenant.clone(), audience), seconds);
+    rules.lifetimes.by_tenant = lifetimes(&export.tenant).map(of_tenant).collect();
     Ok(rows.traffic(&tenant, i64::from(args.unused_days), now, &rules.lifetimes, &rules.ghosts))
 }
 

@@ -22,7 +22,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Name, kind, unit and meaning of every metric; what has no unit counts things.
-const METRICS: [(&str, Kind, Option<Unit>, &str); 47] = [
+const METRICS: [(&str, Kind, Option<Unit>, &str); 48] = [
     ("ghostlight_webhook_requests_total", Counter, None, "Webhook requests by answered status"),
     ("ghostlight_webhook_bytes_total", Counter, Some(Unit::Bytes), "Webhook bodies stored, decompressed"),
     ("ghostlight_records_total", Counter, None, "Records committed, by outcome (read, rejected)"),
@@ -98,6 +98,7 @@ const METRICS: [(&str, Kind, Option<Unit>, &str); 47] = [
         "Transitions this process decided, by status (firing, resolved)",
     ),
     ("ghostlight_alerts_sent_total", Counter, None, "Alerts handed to channels, by outcome (sent, failed, given_up)"),
+    ("ghostlight_audit_errors_total", Counter, None, "Times that the tenant's configuration could not be read"),
     ("ghostlight_tenant_active_users", Gauge, None, "Distinct active users of the calendar month so far, estimated"),
     (
         "ghostlight_tenant_m2m_tokens",

@@ -2,10 +2,12 @@
 
 use crate::alert::rules::RuleSettings;
 use crate::alert::{Alert, Status};
+use crate::audit::standing::Required;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
-    Activity, AlertView, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month,
-    Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
+    Activity, AlertView, Audit, AuditFinding, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost,
+    GhostsChecked, Month, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users,
+    UsersOfMonth,
 };
 use crate::partial::Dimension;
 use crate::partial::sketch::Estimate;
@@ -21,6 +23,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAYS_SHOWN: i64 = 35;
 const GHOSTS_SHOWN: usize = 100;
 const CLIENTS_SHOWN: usize = 500;
+const FINDINGS_SHOWN: usize = 100;
 
 /// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
 pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, settings: &RuleSettings) -> TenantOverview {
@@ -86,6 +89,7 @@ pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, sett
         alerts: Vec::new(),
         held_back: None,
         activity: activity(usage, as_of),
+        audit: None,
     }
 }
 
@@ -227,6 +231,33 @@ fn activity(usage: &TenantUsage, as_of: EventTime) -> Activity {
         .collect();
     failures.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
     Activity { rate_limits: types(Class::RateLimit), attacks: types(Class::Attack), failures }
+}
+
+/// What the audit says of a tenant, if it is the one that is audited.
+pub fn audit_view(tenant: &str, settings: &RuleSettings) -> Option<Audit> {
+    let audited = settings.audited.as_ref().filter(|audited| audited.tenant == tenant)?;
+    let shown = Audit { source: audited.source.clone(), problem: audited.problem.clone(), ..Audit::default() };
+    let Some(standing) = &audited.standing else { return Some(shown) };
+    let [required, recommended, best_practice] = standing.open;
+    let finding = |found: &Required| AuditFinding {
+        check: found.check.id.to_owned(),
+        title: found.check.title.to_owned(),
+        subject: found.subject.clone(),
+        evidence: found.evidence.clone(),
+        why: found.check.why.to_owned(),
+        fix: found.check.fix.to_owned(),
+        docs: found.check.docs.to_owned(),
+    };
+    Some(Audit {
+        at: Some(standing.at),
+        required,
+        recommended,
+        best_practice,
+        accepted: standing.accepted,
+        not_run: standing.not_run,
+        findings: standing.required.iter().take(FINDINGS_SHOWN).map(finding).collect(),
+        ..shown
+    })
 }
 
 /// An alert as the page shows it.

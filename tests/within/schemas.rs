@@ -145,6 +145,10 @@ fn the_settings_described_are_the_settings_read() {
          }}\n[source.management]\n"
     );
     in_code.extend(names(&Config::parse(&management, Path::new("m.toml")).expect("right settings").describe()));
+    let audits = ["config", "replay"].map(|from| format!("[audit]\n{from} = \"x\"\ntenant = \"acme\"\n"));
+    for audit in audits {
+        in_code.extend(names(&Config::parse(&audit, Path::new("a.toml")).expect("right settings").describe()));
+    }
     // Where bodies go is one line, with the topic in it.
     in_code.insert("webhook.topic".to_owned());
     assert_eq!(in_schema, in_code);
