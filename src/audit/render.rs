@@ -53,6 +53,21 @@ fn shown(text: &str) -> String {
     text::line(text, 1_000)
 }
 
+/// JSON with what nobody sees, and what turns text round, as escapes: the same values, and nothing that a terminal obeys.
+fn visible(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' => out.push(c),
+            _ if c.is_control() || text::is_unseen(c) || matches!(c, '\u{2028}' | '\u{2029}') => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
 /// For XML and HTML, in text and in attributes. Two characters are none of XML's.
 fn escaped(text: &str) -> String {
     text::escaped(&shown(text)).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
@@ -85,6 +100,15 @@ mod tests {
             without = without.replace(&format!("\u{1b}[{code}m"), "");
         }
         assert_eq!(without, plain);
+    }
+
+    #[test]
+    fn json_is_the_same_and_hides_nothing() {
+        let value = serde_json::json!({ "a\u{202e}b": "\u{85}\u{9b}31m \u{200b}\u{e0001}\u{2028}\u{7f} \u{e4}\n" });
+        let text = visible(&format!("{value:#}\n"));
+        assert!(text.contains("\\u202e") && text.contains("\\udb40\\udc01") && text.contains('\u{e4}'), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && !text::is_unseen(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// Formats and fillers, those of emoji too: they fall apart into their parts.
-fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     !c.is_ascii()
         && (CodePointSetData::new::<BidiControl>().contains(c)
             || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)

@@ -40,7 +40,7 @@ pub fn render(report: &Report) -> String {
         "by_hand": BY_HAND.iter().map(|one| json!({ "title": one.title, "why": one.why })).collect::<Vec<_>>(),
         "notes": report.notes,
     });
-    format!("{value:#}\n")
+    super::visible(&format!("{value:#}\n"))
 }
 
 fn finding(report: &Report, finding: &Finding) -> Value {

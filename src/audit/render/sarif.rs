@@ -73,7 +73,7 @@ pub fn render(report: &Report) -> String {
             "results": results,
         }],
     });
-    format!("{value:#}\n")
+    super::visible(&format!("{value:#}\n"))
 }
 
 fn level(severity: Severity) -> &'static str {
