@@ -7,6 +7,7 @@ macro_rules! say {
 
 mod alerts;
 mod audit;
+mod backfill;
 mod compact;
 mod demo;
 mod report;
@@ -47,6 +48,8 @@ enum Command {
     Ingest(IngestArgs),
     /// Takes Auth0's webhook or a Kafka topic and writes Parquet until it is stopped.
     Run(RunArgs),
+    /// Pulls log events of a time that was missed, by the Management API.
+    Backfill(backfill::BackfillArgs),
     /// Shows what was found at a live page, decides alerts and sends them, beside workers that write.
     Watch(WatchArgs),
     /// Tries alerts out.
@@ -139,6 +142,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::demo(&args),
         Command::Ingest(args) => ingest(args),
         Command::Run(args) => serve(args),
+        Command::Backfill(args) => backfill::backfill(&args),
         Command::Watch(args) => watch(args),
         Command::Alerts(args) => alerts::alerts(&args),
         Command::Compact(args) => compact::compact(&args),

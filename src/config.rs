@@ -1,7 +1,9 @@
 //! Settings: what was written ([`RawConfig`], TOML) becomes what it means ([`Config`]) in one step. No other code validates.
 
 mod alerts;
+mod audit;
 mod kafka;
+mod management;
 mod prices;
 mod quota;
 mod read;
@@ -15,7 +17,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use alerts::AlertSettings;
+pub use audit::{AuditFrom, AuditSettings};
 pub use kafka::{KafkaConnection, KafkaSource, OnGap, Sasl, StartAt, Tls};
+pub use management::{ManagementApi, ManagementSource};
 pub use prices::Prices;
 pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
@@ -24,12 +28,15 @@ pub use rules::DecisionSettings;
 use crate::event::{ActiveDefinition, WindowLength, catalogue};
 use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
+use crate::source::spool::SpoolLimits;
 use crate::store::Location;
 use crate::store::commit::DEFAULT_HORIZON;
 use crate::store::compact::CompactSettings;
 use crate::usage::ghost::{Lifetimes, Thresholds};
 use alerts::RawAlerts;
+use audit::RawAudit;
 use kafka::{RawKafka, RawKafkaSource};
+use management::{RawManagement, RawManagementSource};
 use prices::RawPrices;
 use quota::RawQuota;
 use read::{RawGhosts, RawLive};
@@ -48,6 +55,7 @@ pub struct Config {
     pub files: FileSettings,
     pub http: HttpSettings,
     pub kafka: Option<KafkaConnection>,
+    pub management: Option<ManagementApi>,
     pub source: SourceSettings,
     pub webhook: WebhookSettings,
     pub spool: SpoolSettings,
@@ -60,6 +68,7 @@ pub struct Config {
     /// How the read side compacts; `None` where it does not.
     pub compaction: Option<CompactSettings>,
     pub alerts: AlertSettings,
+    pub audit: Option<AuditSettings>,
     pub log: LogSettings,
 }
 
@@ -96,6 +105,7 @@ pub struct HttpSettings {
 #[derive(Debug, Clone, Default)]
 pub struct SourceSettings {
     pub kafka: Option<KafkaSource>,
+    pub management: Option<ManagementSource>,
 }
 
 /// Where the webhook's bodies go.
@@ -124,6 +134,12 @@ pub struct SpoolSettings {
     pub folder: PathBuf,
     pub segment_bytes: u64,
     pub bytes_max: u64,
+}
+
+impl SpoolSettings {
+    pub fn limits(&self) -> SpoolLimits {
+        SpoolLimits { segment_bytes: self.segment_bytes, bytes_max: self.bytes_max }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -184,6 +200,7 @@ struct RawConfig {
     #[serde(default)]
     http: RawHttp,
     kafka: Option<RawKafka>,
+    management: Option<RawManagement>,
     #[serde(default)]
     source: RawSource,
     #[serde(default)]
@@ -202,6 +219,7 @@ struct RawConfig {
     compaction: read::RawCompaction,
     #[serde(default)]
     alerts: RawAlerts,
+    audit: Option<RawAudit>,
     #[serde(default)]
     log: RawLog,
 }
@@ -260,6 +278,7 @@ struct RawHttp {
 #[serde(deny_unknown_fields)]
 struct RawSource {
     kafka: Option<RawKafkaSource>,
+    management: Option<RawManagementSource>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -321,6 +340,8 @@ pub struct Flags {
     pub kafka: Option<String>,
     pub topics: Vec<String>,
     pub group: Option<String>,
+    /// Of a tenant's Management API.
+    pub domain: Option<String>,
     /// Address and port.
     pub listen: Option<String>,
     /// Nothing is taken in, and the page is what it is for.
@@ -343,6 +364,7 @@ impl RawConfig {
         if flags.only_reads {
             self.webhook = RawWebhook { to: Some("off".to_owned()), ..RawWebhook::default() };
             (self.kafka, self.source.kafka) = (None, None);
+            self.source.management = None;
             self.live.only();
         }
         if flags.listen.is_some() {
@@ -353,6 +375,9 @@ impl RawConfig {
         }
         if !flags.topics.is_empty() {
             self.source.kafka.get_or_insert_default().set_topics(&flags.topics);
+        }
+        if let Some(domain) = &flags.domain {
+            self.management.get_or_insert_default().set_domain(domain);
         }
         if let Some(group) = &flags.group {
             self.source.kafka.get_or_insert_default().set_group(group);
@@ -392,6 +417,10 @@ impl Config {
         let out = raw.out.as_deref().unwrap_or("./ghostlight-data/out");
         let listen = raw.http.listen.as_deref().unwrap_or("127.0.0.1:7070");
         let source = raw.source.kafka.map(|raw| kafka::source(raw, default_threads())).transpose()?;
+        let pulled = raw.source.management.map(management::source).transpose()?;
+        let management = raw.management.map(management::api).transpose()?;
+        let audit =
+            raw.audit.map(|raw_audit| audit::audit(raw_audit, raw.tenant.as_ref(), management.as_ref())).transpose()?;
         let (lifetimes, ghosts) = read::ghosts(raw.ghosts)?;
         let config = Self {
             out: Location::parse(out).map_err(|error| ConfigError::Value {
@@ -439,7 +468,7 @@ impl Config {
             },
             kafka: raw.kafka.map(kafka::connection).transpose()?,
             webhook: WebhookSettings {
-                to: webhook_to(raw.webhook.to.as_deref(), raw.webhook.topic, source.as_ref())?,
+                to: webhook_to(raw.webhook.to.as_deref(), raw.webhook.topic, source.is_some() || pulled.is_some())?,
                 path: raw.webhook.path.unwrap_or_else(|| "/v1/logs".to_owned()),
                 authorization: raw
                     .webhook
@@ -460,7 +489,8 @@ impl Config {
                 )?,
                 bytes_max: size(raw.spool.max, "spool.max", "10GiB", "max = \"10GiB\"", 4 * KIB..=1024 * TIB)?,
             },
-            source: SourceSettings { kafka: source },
+            management,
+            source: SourceSettings { kafka: source, management: pulled },
             quota: quota::quota(raw.quota)?,
             prices: prices::prices(raw.prices)?,
             lifetimes,
@@ -468,6 +498,7 @@ impl Config {
             live: read::live(raw.live)?,
             compaction: read::compaction(raw.compaction)?,
             alerts: alerts::alerts(raw.alerts)?,
+            audit,
             log: log(raw.log)?,
         };
         config.check_together()
@@ -514,6 +545,7 @@ impl Config {
                 example: "[source.kafka]\n  topics = [\"auth0-logs\"]",
             });
         }
+        management::check_together(self.management.as_ref(), self.source.management.as_ref(), &self.webhook.to)?;
         if self.webhook.body_max as u64 > self.spool.bytes_max / 4 {
             return Err(ConfigError::Value {
                 key: "webhook.body_max",
@@ -582,7 +614,10 @@ impl Config {
         lines.extend(read::describe_compaction(self.compaction.as_ref()));
         lines.extend(self.kafka.iter().flat_map(KafkaConnection::describe));
         lines.extend(self.source.kafka.iter().flat_map(KafkaSource::describe));
+        lines.extend(self.management.iter().flat_map(ManagementApi::describe));
+        lines.extend(self.source.management.iter().flat_map(ManagementSource::describe));
         lines.extend(self.alerts.describe());
+        lines.extend(self.audit.iter().flat_map(AuditSettings::describe));
         lines.join("\n")
     }
 }
@@ -765,19 +800,19 @@ impl std::fmt::Display for WebhookTo {
 }
 
 /// Without a word about it the webhook is on where nothing else brings events.
-fn webhook_to(to: Option<&str>, topic: Option<String>, source: Option<&KafkaSource>) -> Result<WebhookTo, ConfigError> {
+fn webhook_to(to: Option<&str>, topic: Option<String>, has_source: bool) -> Result<WebhookTo, ConfigError> {
     let topic_wrong = |problem: &str| ConfigError::Value {
         key: "webhook.topic",
         problem: problem.to_owned(),
         example: "to = \"kafka\"\n  topic = \"auth0-logs\"",
     };
-    let to = match (to, source) {
+    let to = match (to, has_source) {
         (Some("kafka"), _) => {
             let topic = topic.ok_or_else(|| topic_wrong("missing: the topic that events are produced to"))?;
             return Ok(WebhookTo::Kafka { topic });
         }
-        (Some("spool"), _) | (None, None) => WebhookTo::Spool,
-        (Some("off"), _) | (None, Some(_)) => WebhookTo::Off,
+        (Some("spool"), _) | (None, false) => WebhookTo::Spool,
+        (Some("off"), _) | (None, true) => WebhookTo::Off,
         (Some(other), _) => {
             return Err(ConfigError::Value {
                 key: "webhook.to",
@@ -881,6 +916,18 @@ mod tests {
                 "username =",
             ),
             ("[kafka]\nbootstrap_servers = \"x:1\"\ntls = { ca = \"/no/such\" }", "kafka.tls.ca", "ca ="),
+            ("[source.management]", "management.domain", "domain = \"acme.eu.auth0.com\""),
+            ("[management]\ndomain = \"http://acme.eu.auth0.com\"", "management.domain", "acme.eu.auth0.com"),
+            (
+                "[management]\ndomain = \"acme.eu.auth0.com\"\nclient_id = { env = \"GHOSTLIGHT_NO_SUCH\" }",
+                "management.client_id",
+                "AUTH0_CLIENT_ID",
+            ),
+            ("[audit]\ntenant = \"acme\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
+            ("[audit]\nconfig = \"x\"\nreplay = \"y\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
+            ("[audit]\nconfig = \"x\"", "audit.tenant", "tenant = \"acme\""),
+            ("[source.management]\ninterval = \"10ms\"", "source.management.interval", "interval = \"15s\""),
+            ("[source.management]\nstart = \"then\"", "source.management.start", "2026-11-01"),
             ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),
             ("out = \"ftp://x\"", "out", "./ghostlight-data/out"),
             ("[webhook]\npath = \"/metrics\"", "webhook.path", "path = \"/v1/logs\""),

@@ -22,6 +22,18 @@ pub fn escaped(text: &str) -> String {
     text::escaped(&shown(text)).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
+/// JSON with what nobody sees, and what turns text round, as escapes: the same values, and nothing that a terminal obeys.
+pub fn visible(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c != '\n' && text::is_unseen_or_control(c) {
+            true => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 /// With its thousands apart: `1,234`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -196,5 +208,14 @@ mod tests {
             &[vec!["x\u{1b}[2J\ty\nz\u{202e}".to_owned(), String::new()]],
         );
         assert_eq!(page.finish(), "  a\n  x [2J y z\n");
+    }
+
+    #[test]
+    fn json_is_the_same_and_hides_nothing() {
+        let value = serde_json::json!({ "a\u{202e}b": "\u{85}\u{9b}31m \u{200b}\u{e0041}\u{2028}\u{7f} \u{e4}語\n" });
+        let text = visible(&format!("{value:#}\n"));
+        assert!(text.contains("\\u202e") && text.contains("\\udb40\\udc41") && text.contains('\u{e4}'), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !text::is_unseen_or_control(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
     }
 }

@@ -4,19 +4,23 @@
 //! source ─▶ chunk ─▶ decode ─▶ dedupe, fold ─▶ batch ─▶ commit ─▶ acknowledge
 //! ```
 //!
-//! [`PartitionWriter`] is that line for one partition. [`serve`] feeds it from the webhook's spool and from Kafka
-//! (`consume`), [`ingest`] from files, with as many decoding threads as there are cores and one that folds in order.
+//! [`PartitionWriter`] is that line for one partition. [`serve`] feeds it from the spool, which the webhook and `pull`
+//! fill, and from Kafka (`consume`), [`ingest`] from files, with as many decoding threads as there are cores and one that folds in order.
 
+mod audit;
+mod backfill;
 mod compact;
 mod consume;
 mod ingest;
 mod notes;
+mod pull;
 mod read;
 mod serve;
 
+pub use backfill::{Backfilled, Taker, backfill};
 pub(crate) use ingest::total_bytes;
 pub use ingest::{IngestError, IngestSummary, Ingested, ingest, ingest_into};
-pub use read::{watch, watch_settings};
+pub use read::{settings_with_lifetimes, watch, watch_settings};
 pub use serve::{Served, serve};
 
 use std::time::Instant;

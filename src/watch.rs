@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::Condition;
@@ -12,6 +13,7 @@ use crate::alert::episode::{EpisodeSettings, Timing, Tracker, Transition};
 use crate::alert::journal::{Entry, Journal};
 use crate::alert::rules::{self, RuleSettings};
 use crate::alert::silence::Silence;
+use crate::audit::standing::Audited;
 use crate::event::{Day, EventTime, WindowLength};
 use crate::live::model::{Ingest, Model, PartitionState, TenantOverview};
 use crate::live::overview;
@@ -58,11 +60,12 @@ impl Default for WatchSettings {
 impl WatchSettings {
     /// What decides about alerts' transitions.
     pub fn episodes(&self) -> EpisodeSettings {
-        EpisodeSettings {
-            window: WindowLength::FIVE_MINUTES,
-            timings: self.timings.clone(),
-            silences: self.silences.clone(),
+        let mut timings = self.timings.clone();
+        // Who knows nothing of the configuration leaves the audit's alerts to who does.
+        if !self.rules.is_audited() {
+            timings.remove(rules::AUDIT);
         }
+        EpisodeSettings { window: WindowLength::FIVE_MINUTES, timings, silences: self.silences.clone() }
     }
 }
 
@@ -129,6 +132,19 @@ impl Watch {
 
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Takes over what the audit found. One that is known for the first time needs another [`open`](Self::open), since the
+    /// journal has left its alerts alone until now.
+    pub fn audit(&mut self, audited: Arc<Audited>) {
+        self.settings.rules.audit(audited);
+        self.usage.settle(&self.settings.rules.lifetimes);
+        self.revision += 1;
+    }
+
+    /// Whether it decides the audit's alerts.
+    pub fn is_audited(&self) -> bool {
+        self.settings.rules.is_audited()
     }
 
     pub fn usage(&self) -> &Usage {
@@ -221,6 +237,7 @@ impl Watch {
         // The window before the one that is under way ought to be known.
         let due = EventTime::from_ms(WindowLength::FIVE_MINUTES.start(now).ms() - 2 * rules::WINDOW_MS);
         let reach = self.reach.get(name).filter(|_| !self.follower.is_ended(name));
+        shown.audit = overview::audit_view(name, &self.settings.rules);
         shown.held_back = reach.and_then(|reach| reach.holding_back(due)).map(str::to_owned);
         shown
     }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::episode::Timing;
 use super::{Condition, Level, Severity};
+use crate::audit::standing::{Audited, Required};
 use crate::config::QuotaSettings;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
@@ -36,6 +38,8 @@ pub const LOGIN_FAILURES: &str = "login-failures";
 pub const SILENCE: &str = "silence";
 /// Types of events that ought to come do not: the stream is filtered, and counts are too low.
 pub const FILTERED_STREAM: &str = "filtered-stream";
+/// A required finding of the audit, which nobody has accepted.
+pub const AUDIT: &str = "audit";
 
 /// Windows that alerts are decided on, whatever those of the rows: the grain of the finest rows by default.
 pub const WINDOW_MS: i64 = 300_000;
@@ -43,7 +47,7 @@ pub const WINDOW_MS: i64 = 300_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Every rule, and how long its conditions must last.
-pub const TIMINGS: [(&str, Timing); 9] = [
+pub const TIMINGS: [(&str, Timing); 10] = [
     // Its condition looks at as many windows as it needs.
     (GHOST_USAGE, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(12)) }),
     // Longer than what is left of a fast one that was mended; and what little data says for a while ends nothing.
@@ -55,6 +59,8 @@ pub const TIMINGS: [(&str, Timing); 9] = [
     (LOGIN_FAILURES, Timing { for_windows: 2, clear_windows: 12, repeat: Some(HOUR.saturating_mul(24)) }),
     (SILENCE, Timing { for_windows: 2, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
     (FILTERED_STREAM, Timing { for_windows: 12, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
+    // What is not mended within a week is known.
+    (AUDIT, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
 ];
 
 /// Rules of which the second says nothing new of a subject, by the same key, while the first fires.
@@ -77,6 +83,23 @@ pub struct RuleSettings {
     pub off: Vec<&'static str>,
     /// Rules whose conditions are as bad as the settings say.
     pub severities: BTreeMap<&'static str, Severity>,
+    /// What the audit says of its tenant.
+    pub audited: Option<Arc<Audited>>,
+}
+
+impl RuleSettings {
+    /// Takes over what the audit found last, and how long tokens live by the tenant's configuration.
+    pub fn audit(&mut self, audited: Arc<Audited>) {
+        let of_tenant = |(audience, seconds): (&String, &u32)| ((audited.tenant.clone(), audience.clone()), *seconds);
+        let lifetimes = audited.standing.iter().flat_map(|standing| &standing.lifetimes);
+        self.lifetimes.by_tenant = lifetimes.map(of_tenant).collect();
+        self.audited = Some(audited);
+    }
+
+    /// Whether what the audit finds is known, so that its alerts can be decided.
+    pub fn is_audited(&self) -> bool {
+        self.audited.as_ref().is_some_and(|audited| audited.standing.is_some())
+    }
 }
 
 /// Everything there is to say of a tenant at the end of a window. The walks over tokens must be settled.
@@ -94,6 +117,7 @@ pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, sett
     found.extend(login_failures(tenant, usage, window_end));
     found.extend(silence_of(tenant, usage, window_end));
     found.extend(filtered(tenant, usage, window_end));
+    found.extend(audit(tenant, settings));
     found.retain(|condition| !settings.off.contains(&condition.rule));
     for condition in &mut found {
         condition.severity = settings.severities.get(condition.rule).copied().unwrap_or(condition.severity);
@@ -502,6 +526,33 @@ fn filtered(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Con
         )
     };
     missing.into_iter().map(condition).collect()
+}
+
+/// What an audit found is so until the next one, whatever the window.
+fn audit(tenant: &str, settings: &RuleSettings) -> Vec<Condition> {
+    let Some(audited) = settings.audited.as_ref().filter(|audited| audited.tenant == tenant) else { return Vec::new() };
+    let condition = |found: &Required| {
+        let Required { check, subject, evidence, is_judged } = found;
+        let facts =
+            [("check", check.id), ("audited", &audited.source), ("looks at", check.looks_at), ("page", check.docs)];
+        Condition {
+            rule: AUDIT,
+            severity: Severity::Warning,
+            tenant: tenant.to_owned(),
+            key: format!("{}\n{subject}", check.id),
+            subject: subject.clone(),
+            level: if *is_judged { Level::On } else { Level::Between },
+            title: format!("{}: {subject}", check.title),
+            summary: format!(
+                "The tenant's configuration has: {}. It matters because {}.",
+                evidence.join("; "),
+                check.why
+            ),
+            evidence: facts.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            fix: Some(check.fix.to_owned()),
+        }
+    };
+    audited.standing.iter().flat_map(|standing| &standing.required).map(condition).collect()
 }
 
 fn client_name<'a>(name: &'a str, id: &'a str) -> &'a str {

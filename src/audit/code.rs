@@ -38,15 +38,28 @@ const NAMES: [&str; 10] = [
     "private_key",
 ];
 /// What known secrets begin with.
-const SHAPES: [(&str, &str); 7] = [
-    ("-----BEGIN ", "a private key or certificate"),
+const SHAPES: [(&str, &str); 18] = [
     ("AKIA", "an AWS access key"),
+    ("ASIA", "an AWS access key"),
+    ("AIza", "a Google API key"),
     ("sk_live_", "a Stripe key"),
+    ("rk_live_", "a Stripe key"),
     ("ghp_", "a GitHub token"),
+    ("gho_", "a GitHub token"),
+    ("ghs_", "a GitHub token"),
+    ("github_pat_", "a GitHub token"),
+    ("glpat-", "a GitLab token"),
     ("xoxb-", "a Slack token"),
+    ("xoxp-", "a Slack token"),
+    ("https://hooks.slack.com/services/", "the URL of a Slack channel"),
     ("eyJhbGciOi", "a signed token"),
     ("SG.", "a SendGrid key"),
+    ("Bearer ", "the value of an Authorization header"),
+    ("Basic ", "the value of an Authorization header"),
+    ("SSWS ", "the value of an Authorization header"),
 ];
+/// Calls that take a secret after another argument.
+const KEYED: [&str; 4] = ["createHmac(", "jwt.sign(", "jwt.verify(", "createCipheriv("];
 /// Shorter texts are words.
 const SECRET_MIN: usize = 8;
 
@@ -68,16 +81,59 @@ fn smell(line: &str) -> Option<&'static str> {
         let quote = line[at..].chars().next()?;
         let inner = &line[at + 1..];
         let text = inner.split(quote).next().unwrap_or(inner);
-        let shape = SHAPES.iter().find(|(begin, _)| text.starts_with(begin) && text.len() >= begin.len() + SECRET_MIN);
-        if let Some((_, what)) = shape {
+        if let Some(what) = shape(text) {
             return Some(what);
         }
-        if text.len() >= SECRET_MIN && !text.contains([' ', '$', '{']) && is_of_secret(&line[..at]) {
+        let is_written = text.len() >= SECRET_MIN && !text.contains([' ', '$', '{']);
+        if is_written && is_given_to_secret(&line[..at]) {
+            return Some("a text given to a call that takes a secret");
+        }
+        if is_written && is_of_secret(&line[..at]) {
             return Some("a text assigned to what is named as a secret");
         }
         begin = (at + 1 + text.len() + 1).min(line.len());
     }
     None
+}
+
+/// What a text is by itself.
+fn shape(text: &str) -> Option<&'static str> {
+    if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+        return Some("a private key");
+    }
+    // Joined with something else it is no secret by itself.
+    let is_token = |rest: &str| {
+        rest.len() >= SECRET_MIN && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+/=.~".contains(&byte))
+    };
+    let (_, what) = SHAPES.iter().find(|(begin, _)| text.strip_prefix(begin).is_some_and(is_token)).or_else(|| {
+        const URL: (&str, &str) = ("", "a URL with a password");
+        has_password(text).then_some(&URL)
+    })?;
+    Some(what)
+}
+
+/// Whether it is a URL such as `postgres://user:password@host/`.
+fn has_password(text: &str) -> bool {
+    let authority = text.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    let user = authority.and_then(|authority| authority.rsplit_once('@'));
+    let password = user.and_then(|(user, _)| user.split_once(':'));
+    password.is_some_and(|(_, password)| !password.is_empty() && !password.contains(['$', '{', '<', ' ']))
+}
+
+/// Whether what stands before a text is a call that takes a secret there: `setApiKey(`, or `createHmac('sha256', `.
+fn is_given_to_secret(before: &str) -> bool {
+    let before = before.trim_end();
+    match before.strip_suffix('(') {
+        Some(call) => {
+            let name =
+                call.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or("").to_ascii_lowercase();
+            name.starts_with("set") && NAMES.iter().any(|known| name.contains(known))
+        }
+        None => {
+            before.ends_with(',')
+                && KEYED.iter().any(|call| before.rsplit_once(call).is_some_and(|(_, inside)| !inside.contains(')')))
+        }
+    }
 }
 
 /// Whether what stands before a text gives it to something that is named as a secret.
@@ -182,7 +238,18 @@ mod tests {
             |script: &str| smells(script, &Place::of("a.js")).iter().map(|smell| smell.line).collect::<Vec<_>>();
         assert_eq!(found("const apiKey = 'k9s8d7f6g5h4';\n"), [1]);
         assert_eq!(found("x({\n  \"client_secret\": \"abcdefghijkl\",\n  b: 1 })"), [2]);
-        assert_eq!(found("let t = `-----BEGIN PRIVATE KEY-----abc`;"), [1]);
+        for guilty in [
+            "let t = `-----BEGIN RSA PRIVATE KEY-----abc`;",
+            "headers: { Authorization: 'Bearer k9s8d7f6g5h4' }",
+            "axios.get(u, { headers: { Authorization: \"Basic dXNlcjpwYXNz\" } })",
+            "const db = new Client('postgres://app:hunter2@db.io/users');",
+            "sendgrid.setApiKey('k9s8d7f6g5h4');",
+            "crypto.createHmac('sha256', 'k9s8d7f6g5h4')",
+            "jwt.sign({ a: 1 }, 'k9s8d7f6g5h4')",
+            "x('glpat-k9s8d7f6g5h4'); fetch('https://hooks.slack.com/services/T0/B0/k9s8d7')",
+        ] {
+            assert_eq!(found(guilty), [1], "{guilty}");
+        }
         for innocent in [
             "const apiKey = event.secrets.API_KEY;",
             "// const password = 'hunter2hunter2'\n/* secret = 'aaaaaaaaaaaa' */",
@@ -191,6 +258,11 @@ mod tests {
             "const password = `${prefix}-something`;",
             "api.access.deny('your password is wrong');",
             "url = 'https://example.com/password'",
+            "const pem = `-----BEGIN CERTIFICATE-----abc`;",
+            "headers: { Authorization: `Bearer ${token}`, b: 'Bearer ' + token, c: 'Basic authentication only' }",
+            "new Client(`postgres://app:${event.secrets.DB}@db.io/users`); u = 'https://a.io/x:y@z'",
+            "crypto.createHmac('sha256', event.secrets.KEY).update('some-long-text-of-ours')",
+            "api.setCustomClaim('https://a.io/password')",
         ] {
             assert_eq!(found(innocent), [0; 0], "{innocent}");
         }

@@ -205,9 +205,13 @@ fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, Api
         Err(ApiError::Forbidden { code, .. }) if code == "insufficient_scope" => {
             Ok(Err(format!("the client's grant lacks the scope {scope}")))
         }
-        Err(error @ (ApiError::Forbidden { .. } | ApiError::NotFound { .. } | ApiError::Other { .. })) => {
-            Ok(Err(error.to_string()))
-        }
+        Err(
+            error @ (ApiError::Forbidden { .. }
+            | ApiError::Scope { .. }
+            | ApiError::NotFound { .. }
+            | ApiError::Invalid { .. }
+            | ApiError::Other { .. }),
+        ) => Ok(Err(error.to_string())),
         Err(
             error @ (ApiError::Domain(_)
             | ApiError::DomainWithUser
@@ -236,16 +240,13 @@ async fn pages(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Value>, A
         let Some(items) = list(answer, key) else { return Err(unexpected(endpoint, key)) };
         let is_last = items.len() < PER_PAGE_COUNT;
         all.extend(items);
-        let is_all = match total {
-            Some(total) => all.len() as u64 >= total,
-            // An answer without totals ends with a page that is not full.
-            None => is_last,
-        };
-        if is_all {
-            return Ok(all);
-        }
-        if is_last {
-            return Err(other(endpoint, format!("gave {} of {}", all.len(), total.unwrap_or_default())));
+        // Whatever a total says, a page that is full can be followed by another.
+        match total {
+            Some(total) if is_last && (all.len() as u64) < total => {
+                return Err(other(endpoint, format!("gave {} of {total}", all.len())));
+            }
+            _ if is_last => return Ok(all),
+            _ => {}
         }
     }
     Err(other(endpoint, format!("has more than {PAGES_MAX} pages")))
@@ -303,7 +304,7 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 127] = [
+const KEPT: [&str; 128] = [
     "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
@@ -318,7 +319,7 @@ const KEPT: [&str; 127] = [
     "enforce_policies", "error_page", "expiration_type", "flags", "global", "grant_types", "hostnames", "id", "identifier",
     "idle_session_lifetime", "idle_session_lifetime_in_minutes", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
     "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds", "match", "min_length", "mode",
-    "monitoring_mode_enabled", "name", "oidc_conformant", "oidc_logout", "options", "organization_usage", "passkey",
+    "monitoring_mode_enabled", "name", "not_match", "oidc_conformant", "oidc_logout", "options", "organization_usage", "passkey",
     "password", "passwordPolicy", "password_complexity_options", "password_history", "password_no_personal_info",
     "password_reset_policy", "passwordless_policy", "permissions", "policies", "policy", "proof_of_possession",
     "provider", "refresh_token", "require_proof_of_possession", "require_pushed_authorization_requests", "required",

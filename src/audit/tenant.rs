@@ -292,6 +292,10 @@ pub struct NetworkAcl {
     pub hostnames: Texts,
     pub ipv4: Texts,
     pub ipv6: Texts,
+    /// What the action is not for.
+    pub other_hostnames: Texts,
+    pub other_ipv4: Texts,
+    pub other_ipv6: Texts,
 }
 
 pub struct ErrorPage {
@@ -755,6 +759,9 @@ fn network_acl(node: &Node<'_>) -> NetworkAcl {
         hostnames: node.texts("rule.match.hostnames"),
         ipv4: node.texts("rule.match.ipv4_cidrs"),
         ipv6: node.texts("rule.match.ipv6_cidrs"),
+        other_hostnames: node.texts("rule.not_match.hostnames"),
+        other_ipv4: node.texts("rule.not_match.ipv4_cidrs"),
+        other_ipv6: node.texts("rule.not_match.ipv6_cidrs"),
     }
 }
 

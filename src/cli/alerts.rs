@@ -135,7 +135,8 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
         bail!("--from {begin} is not before --to {end}");
     }
     let store = Store::open_existing(&config.out)?;
-    let settings = run::watch_settings(&config);
+    let runtime = super::runtime()?;
+    let settings = runtime.block_on(run::settings_with_lifetimes(&config))?;
     let (mut fired, mut resolved) = (0, 0);
     let tell = |transition: &Transition| {
         let alert = &transition.alert;
@@ -151,7 +152,7 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
             say!("{:>24}  silenced: {reason}", "");
         }
     };
-    if !super::runtime()?.block_on(watch::backtest(&store, &settings, &(begin..end), tell))? {
+    if !runtime.block_on(watch::backtest(&store, &settings, &(begin..end), tell))? {
         bail!("{} has no event {}: nothing to try alerts on", config.out, period(args));
     }
     say!("{fired} would have fired, {resolved} of them resolved");

@@ -13,6 +13,7 @@ use crate::audit::export::{self, Export};
 use crate::audit::fetch::Fetched;
 use crate::audit::render::{Format, render};
 use crate::audit::report::{NOTHING_JUDGED, Report};
+use crate::audit::standing::lifetimes;
 use crate::audit::traffic::{Rows, Traffic};
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
@@ -21,7 +22,6 @@ use crate::run;
 use crate::source::management::{Api, Credentials, Retry};
 use crate::store::Store;
 use crate::usage::follow::{Follower, Seen};
-use crate::usage::ghost::LIFETIME_SECONDS_MAX;
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["config", "domain", "replay"]))]
@@ -147,8 +147,11 @@ fn fetch(domain: &str) -> anyhow::Result<Fetched> {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         value.with_context(|| format!("{name} is not set: --domain needs a client with a grant for the Management API"))
     };
-    let credentials =
-        Credentials { client_id: variable("AUTH0_CLIENT_ID")?, client_secret: variable("AUTH0_CLIENT_SECRET")? };
+    let credentials = Credentials {
+        client_id: variable("AUTH0_CLIENT_ID")?,
+        client_secret: variable("AUTH0_CLIENT_SECRET")?,
+        named: "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET",
+    };
     // It says on standard error what it waits for.
     super::start_logging(&LogSettings { level: "warn".to_owned(), json: false });
     let mut api = Api::new(domain, credentials, Retry::default())?;
@@ -175,11 +178,7 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     super::runtime()?.block_on(follower.poll(take)).with_context(|| format!("reading {data}"))?;
     let tenants: Vec<&str> = rows.tenants().collect();
     let tenant = super::tenant(data, args.tenant.as_deref(), &tenants)?;
-    for api in export.tenant.apis.iter().flatten() {
-        if let (Some(audience), Some(seconds)) = (api.identifier.known(), api.token_seconds.known()) {
-            let seconds = seconds.clamp(1.0, f64::from(LIFETIME_SECONDS_MAX)) as u32;
-            rules.lifetimes.by_tenant.insert((tenant.clone(), audience.clone()), seconds);
-        }
-    }
+    let of_tenant = |(audience, seconds)| ((tenant.clone(), audience), seconds);
+    rules.lifetimes.by_tenant = lifetimes(&export.tenant).map(of_tenant).collect();
     Ok(rows.traffic(&tenant, i64::from(args.unused_days), now, &rules.lifetimes, &rules.ghosts))
 }

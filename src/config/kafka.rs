@@ -75,6 +75,30 @@ pub enum StartAt {
     Time(EventTime),
 }
 
+impl StartAt {
+    pub(super) fn parse(name: &str, key: &'static str) -> Result<Self, ConfigError> {
+        match name {
+            "earliest" => Ok(Self::Earliest),
+            "latest" => Ok(Self::Latest),
+            time => EventTime::parse(time).map(Self::Time).ok_or_else(|| ConfigError::Value {
+                key,
+                problem: format!("{time:?} is not earliest, latest or an ISO 8601 time"),
+                example: "start = \"2026-11-01T00:00:00Z\"",
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for StartAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("earliest"),
+            Self::Latest => f.write_str("latest"),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
+}
+
 /// What to do when records that were never read are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnGap {
@@ -368,7 +392,7 @@ pub(super) fn source(raw: RawKafkaSource, threads: u64) -> Result<KafkaSource, C
         )?,
         instance: raw.instance.map(instance).transpose()?,
         session_timeout: session_timeout(raw.session_timeout)?,
-        start: start(raw.start.as_deref().unwrap_or("earliest"))?,
+        start: StartAt::parse(raw.start.as_deref().unwrap_or("earliest"), "source.kafka.start")?,
         on_gap: match raw.on_gap.as_deref() {
             None | Some("stop") => OnGap::Stop,
             Some("record") => OnGap::Record,
@@ -478,18 +502,6 @@ fn instance(raw: RawText) -> Result<String, ConfigError> {
     text(value, key, example)
 }
 
-fn start(name: &str) -> Result<StartAt, ConfigError> {
-    match name {
-        "earliest" => Ok(StartAt::Earliest),
-        "latest" => Ok(StartAt::Latest),
-        time => EventTime::parse(time).map(StartAt::Time).ok_or_else(|| ConfigError::Value {
-            key: "source.kafka.start",
-            problem: format!("{time:?} is not earliest, latest or an ISO 8601 time"),
-            example: "start = \"2026-11-01T00:00:00Z\"",
-        }),
-    }
-}
-
 fn epoch(epoch: String) -> Result<String, ConfigError> {
     let is_plain = !epoch.is_empty() && epoch.len() <= 32 && epoch.chars().all(|c| c.is_ascii_alphanumeric());
     match is_plain {
@@ -552,11 +564,6 @@ impl KafkaConnection {
 
 impl KafkaSource {
     pub(super) fn describe(&self) -> Vec<String> {
-        let start = match self.start {
-            StartAt::Earliest => "earliest".to_owned(),
-            StartAt::Latest => "latest".to_owned(),
-            StartAt::Time(time) => time.to_string(),
-        };
         let (pattern, names): (Vec<_>, Vec<_>) =
             self.topics.iter().map(String::as_str).partition(|topic| topic.starts_with('^'));
         let topics = if pattern.is_empty() {
@@ -569,7 +576,7 @@ impl KafkaSource {
             line("source.kafka.group", &self.group),
             line("source.kafka.instance", self.instance.as_deref().unwrap_or("(none: dynamic membership)")),
             line("source.kafka.session_timeout", humantime::format_duration(self.session_timeout)),
-            line("source.kafka.start", format!("{start}, where the ledger knows nothing yet")),
+            line("source.kafka.start", format!("{}, where the ledger knows nothing yet", self.start)),
             line("source.kafka.on_gap", if self.on_gap == OnGap::Stop { "stop" } else { "record" }),
             line("source.kafka.epoch", self.epoch.as_deref().unwrap_or(NONE)),
             line("source.kafka.threads", self.threads),

@@ -22,7 +22,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Name, kind, unit and meaning of every metric; what has no unit counts things.
-const METRICS: [(&str, Kind, Option<Unit>, &str); 42] = [
+const METRICS: [(&str, Kind, Option<Unit>, &str); 48] = [
     ("ghostlight_webhook_requests_total", Counter, None, "Webhook requests by answered status"),
     ("ghostlight_webhook_bytes_total", Counter, Some(Unit::Bytes), "Webhook bodies stored, decompressed"),
     ("ghostlight_records_total", Counter, None, "Records committed, by outcome (read, rejected)"),
@@ -53,6 +53,16 @@ const METRICS: [(&str, Kind, Option<Unit>, &str); 42] = [
     ),
     ("ghostlight_kafka_errors_total", Counter, None, "Errors of the Kafka clients, by code"),
     ("ghostlight_gateway_records_total", Counter, None, "Events produced to Kafka, by outcome (acknowledged, failed)"),
+    ("ghostlight_management_logs_total", Counter, None, "Log events pulled by the Management API"),
+    ("ghostlight_management_errors_total", Counter, None, "Times that pulling failed and was begun again"),
+    (
+        "ghostlight_management_known_seconds",
+        Gauge,
+        Some(Unit::Seconds),
+        "Up to when what Auth0 has is in the spool, UNIX time",
+    ),
+    ("ghostlight_management_gaps_total", Counter, None, "Times that log events were gone before they were pulled"),
+    ("ghostlight_management_gap_seconds_total", Counter, Some(Unit::Seconds), "How much time is missing so"),
     ("ghostlight_spool_end_position", Gauge, None, "End of what the spool has synced"),
     ("ghostlight_spool_held_bytes", Gauge, Some(Unit::Bytes), "Bytes the spool holds on disk"),
     (
@@ -88,6 +98,7 @@ const METRICS: [(&str, Kind, Option<Unit>, &str); 42] = [
         "Transitions this process decided, by status (firing, resolved)",
     ),
     ("ghostlight_alerts_sent_total", Counter, None, "Alerts handed to channels, by outcome (sent, failed, given_up)"),
+    ("ghostlight_audit_errors_total", Counter, None, "Times that the tenant's configuration could not be read"),
     ("ghostlight_tenant_active_users", Gauge, None, "Distinct active users of the calendar month so far, estimated"),
     (
         "ghostlight_tenant_m2m_tokens",

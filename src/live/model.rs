@@ -43,6 +43,46 @@ pub struct TenantOverview {
     /// Why verdicts wait, in words; `null` if nothing holds them back.
     pub held_back: Option<String>,
     pub activity: Activity,
+    /// What the audit says of its configuration; `null` where it is not audited.
+    pub audit: Option<Audit>,
+}
+
+/// What the last audit of the tenant's configuration found, by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// An export, a recording, or a domain.
+    pub source: String,
+    /// When it was read last; `null` if it never could be.
+    #[serde(with = "text_time::option")]
+    pub at: Option<EventTime>,
+    /// Why it could not be read since, in words.
+    pub problem: Option<String>,
+    /// Findings that are open, by severity.
+    pub required: u64,
+    pub recommended: u64,
+    pub best_practice: u64,
+    /// Findings that a baseline accepts.
+    pub accepted: u64,
+    /// Checks that could not be run.
+    pub not_run: u64,
+    /// What is required, by check and subject; at most 100.
+    pub findings: Vec<AuditFinding>,
+}
+
+/// All that one check found of one thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFinding {
+    /// The check's stable name, such as `client-grant-implicit`.
+    pub check: String,
+    pub title: String,
+    /// Kind and name.
+    pub subject: String,
+    /// What was seen, with values.
+    pub evidence: Vec<String>,
+    pub why: String,
+    pub fix: String,
+    /// Auth0's page.
+    pub docs: String,
 }
 
 /// An estimate of distinct users, with its bounds.

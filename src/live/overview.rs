@@ -5,11 +5,13 @@ use std::ops::{Range, RangeInclusive};
 
 use crate::alert::rules::RuleSettings;
 use crate::alert::{Alert, Status};
+use crate::audit::standing::Required;
 use crate::config::MonthlyQuota;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
-    Activity, AlertView, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Month,
-    Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users, UsersOfMonth,
+    Activity, AlertView, Audit, AuditFinding, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost,
+    GhostsChecked, Month, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users,
+    UsersOfMonth,
 };
 use crate::partial::Dimension;
 use crate::partial::sketch::Estimate;
@@ -25,6 +27,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAYS_SHOWN: i64 = 35;
 const GHOSTS_SHOWN: usize = 100;
 const CLIENTS_SHOWN: usize = 500;
+const FINDINGS_SHOWN: usize = 100;
 
 /// One tenant as it is at `as_of`, the end of its last window with events. The walks over tokens must be settled.
 pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, settings: &RuleSettings) -> TenantOverview {
@@ -50,6 +53,7 @@ pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, sett
             failures: failures(usage, before(DAY_MS)),
         },
         month,
+        audit: None,
     }
 }
 
@@ -295,6 +299,33 @@ pub fn failures(usage: &TenantUsage, period: Range<EventTime>) -> Vec<Connection
         .collect();
     failures.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
     failures
+}
+
+/// What the audit says of a tenant, if it is the one that is audited.
+pub fn audit_view(tenant: &str, settings: &RuleSettings) -> Option<Audit> {
+    let audited = settings.audited.as_ref().filter(|audited| audited.tenant == tenant)?;
+    let shown = Audit { source: audited.source.clone(), problem: audited.problem.clone(), ..Audit::default() };
+    let Some(standing) = &audited.standing else { return Some(shown) };
+    let [required, recommended, best_practice] = standing.open;
+    let finding = |found: &Required| AuditFinding {
+        check: found.check.id.to_owned(),
+        title: found.check.title.to_owned(),
+        subject: found.subject.clone(),
+        evidence: found.evidence.clone(),
+        why: found.check.why.to_owned(),
+        fix: found.check.fix.to_owned(),
+        docs: found.check.docs.to_owned(),
+    };
+    Some(Audit {
+        at: Some(standing.at),
+        required,
+        recommended,
+        best_practice,
+        accepted: standing.accepted,
+        not_run: standing.not_run,
+        findings: standing.required.iter().take(FINDINGS_SHOWN).map(finding).collect(),
+        ..shown
+    })
 }
 
 /// An alert as the page shows it.

@@ -15,6 +15,7 @@ use super::error_chain;
 use crate::alert::notify::{Notifier, Retry};
 use crate::alert::outbox::Outbox;
 use crate::alert::{Status, journal};
+use crate::audit::standing::Audited;
 use crate::clock;
 use crate::config::Config;
 use crate::live::model::Model;
@@ -25,6 +26,8 @@ use crate::watch::{Watch, WatchSettings};
 /// How often what is not delivered yet is looked for, beside right after a decision.
 const DELIVER_EVERY: Duration = Duration::from_secs(30);
 const FORGET_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How long the first audit is waited for, so that its alerts and lifetimes are there from the start.
+const FIRST_AUDIT: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(10);
 /// The read loop in `/readyz` of a process that does nothing else.
 const PART: &str = "read side";
@@ -52,8 +55,16 @@ impl ReadSide {
         let notifier = Notifier::new(channels, config.alerts.link.clone(), Retry::default())
             .context("making the channels of alerts")?;
         let (publish, overview) = watch::channel(Arc::new(Model::default()));
+        let (over, is_over) = watch::channel(false);
+        let mut audited = None;
+        if let Some(settings) = config.audit.clone() {
+            let (publish, seen) = watch::channel(Arc::new(super::audit::unread(&settings)));
+            on_a_thread("audit", over.subscribe(), move || super::audit::again(settings, publish))?;
+            audited = Some(seen);
+        }
         let follow = Follow {
             store: store.clone(),
+            audited,
             settings: watch_settings(config),
             interval: config.live.interval,
             publish,
@@ -61,7 +72,6 @@ impl ReadSide {
             notifier: Arc::new(notifier),
             readiness,
         };
-        let (over, is_over) = watch::channel(false);
         if let Some(settings) = config.compaction {
             let store = store.clone();
             on_a_thread("compaction", over.subscribe(), move || super::compact::rounds(store, settings))?;
@@ -109,9 +119,28 @@ pub fn watch_settings(config: &Config) -> WatchSettings {
     settings
 }
 
+/// [`watch_settings`] with how long tokens live by the tenant's configuration, where it is audited; read now.
+pub async fn settings_with_lifetimes(config: &Config) -> anyhow::Result<WatchSettings> {
+    let mut settings = watch_settings(config);
+    if let Some(audit) = &config.audit {
+        let standing = super::audit::once(audit, None, clock::now()).await;
+        let standing = standing.with_context(|| format!("auditing {}", audit.from))?;
+        let audited = Audited { standing: Some(standing), ..super::audit::unread(audit) };
+        settings.rules.audit(Arc::new(audited));
+        // What is found now says nothing of what was then.
+        settings.rules.audited = None;
+    }
+    Ok(settings)
+}
+
+/// How following ended without an error.
+struct BeginAnew;
+
 struct Follow {
     store: Store,
     settings: WatchSettings,
+    /// What the audit of the settings says.
+    audited: Option<watch::Receiver<Arc<Audited>>>,
     interval: Duration,
     publish: watch::Sender<Arc<Model>>,
     decided: Notify,
@@ -121,9 +150,17 @@ struct Follow {
 
 impl Follow {
     /// Until it is aborted. After an error it begins anew from what is committed, as a restart would.
-    async fn run(self) -> Infallible {
+    async fn run(mut self) -> Infallible {
+        if let Some(audited) = &mut self.audited {
+            // However it goes.
+            let _ = tokio::time::timeout(FIRST_AUDIT, audited.changed()).await;
+        }
         loop {
-            let Err(error) = self.follow().await;
+            let audited = self.audited.clone();
+            let error = match self.follow(audited).await {
+                Ok(BeginAnew) => continue,
+                Err(error) => error,
+            };
             metrics::counter!("ghostlight_read_rounds_total", "outcome" => "failed").increment(1);
             let problem = format!("reading what is committed failed: {}", error_chain(&error));
             tracing::warn!("{problem}; tried again");
@@ -140,20 +177,35 @@ impl Follow {
         }
     }
 
-    async fn follow(&self) -> Result<Infallible, StoreError> {
-        let mut watch = Watch::open(self.store.clone(), self.settings.clone()).await?;
+    async fn follow(&self, mut audited: Option<watch::Receiver<Arc<Audited>>>) -> Result<BeginAnew, StoreError> {
+        let mut settings = self.settings.clone();
+        if let Some(audited) = &mut audited {
+            settings.rules.audit(Arc::clone(&audited.borrow_and_update()));
+        }
+        let mut watch = Watch::open(self.store.clone(), settings).await?;
         // Beside the journal that decides: what that wrote is this one's to send, at once.
         let mut outbox = Outbox::open(watch.journal(), &self.notifier.names(), clock::now()).await?;
         tokio::select! {
-            ended = self.rounds(&mut watch) => ended,
+            ended = self.rounds(&mut watch, audited) => ended,
             never = self.deliver(&mut outbox) => match never {},
             never = self.forget() => match never {},
         }
     }
 
-    async fn rounds(&self, watch: &mut Watch) -> Result<Infallible, StoreError> {
+    async fn rounds(
+        &self,
+        watch: &mut Watch,
+        mut audited: Option<watch::Receiver<Arc<Audited>>>,
+    ) -> Result<BeginAnew, StoreError> {
         let mut shown_revision = None;
         loop {
+            if let Some(audited) = audited.as_mut().filter(|audited| audited.has_changed().unwrap_or(false)) {
+                let found = Arc::clone(&audited.borrow_and_update());
+                if found.standing.is_some() && !watch.is_audited() {
+                    return Ok(BeginAnew);
+                }
+                watch.audit(found);
+            }
             let round = watch.round(clock::now()).await?;
             if !round.decided.is_empty() {
                 self.decided.notify_one();

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::consume::Consume;
 use super::notes::{self, CaughtUp, Noted, Notes};
+use super::pull::{KnownUntil, Pull};
 use super::read::ReadSide;
 use super::{PartitionWriter, WriteSettings, error_chain, prepare};
 use crate::clock;
@@ -22,7 +23,7 @@ use crate::live::{self, Readiness};
 use crate::partial::Accounting;
 use crate::source::gateway::Gateway;
 use crate::source::kafka::{Context, Health};
-use crate::source::spool::{Next, Spool, SpoolError, SpoolLimits};
+use crate::source::spool::{Next, Spool, SpoolError};
 use crate::source::webhook::{self, Sink};
 use crate::store::commit::{CommitError, PartitionLog};
 use crate::store::ledger::PartitionId;
@@ -59,14 +60,14 @@ pub async fn serve(
 ) -> anyhow::Result<Served> {
     let metrics = live::metrics::install()?;
     let readiness = Readiness::default();
-    let (sink, spool) = match &config.webhook.to {
-        WebhookTo::Off => (None, None),
-        WebhookTo::Spool => {
-            let limits = SpoolLimits { segment_bytes: config.spool.segment_bytes, bytes_max: config.spool.bytes_max };
-            let spool = Spool::open(&config.spool.folder, limits)?;
-            (Some(Sink::Spool(spool.clone())), Some(spool))
-        }
-        WebhookTo::Kafka { topic } => (Some(Sink::Kafka(Arc::new(gateway(config, topic, &readiness)?))), None),
+    let spool = match config.webhook.to == WebhookTo::Spool || config.source.management.is_some() {
+        true => Some(Spool::open(&config.spool.folder, config.spool.limits())?),
+        false => None,
+    };
+    let sink = match (&config.webhook.to, &spool) {
+        (WebhookTo::Kafka { topic }, _) => Some(Sink::Kafka(Arc::new(gateway(config, topic, &readiness)?))),
+        (WebhookTo::Spool, Some(spool)) => Some(Sink::Spool(spool.clone())),
+        _ => None,
     };
     let mut router = live::router(readiness.clone(), spool.clone(), metrics.clone(), config.live.token.as_ref());
     if let Some(sink) = &sink {
@@ -83,8 +84,15 @@ pub async fn serve(
     if let Some(store) = &store {
         prepare(store, config).await?;
     }
+    let pull = match (&config.management, &config.source.management, &spool, &store) {
+        (Some(api), Some(source), Some(spool), Some(store)) => {
+            Some(Pull::open(api, source, spool, store, readiness.clone()).await?)
+        }
+        _ => None,
+    };
     if let (Some(spool), Some(store)) = (&spool, &store) {
         let drain = Drain {
+            pulled: pull.as_ref().map(Pull::known),
             runtime: Handle::current(),
             store: store.clone(),
             spool: spool.clone(),
@@ -97,6 +105,7 @@ pub async fn serve(
         };
         loops.start("write-loop", move || drain.run().map(|served| served.accounting))?;
     }
+    let pulling = pull.map(|pull| tokio::spawn(pull.run()));
     let (stopping, mut stop_seen) = tokio::sync::watch::channel(false);
     let is_loopback = config.http.listen.ip().is_loopback();
     let read_side = match &store {
@@ -156,6 +165,11 @@ pub async fn serve(
     };
     upkeep.abort();
     drop(read_side);
+    if let Some(pulling) = pulling {
+        pulling.abort();
+        // It holds the spool until it has ended.
+        let _ = pulling.await;
+    }
     if let Some(spool) = &spool {
         spool.close();
     }
@@ -231,6 +245,8 @@ struct Drain {
     spool: Spool,
     notes: Notes,
     readiness: Readiness,
+    /// Where log events are pulled into the spool too: up to when.
+    pulled: Option<KnownUntil>,
     tenant: Option<String>,
     settings: WriteSettings,
     horizon: usize,
@@ -306,7 +322,11 @@ impl Drain {
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
         let mut noted = Noted::default();
         loop {
-            let looked = clock::now();
+            // Before the look: what was pulled until then is in the spool by now.
+            let looked = match &self.pulled {
+                Some(pulled) => pulled.get(),
+                None => Some(clock::now()),
+            };
             let next = reader.next(CHUNK_BYTES, poll)?;
             let closed = matches!(next, Next::Closed);
             match next {
@@ -314,7 +334,9 @@ impl Drain {
                 Next::Idle if writer.end() == writer.committed() => {
                     // Nothing is left that a commit could fail at.
                     self.readiness.set(SPOOL_PART, None);
-                    self.note_caught_up(&id, writer.committed(), looked, &mut noted);
+                    if let Some(looked) = looked {
+                        self.note_caught_up(&id, writer.committed(), looked, &mut noted);
+                    }
                 }
                 Next::Idle | Next::Closed => {}
             }
@@ -328,9 +350,12 @@ impl Drain {
             }
             if closed {
                 // Nothing came any more: readers need not wait for what was until now.
-                if writer.end() == writer.committed() && self.spool.trouble().is_none() {
+                if let Some(at) = looked
+                    && writer.end() == writer.committed()
+                    && self.spool.trouble().is_none()
+                {
                     let partition = id.clone();
-                    let note = CaughtUp { partition, position: writer.committed(), at: looked };
+                    let note = CaughtUp { partition, position: writer.committed(), at };
                     self.runtime.block_on(notes::write(&self.store, note));
                 }
                 return Ok(());

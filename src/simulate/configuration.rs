@@ -77,7 +77,8 @@ fn audiences(tenant: &Tenant) -> (String, String, String) {
 
 fn configuration(tenant: &Tenant) -> Configuration {
     let (api, orders, management) = audiences(tenant);
-    let domain = format!("{}.example", tenant.name);
+    // None of those that stand for examples, which would be a fault nobody planted.
+    let domain = format!("{}.internal", tenant.name);
     let mut files = vec![(
         "tenant.json".to_owned(),
         json!({ "friendly_name": tenant.name, "support_email": format!("help@{domain}"), "allowed_logout_urls": [] }),

@@ -3,11 +3,14 @@
 //! Its own token is kept for as long as it lives, of course. What passes (429, 5xx, a broken connection) is asked again a
 //! few times, after what the answer says; what does not is an error that says what to do. Nothing is ever written.
 
+pub mod logs;
+
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::alert::notify::text;
@@ -28,6 +31,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Credentials {
     pub client_id: String,
     pub client_secret: String,
+    /// Where they come from, for who has to mend them.
+    pub named: &'static str,
 }
 
 /// How patiently it asks.
@@ -54,18 +59,21 @@ pub enum ApiError {
     /// Not shown, since it may hold a password.
     #[error("the domain has a user or a password in it: give the host alone, such as acme.eu.auth0.com")]
     DomainWithUser,
-    #[error(
-        "{domain} refuses the client: {said}; check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the client has a grant for {audience}"
-    )]
-    Credentials { domain: String, audience: String, said: String },
+    #[error("{domain} refuses the client: {said}; check {named}, and that the client has a grant for {audience}")]
+    Credentials { domain: String, audience: String, said: String, named: &'static str },
     /// No part can be read without a token.
     #[error("{domain} gives no token: {problem}")]
     Token { domain: String, problem: String },
     /// Not for this token. `code` is Auth0's: `insufficient_scope`, or what the plan does not have.
     #[error("{path} is forbidden: {code}")]
     Forbidden { path: String, code: String },
+    /// The same where it is known what would help.
+    #[error("{path} is forbidden: {code}; give the client of {named} the scope {scope} for {audience}")]
+    Scope { path: String, code: String, named: &'static str, scope: &'static str, audience: String },
     #[error("{path} is not there")]
     NotFound { path: String },
+    #[error("{path} answered 400: {said}")]
+    Invalid { path: String, said: String },
     #[error("{path}: {problem}")]
     Other { path: String, problem: String },
 }
@@ -87,7 +95,7 @@ pub struct Api {
 
 /// What a try ended with.
 enum Tried {
-    Answer(Value),
+    Answer(Vec<u8>),
     /// To be asked again: why, and after how long if the answer said.
     Passing(String, Option<Duration>),
     Refused(StatusCode, Value),
@@ -96,20 +104,7 @@ enum Tried {
 impl Api {
     /// Of a domain, always by https; a URL with http is taken for this computer only.
     pub fn new(domain: &str, credentials: Credentials, retry: Retry) -> Result<Self, ApiError> {
-        if domain.contains('@') {
-            return Err(ApiError::DomainWithUser);
-        }
-        let wrong = || ApiError::Domain(domain.split(['?', '#']).next().unwrap_or_default().to_owned());
-        let text = if domain.contains("://") { domain.to_owned() } else { format!("https://{domain}") };
-        let base = Url::parse(&text).map_err(|_| wrong())?;
-        let is_bare = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
-        let is_here = base.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"));
-        if !is_bare
-            || base.host_str().is_none_or(str::is_empty)
-            || !(base.scheme() == "https" || base.scheme() == "http" && is_here)
-        {
-            return Err(wrong());
-        }
+        let base = base(domain)?;
         let client = Client::builder()
             .user_agent(concat!("ghostlight/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -119,6 +114,12 @@ impl Api {
         Ok(Self { client, base, credentials, retry, token: None, tokens: Vec::new() })
     }
 
+    /// Host, and port if it is not the usual one.
+    pub fn domain(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
     /// The audience of its tokens.
     fn audience(&self) -> String {
         format!("{}api/v2/", self.base)
@@ -126,6 +127,15 @@ impl Api {
 
     /// What is at a path below `/api/v2/`.
     pub async fn get(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Value, ApiError> {
+        let answer = self.get_json(path, query).await?;
+        serde_json::from_slice(&answer).map_err(|error| ApiError::Other {
+            path: format!("GET /api/v2/{path}"),
+            problem: format!("answered JSON that cannot be read: {error}"),
+        })
+    }
+
+    /// The same as it came: valid JSON.
+    async fn get_json(&mut self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, ApiError> {
         let mut url = self.base.clone();
         url.set_path(&format!("/api/v2/{path}"));
         if !query.is_empty() {
@@ -152,6 +162,7 @@ impl Api {
                 StatusCode::UNAUTHORIZED => self.refused(text("message")),
                 StatusCode::FORBIDDEN => ApiError::Forbidden { path: shown, code: text("errorCode") },
                 StatusCode::NOT_FOUND => ApiError::NotFound { path: shown },
+                StatusCode::BAD_REQUEST => ApiError::Invalid { path: shown, said: text("message") },
                 status => ApiError::Other { path: shown, problem: format!("answered {}", status.as_u16()) },
             });
         }
@@ -159,7 +170,7 @@ impl Api {
 
     fn refused(&self, said: String) -> ApiError {
         let domain = self.base.host_str().unwrap_or_default().to_owned();
-        ApiError::Credentials { domain, audience: self.audience(), said }
+        ApiError::Credentials { domain, audience: self.audience(), said, named: self.credentials.named }
     }
 
     /// What a server said, as it may be shown: one line, and without our own secret and tokens, which it was sent.
@@ -210,7 +221,7 @@ impl Api {
                 });
             }
         };
-        let answer: Answer = serde_json::from_value(answer)
+        let answer: Answer = serde_json::from_slice(&answer)
             .map_err(|_| none("the answer of POST /oauth/token has no access_token and expires_in".to_owned()))?;
         // A tenth of its life early, so that none runs out on its way.
         let renew_at = clock::monotonic() + Duration::from_secs(answer.expires_in) / 10 * 9;
@@ -225,7 +236,7 @@ impl Api {
         path: &str,
         wait_max: Option<Duration>,
         request: impl Fn() -> reqwest::RequestBuilder,
-    ) -> Result<Result<Value, (StatusCode, Value)>, ApiError> {
+    ) -> Result<Result<Vec<u8>, (StatusCode, Value)>, ApiError> {
         let mut pause = self.retry.first;
         let mut left = self.retry.tries.max(1);
         let mut waited = Duration::ZERO;
@@ -256,6 +267,25 @@ impl Api {
     }
 }
 
+/// The URL of a domain, without a path.
+pub fn base(domain: &str) -> Result<Url, ApiError> {
+    if domain.contains('@') {
+        return Err(ApiError::DomainWithUser);
+    }
+    let wrong = || ApiError::Domain(domain.split(['?', '#']).next().unwrap_or_default().to_owned());
+    let text = if domain.contains("://") { domain.to_owned() } else { format!("https://{domain}") };
+    let base = Url::parse(&text).map_err(|_| wrong())?;
+    let is_bare = base.path() == "/" && base.query().is_none() && base.fragment().is_none();
+    let is_here = base.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"));
+    if !is_bare
+        || base.host_str().is_none_or(str::is_empty)
+        || !(base.scheme() == "https" || base.scheme() == "http" && is_here)
+    {
+        return Err(wrong());
+    }
+    Ok(base)
+}
+
 async fn once(request: reqwest::RequestBuilder) -> Tried {
     // Its own text has the URL, which has no secret, and never the headers.
     let mut answer = match request.send().await {
@@ -279,10 +309,12 @@ async fn once(request: reqwest::RequestBuilder) -> Tried {
     if status.is_server_error() {
         return Tried::Passing(format!("answered {}", status.as_u16()), asked);
     }
-    match (status.is_success(), serde_json::from_slice(&bytes)) {
-        (true, Ok(answer)) => Tried::Answer(answer),
-        (true, Err(_)) => Tried::Passing("answered something that is not JSON".to_owned(), None),
-        (false, answer) => Tried::Refused(status, answer.unwrap_or(Value::Null)),
+    if !status.is_success() {
+        return Tried::Refused(status, serde_json::from_slice(&bytes).unwrap_or(Value::Null));
+    }
+    match serde_json::from_slice::<IgnoredAny>(&bytes) {
+        Ok(_) => Tried::Answer(bytes),
+        Err(_) => Tried::Passing("answered something that is not JSON".to_owned(), None),
     }
 }
 

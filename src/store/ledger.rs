@@ -391,6 +391,29 @@ impl FirstTopics {
     }
 }
 
+/// The spool that a tenant's log events are pulled into, decided once: two would count everything twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pulled {
+    pub format: u32,
+    /// Its identity.
+    pub spool: String,
+}
+
+impl Pulled {
+    pub fn by(spool: &str) -> Self {
+        Self { format: FORMAT, spool: spool.to_owned() }
+    }
+
+    pub fn path(domain: &str) -> Path {
+        Path::from(format!("_starts/management/{domain}.json"))
+    }
+
+    /// Writes this unless another is there already, and gives the one that holds.
+    pub async fn decide(self, store: &Store, domain: &str) -> Result<Self, StoreError> {
+        decide(store, &Self::path(domain), self, |pulled| pulled.format).await
+    }
+}
+
 /// Where the partitions of an incarnation begin, decided once, by whoever comes first: a stream that was not read from
 /// its beginning. A partition that is not named begins at 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -256,6 +256,7 @@ def full(browser):
         ["Ghosts: 4 clients, 471,893 avoidable tokens this month", "invoice-worker", "does not cache", "was caching until 2026-11-23 02:15 UTC", "high confidence", "261,252", "> 99.9 %", "23 %",
          "Verdicts wait"],
         ["Alerts: 2 firing", "Held back: partition", "stopped caching its token", "since 2026-11-23 02:15 UTC", "Resolved", "Show all 7 resolved alerts"],
+        ["Audit: 2 required", "northwind-prod.eu.auth0.com", "7 recommended", "application Portal", "application Billing"],
         ["Rate limits", "api_limit", "1,204", "Attack protection", "limit_wc", "Failed logins by connection", "acme-saml", "41 %"],
         ["Ingest", "57,912,334", "2 behind, by up to 20 min", "412", "118,220", "2.3 h", "caught up", "Show all 14 partitions"],
     ]  # fmt: skip

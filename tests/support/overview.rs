@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ghostlight::config::Secret;
 use ghostlight::event::EventTime;
 use ghostlight::live::model::{
-    Activity, AlertView, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost, GhostsChecked, Ingest, Model,
-    Month, PartitionState, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users,
-    UsersOfMonth,
+    Activity, AlertView, Audit, AuditFinding, ClientTokens, ConnectionFailures, CountOfMonth, Evidence, Ghost,
+    GhostsChecked, Ingest, Model, Month, PartitionState, Projection, TenantOverview, TokenWindow, TokensOfMonth,
+    TypeActivity, UserDay, Users, UsersOfMonth,
 };
 use ghostlight::live::{self, Listener, Readiness, page};
 use tokio::net::TcpListener;
@@ -80,6 +80,37 @@ const AS_OF: EventTime = EventTime::from_ms(1_795_442_600_000);
 
 fn before(ms: i64) -> EventTime {
     EventTime::from_ms(AS_OF.ms() - ms)
+}
+
+fn audit() -> Audit {
+    let finding = |check: &str, title: &str, subject: &str, evidence: &[&str]| AuditFinding {
+        check: check.to_owned(),
+        title: title.to_owned(),
+        subject: subject.to_owned(),
+        evidence: evidence.iter().map(|seen| (*seen).to_owned()).collect(),
+        why: "whoever holds the client's secret can make tokens that pass for the tenant's".to_owned(),
+        fix: "set the JsonWebToken signature algorithm of the application to RS256".to_owned(),
+        docs: "https://auth0.com/docs/get-started/applications/signing-algorithms".to_owned(),
+    };
+    Audit {
+        source: "northwind-prod.eu.auth0.com".to_owned(),
+        at: Some(before(600_000)),
+        problem: None,
+        required: 2,
+        recommended: 7,
+        best_practice: 4,
+        accepted: 1,
+        not_run: 12,
+        findings: vec![
+            finding("client-alg-hs256", "ID tokens are signed with HS256", "application Portal", &["HS256"]),
+            finding(
+                "client-callback-localhost",
+                "A callback URL leads to the user's own computer",
+                "application Billing",
+                &["http://localhost:3000/callback", "http://localhost:8080/callback"],
+            ),
+        ],
+    }
 }
 
 fn users(estimate: f64) -> Users {
@@ -160,6 +191,12 @@ pub fn hostile() -> Model {
         alert.rule = long.clone();
     }
     tenant.held_back = Some(format!("{HTML}{long}"));
+    if let Some(audit) = &mut tenant.audit {
+        audit.source = format!("{HTML}{long}");
+        audit.problem = Some(format!("{HTML}{long}"));
+        audit.findings[0].subject = format!("application {HTML}{long}");
+        audit.findings[0].evidence = vec![format!("{HTML}{long}")];
+    }
     tenant.month.m2m_tokens.issued = u64::MAX / 4;
     tenant.month.active_users.users = users(1e15);
     tenant.month.active_users.projected = Some(Projection { value: 1e15, lower: 9e14, upper: 2e15 });
@@ -195,6 +232,7 @@ fn tenant(name: &str) -> TenantOverview {
                 .to_owned(),
         ),
         activity: activity(),
+        audit: Some(audit()),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::support::{config, ghostlight, ingest, runtime, succeed};
 
 /// 2026-11-23T12:00:00Z, the day of every audit here.
 const TODAY: EventTime = EventTime::from_ms(1_795_435_200_000);
-const ORDERS: &str = "https://orders.northwind.test/";
+const ORDERS: &str = "https://orders.northwind.internal/";
 const MANAGEMENT: &str = "https://northwind.eu.auth0.com/api/v2/";
 
 fn sample(name: &str) -> PathBuf {
@@ -221,10 +221,11 @@ fn faults() -> Vec<(&'static str, Edits, &'static str)> {
         one("email-templates-default", "/emailTemplates/1/enabled", json!(false), "reset_email"),
         one("email-custom-domain", "/tenant/flags/enable_custom_domain_in_emails", json!(false), settings),
         one("custom-domain-missing", "/customDomains", json!([]), "custom domain"),
-        one("custom-domain-not-ready", "/customDomains/0/status", json!("pending_verification"), "login.northwind.test"),
+        one("custom-domain-not-ready", "/customDomains/0/status", json!("pending_verification"), "login.northwind.internal"),
         one("canonical-domain-open", "/networkACLs/0/active", json!(false), "canonical domain"),
         one("network-acl-missing", "/networkACLs", json!([]), "network ACL"),
         one("management-acl-missing", "/networkACLs/1/rule/scope", json!("authentication"), "management API"),
+        one("canonical-domain-open", "/networkACLs/0/rule/match", json!({ "hostnames": ["login.northwind.internal"] }), "canonical domain"),
         one("log-stream-missing", "/logStreams", json!([]), "log stream"),
         one("log-stream-stopped", "/logStreams/0/status", json!("suspended"), "ghostlight"),
         one("event-stream-stopped", "/eventStreams/0/status", json!("disabled"), "crm"),
@@ -256,13 +257,15 @@ fn faults() -> Vec<(&'static str, Edits, &'static str)> {
         one("rbac-not-in-tokens", "/resourceServers/0/token_dialect", json!("access_token"), "Orders"),
         one("b2b-open-signup", "/databases/0/options/disable_signup", Value::Null, "members"),
         one("b2b-one-connection", "/databases/1/enabled_clients", json!(["Shop", "Mobile", "Portal"]), "shoppers"),
-        one("grant-any-organization", "/clientGrants/0/allow_any_organization", json!(true), "Worker to https://orders.northwind.test/"),
+        one("grant-any-organization", "/clientGrants/0/allow_any_organization", json!(true), "Worker to https://orders.northwind.internal/"),
         ("b2b-disagrees", vec![("/organizations", json!([])), ("/clients/0/organization_usage", json!("deny")), ("/connections/1", json!({ "name": "email", "strategy": "email" }))], settings),
+        one("connection-unused", "/databases/-", json!({ "name": "Old-Users", "strategy": "auth0", "options": {}, "enabled_clients": ["Shop"] }), "Old-Users"),
+        one("connection-unused", "/connections/-", json!({ "name": "email", "strategy": "email", "options": {}, "enabled_clients": ["Shop"] }), "email"),
         one("connection-unused", "/connections/-", json!({ "name": "facebook", "strategy": "facebook", "options": { "client_id": "x" }, "enabled_clients": ["Shop"] }), "facebook"),
         one("connection-nowhere", "/connections/0/enabled_clients", json!([]), "google-oauth2"),
         one("client-connection-unused", "/connections/0/enabled_clients/-", json!("Mobile"), "google-oauth2"),
         one("client-unused", "/clients/3/name", json!("Forgotten"), "Forgotten"),
-        one("grant-unused", "/clientGrants/-", json!({ "client_id": "Deployer", "audience": ORDERS, "scope": [] }), "Deployer to https://orders.northwind.test/"),
+        one("grant-unused", "/clientGrants/-", json!({ "client_id": "Deployer", "audience": ORDERS, "scope": [] }), "Deployer to https://orders.northwind.internal/"),
         one("management-grant-wide", "/clientGrants/1/scope/-", json!("create:client_grants"), "Deployer to https://northwind.eu.auth0.com/api/v2/"),
         one("management-grant-idle", "/clientGrants/-", json!({ "client_id": "Worker", "audience": MANAGEMENT, "allow_all_scopes": true }), "Worker to https://northwind.eu.auth0.com/api/v2/"),
     ];
@@ -274,7 +277,7 @@ fn faults() -> Vec<(&'static str, Edits, &'static str)> {
     ] {
         assert!(at.contains(field));
         for (problem, url) in [
-            ("localhost", "http://localhost:3000/x"), ("http", "http://portal.northwind.test"), ("wildcard", "https://*.northwind.test"),
+            ("localhost", "http://localhost:3000/x"), ("http", "http://portal.northwind.internal"), ("wildcard", "https://*.northwind.internal"),
             ("placeholder", "https://www.example.com/x"), ("shared-host", "https://northwind.vercel.app/x"),
         ] {
             let id = checks::all().map(|check| check.id).find(|id| *id == format!("client-{kind}-{problem}")).expect("a check");
@@ -619,7 +622,7 @@ fn a_fingerprint_stays_when_others_come_in_front() {
     let clients = tenant["clients"].as_array_mut().expect("a list");
     clients.insert(0, first);
     clients[0]["name"] = json!("New");
-    clients[2]["callbacks"].as_array_mut().expect("a list").insert(0, json!("https://shop.northwind.test/new"));
+    clients[2]["callbacks"].as_array_mut().expect("a list").insert(0, json!("https://shop.northwind.internal/new"));
     assert_eq!(fingerprints(&tenant), before);
 }
 
@@ -667,6 +670,37 @@ fn what_is_not_there_is_not_right() {
 }
 
 #[test]
+fn what_is_done_in_another_shape_passes_too() {
+    let own = "northwind.eu.auth0.com";
+    for (id, rule) in [
+        (
+            "canonical-domain-open",
+            json!({ "scope": "tenant", "action": { "block": true }, "match": { "hostnames": [own] } }),
+        ),
+        (
+            "canonical-domain-open",
+            json!({ "scope": "authentication", "action": { "block": true }, "not_match": { "hostnames": ["login.northwind.internal"] } }),
+        ),
+        (
+            "management-acl-missing",
+            json!({ "scope": "management", "action": { "block": true }, "not_match": { "ipv4_cidrs": ["203.0.113.0/24"] } }),
+        ),
+        (
+            "management-acl-missing",
+            json!({ "scope": "tenant", "action": { "allow": true }, "match": { "ipv6_cidrs": ["2001:db8::/32"] } }),
+        ),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, "/networkACLs", json!([{ "description": "a", "active": true, "rule": rule }]));
+        assert_eq!(judged(&tenant, None)[id].state, State::Passed, "{id}: {tenant}");
+    }
+    let mut tenant = good();
+    let but_own = json!({ "scope": "tenant", "action": { "block": true }, "not_match": { "hostnames": [own] } });
+    edit(&mut tenant, "/networkACLs", json!([{ "description": "a", "active": true, "rule": but_own }]));
+    assert_eq!(judged(&tenant, None)["canonical-domain-open"].state, State::Found, "all but the canonical domain");
+}
+
+#[test]
 fn more_of_what_is_wrong_is_found() {
     let found = |edits: &[(&str, Value)], id: &str, who: &str| {
         let mut tenant = good();
@@ -677,6 +711,10 @@ fn more_of_what_is_wrong_is_found() {
     };
     found(&[("/clients/0/jwt_configuration/alg", json!("none"))], "client-alg-hs256", "Portal");
     found(&[("/resourceServers/0/signing_alg", json!("none"))], "api-alg-hs256", "Orders");
+    for scope in ["update:actions", "read:client_keys", "update:clients", "delete:users"] {
+        let who = "Deployer to https://northwind.eu.auth0.com/api/v2/";
+        found(&[("/clientGrants/1/scope", json!([scope]))], "management-grant-wide", who);
+    }
     found(
         &[
             ("/resourceServers/1/is_system", Value::Null),

@@ -14,6 +14,7 @@ mod management;
 mod notify;
 mod page;
 mod progress;
+mod pull;
 mod replay;
 mod report;
 mod samples;

@@ -38,6 +38,8 @@ struct Server {
     no_token: Option<(u16, i64)>,
     /// Instead of its usual words.
     says: String,
+    /// What lists say at most that they have.
+    total_max: Option<usize>,
 }
 
 struct Json(Value);
@@ -204,7 +206,7 @@ impl Server {
         }
         let (page, size) = (number("page").expect("page"), number("per_page").expect("per_page").min(100));
         let items: Vec<_> = all.iter().skip(page * size).take(size).cloned().collect();
-        Json(json!({ "start": page * size, "limit": size, "length": items.len(), "total": all.len(), key: items }))
+        Json(json!({ "start": page * size, "limit": size, "length": items.len(), "total": all.len().min(self.total_max.unwrap_or(usize::MAX)), key: items }))
             .into_response()
     }
 }
@@ -230,7 +232,11 @@ async fn serve(server: Server) -> (String, Running) {
 }
 
 fn api(url: &str, secret: &str) -> Api {
-    let credentials = Credentials { client_id: "auditor".to_owned(), client_secret: secret.to_owned() };
+    let credentials = Credentials {
+        client_id: "auditor".to_owned(),
+        client_secret: secret.to_owned(),
+        named: "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET",
+    };
     let retry = Retry { tries: 3, first: Duration::from_millis(1), wait_max: Duration::from_millis(5) };
     Api::new(url, credentials, retry).expect("a URL of this computer")
 }
@@ -294,6 +300,17 @@ fn every_page_is_read_by_number_and_by_checkpoint() {
     let asked = &running.lock().expect("no panic").asked;
     let times = |path: &str| asked.iter().filter(|one| *one == path).count();
     assert_eq!((times("clients"), times("connections"), times("client-grants"), times("rules")), (3, 3, 3, 1));
+}
+
+#[test]
+fn a_total_that_is_too_small_ends_no_list() {
+    let mut server = Server::good();
+    let all = server.answers.get_mut("clients").and_then(Value::as_array_mut).expect("a list");
+    let one = all.last().expect("one").clone();
+    all.resize(250, one);
+    server.total_max = Some(100);
+    let (fetched, _) = read(server);
+    assert_eq!(tenant(fetched).clients.expect("they are read").len(), 250);
 }
 
 #[test]
@@ -445,7 +462,7 @@ fn recordings_hold_neither_userinfo_nor_queries_nor_other_options() {
 
 #[test]
 fn a_domain_with_a_password_is_not_quoted() {
-    let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
+    let credentials = || Credentials { client_id: String::new(), client_secret: String::new(), named: "" };
     for wrong in
         ["https://:canary@acme.eu.auth0.com", "https://canary:x@acme.eu.auth0.com/", "canary@[", "https://a.io/?canary"]
     {
@@ -456,7 +473,7 @@ fn a_domain_with_a_password_is_not_quoted() {
 
 #[test]
 fn secrets_go_to_a_tenants_domain_only() {
-    let credentials = || Credentials { client_id: String::new(), client_secret: String::new() };
+    let credentials = || Credentials { client_id: String::new(), client_secret: String::new(), named: "" };
     for wrong in ["http://acme.eu.auth0.com", "ftp://acme.eu.auth0.com", "https://acme.eu.auth0.com/api", ""] {
         assert!(matches!(Api::new(wrong, credentials(), Retry::default()), Err(ApiError::Domain(_))), "{wrong}");
     }

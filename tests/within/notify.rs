@@ -45,7 +45,7 @@ fn alert() -> Alert {
         rule: "ghost-usage".to_owned(),
         severity: Severity::Warning,
         tenant: "acme".to_owned(),
-        subject: "client billing-worker, audience https://api.acme.test/".to_owned(),
+        subject: "client billing-worker, audience https://api.acme.internal/".to_owned(),
         title: "billing-worker asks for 12 tokens where 1 would do".to_owned(),
         summary: "In 1 h it got 144 tokens; 12 would have lasted.".to_owned(),
         evidence: vec![("tokens".to_owned(), "144".to_owned()), ("needed".to_owned(), "12".to_owned())],
@@ -544,8 +544,8 @@ fn email(server: &SmtpServer, tls: Tls, login: Option<(&str, &str)>) -> Email {
         port: server.address.port(),
         tls,
         ca: Some(trusted),
-        from: "ghostlight <ghostlight@acme.test>".parse().expect("an address"),
-        to: ["On call <ops@acme.test>", "second@acme.test"].map(|to| to.parse().expect("an address")).into(),
+        from: "ghostlight <ghostlight@acme.internal>".parse().expect("an address"),
+        to: ["On call <ops@acme.internal>", "second@acme.internal"].map(|to| to.parse().expect("an address")).into(),
         login: login.map(|(user, password)| (user.to_owned(), secret(password))),
     }
 }
@@ -582,8 +582,8 @@ async fn a_mail_arrives_as_it_was_written_whatever_the_connection() {
         let taken = server.taken();
         assert_eq!(taken.len(), 1);
         let mail = &taken[0];
-        assert_eq!(mail.from, "ghostlight@acme.test");
-        assert_eq!(mail.to, ["ops@acme.test", "second@acme.test"]);
+        assert_eq!(mail.from, "ghostlight@acme.internal");
+        assert_eq!(mail.to, ["ops@acme.internal", "second@acme.internal"]);
         assert_eq!(mail.encrypted, security != Security::None);
         assert_eq!(mail.login, login.map(|(user, password)| (user.to_owned(), password.to_owned())));
         let (headers, parts) = read_mail(&mail.data);

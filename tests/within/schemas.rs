@@ -140,6 +140,15 @@ fn the_settings_described_are_the_settings_read() {
     );
     std::fs::write(folder.path().join("file"), "https://hooks.slack.com/services/x").expect("written");
     in_code.extend(names(&Config::parse(&alerts, Path::new("alerts.toml")).expect("right settings").describe()));
+    let management = format!(
+        "[management]\ndomain = \"acme.eu.auth0.com\"\nclient_id = {{ file = {secret:?} }}\nclient_secret = {{ file = {secret:?} \
+         }}\n[source.management]\n"
+    );
+    in_code.extend(names(&Config::parse(&management, Path::new("m.toml")).expect("right settings").describe()));
+    let audits = ["config", "replay"].map(|from| format!("[audit]\n{from} = \"x\"\ntenant = \"acme\"\n"));
+    for audit in audits {
+        in_code.extend(names(&Config::parse(&audit, Path::new("a.toml")).expect("right settings").describe()));
+    }
     // Where bodies go is one line, with the topic in it.
     in_code.insert("webhook.topic".to_owned());
     assert_eq!(in_schema, in_code);

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use ghostlight::alert::journal::Entry;
 use ghostlight::alert::{Status, rules};
+use ghostlight::audit::checks::{self, Severity};
+use ghostlight::audit::standing::{Audited, Required, Standing};
 use ghostlight::event::{Chunk, Content, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::dedupe::Dedupe;
 use ghostlight::partial::{Batch, FoldSettings};
@@ -17,7 +20,9 @@ use ghostlight::usage::ghost::{Lifetimes, TokenUse, token_use};
 use ghostlight::watch::{Watch, WatchSettings};
 use object_store::memory::InMemory;
 
-use crate::support::{Dice, config, runtime};
+use serde_json::Value;
+
+use crate::support::{Dice, Server, config, ghostlight, runtime, succeed, wait_for};
 
 const MINUTE_MS: i64 = 60_000;
 const TENANT: &str = "acme";
@@ -311,4 +316,134 @@ fn a_store_that_goes_away_is_no_empty_one() {
         let error = watch.round(at("22T08:02")).await.expect_err("nothing is left").to_string();
         assert!(error.contains("nothing is left at") && error.contains("out"), "{error}");
     });
+}
+
+/// What an audit found of these applications: (name, whether it was looked at).
+fn audited(found: &[(&str, bool)]) -> Arc<Audited> {
+    let check = checks::all().find(|check| check.severity == Severity::Required).expect("a required check");
+    let required = |(name, is_judged): &(&str, bool)| Required {
+        check,
+        subject: format!("application {name}"),
+        evidence: vec!["implicit".to_owned()],
+        is_judged: *is_judged,
+    };
+    let standing = Standing {
+        at: at("23T00:00"),
+        open: [found.len() as u64, 0, 0],
+        accepted: 0,
+        not_run: 0,
+        required: found.iter().map(required).collect(),
+        lifetimes: BTreeMap::from([(AUDIENCE.to_owned(), 1800)]),
+    };
+    let (tenant, source) = (TENANT.to_owned(), "tenant/".to_owned());
+    Arc::new(Audited { tenant, source, problem: None, standing: Some(standing) })
+}
+
+async fn audit_alerts(store: &Store) -> Vec<(String, Status)> {
+    let mut found = Vec::new();
+    for object in store.list("_alerts/audit").await.expect("lists") {
+        let entry: Entry =
+            serde_json::from_slice(&store.read(&object.location).await.expect("reads")).expect("an entry");
+        found.push((entry.decided_at, entry.alert.subject.clone(), entry.alert.status));
+    }
+    found.sort_by_key(|(at, subject, _)| (*at, subject.clone()));
+    found.into_iter().map(|(_, subject, status)| (subject, status)).collect()
+}
+
+#[test]
+fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
+    runtime().block_on(async {
+        let mut workers = Workers::new(&story(at("23T14:03")..at("23T14:04")), 1, 1).await;
+        let now = std::cell::Cell::new(at("23T12:00"));
+        let step = async |workers: &mut Workers, watches: &mut [&mut Watch]| {
+            for _ in 0..7 {
+                workers.work(now.get()).await;
+                for watch in watches.iter_mut() {
+                    watch.round(now.get()).await.expect("works");
+                }
+                now.set(later(now.get(), MINUTE_MS));
+            }
+        };
+        let mut settings = watch_settings();
+        settings.rules.lifetimes = Lifetimes::default();
+        // One reader has no audit: it says nothing of its alerts, so it resolves none.
+        let mut other = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
+        settings.rules.audit(audited(&[("A", true)]));
+        let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
+        step(&mut workers, &mut [&mut other, &mut watch]).await;
+        let on = |name: &str| (format!("application {name}"), Status::Firing);
+        let off = |name: &str| (format!("application {name}"), Status::Resolved);
+        assert_eq!(audit_alerts(&workers.store).await, [on("A")]);
+        // Shown, with how long tokens live.
+        let model = watch.model(now.get());
+        let shown = model.tenants[0].audit.as_ref().expect("it is audited");
+        assert_eq!((shown.required, shown.findings[0].subject.as_str()), (1, "application A"));
+        assert!(model.tenants[0].alerts.iter().any(|alert| alert.rule == rules::AUDIT && alert.status == "firing"));
+        assert_eq!(settings.rules.lifetimes.of(TENANT, AUDIENCE).from.name(), "from the tenant's configuration");
+        // A restart pages nobody again, one more finding is one more page, and what could not be looked at stays.
+        let mut watch = Watch::open(workers.store.clone(), settings).await.expect("opens");
+        watch.audit(audited(&[("A", false), ("B", true)]));
+        step(&mut workers, &mut [&mut other, &mut watch]).await;
+        step(&mut workers, &mut [&mut other, &mut watch]).await;
+        assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B")]);
+        watch.audit(audited(&[("B", true)]));
+        step(&mut workers, &mut [&mut other, &mut watch]).await;
+        assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B"), off("A")]);
+    });
+}
+
+#[test]
+fn an_export_in_the_settings_is_on_the_page_an_alert_and_how_long_tokens_live() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name);
+    succeed(
+        ghostlight()
+            .args(["simulate", "--events", "20000", "--days", "2", "--tenant-config"])
+            .arg(place("tenants"))
+            .arg("-o")
+            .arg(place("events.ndjson")),
+    );
+    succeed(ghostlight().arg("ingest").arg("--out").arg(place("out")).arg(place("events.ndjson")));
+    let tenants: Vec<_> =
+        std::fs::read_dir(place("tenants")).expect("a folder").map(|entry| entry.expect("one")).collect();
+    let tenant = tenants[0].file_name().into_string().expect("a name");
+    let audit = |config: &Path| {
+        format!("[live]\ninterval = \"50ms\"\n[audit]\nconfig = {config:?}\ninterval = \"50ms\"\ntenant = {tenant:?}\n")
+    };
+    let watch = |settings: &Path| {
+        let mut command = ghostlight();
+        command.arg("watch").arg("--config").arg(settings);
+        command
+    };
+    let overview =
+        |server: &Server| -> Value { serde_json::from_str(&server.get("/api/v1/overview").1).expect("JSON") };
+    // There is nothing at first: that is said, and pages nobody.
+    let config = place("tenants-later");
+    let server = Server::start_with(folder.path(), "watch", &audit(&config), watch).expect("starts");
+    let shown = wait_for("a problem", || {
+        let shown = overview(&server)["overview"]["audit"].clone();
+        shown["problem"].is_string().then_some(shown)
+    });
+    assert!(
+        shown["at"].is_null() && shown["problem"].as_str().is_some_and(|text| text.contains("tenants-later")),
+        "{shown}"
+    );
+    std::os::unix::fs::symlink(place("tenants").join(&tenant), &config).expect("linked");
+    let shown = wait_for("an audit", || {
+        let shown = overview(&server)["overview"].clone();
+        (shown["audit"]["at"].is_string() && shown["audit"]["problem"].is_null()).then_some(shown)
+    });
+    let required = shown["audit"]["findings"].as_array().expect("findings").len();
+    assert!(
+        required > 0 && required as u64 <= shown["audit"]["required"].as_u64().expect("a number"),
+        "{}",
+        shown["audit"]
+    );
+    let of_configuration = |ghost: &Value| ghost["lifetime_from"] == "from the tenant's configuration";
+    assert!(
+        shown["ghosts"].as_array().is_some_and(|ghosts| ghosts.iter().any(of_configuration)),
+        "{}",
+        shown["ghosts"]
+    );
+    server.stop();
 }

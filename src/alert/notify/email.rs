@@ -198,8 +198,8 @@ mod tests {
             port: 587,
             tls: Tls::StartTls,
             ca: None,
-            from: "ghostlight <ghostlight@acme.test>".parse().expect("an address"),
-            to: vec!["ops@acme.test".parse().expect("an address")],
+            from: "ghostlight <ghostlight@acme.internal>".parse().expect("an address"),
+            to: vec!["ops@acme.internal".parse().expect("an address")],
             login: None,
         };
         email.render(alert, Some("https://live.test/?a=1&b=2"), alert.at)
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!((&page.thread, &page.thread), (&repeated.thread, &resolved.thread));
         assert_ne!(page.thread, next.thread);
         assert!(page.message_id != repeated.message_id && page.message_id != resolved.message_id);
-        assert!(page.message_id.ends_with(".4.1793494800000@acme.test>"), "{}", page.message_id);
+        assert!(page.message_id.ends_with(".4.1793494800000@acme.internal>"), "{}", page.message_id);
         assert!(resolved.subject.starts_with("Resolved: billing-worker"), "{}", resolved.subject);
     }
 

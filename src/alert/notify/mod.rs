@@ -267,7 +267,7 @@ pub(crate) mod tests {
             rule: "ghost-usage".to_owned(),
             severity: Severity::Warning,
             tenant: "acme".to_owned(),
-            subject: "client billing-worker, audience https://api.acme.test/".to_owned(),
+            subject: "client billing-worker, audience https://api.acme.internal/".to_owned(),
             title: "billing-worker asks for 12 tokens where 1 would do".to_owned(),
             summary: "In 1 h it got 144 tokens; 12 would have lasted.".to_owned(),
             evidence: vec![("tokens".to_owned(), "144".to_owned()), ("needed".to_owned(), "12".to_owned())],

@@ -381,12 +381,16 @@ pub const CHECKS: &[Check] = &[
             // Each of what blocks it: yes, no, or not known.
             let blocking = |acl: &NetworkAcl| {
                 let flag = |field: &Field<bool>| field.known().copied();
+                // All but some hosts are blocked too, where the canonical one is none of those.
+                let others = &acl.other_hostnames;
+                let is_other = !others.is_empty() && !others.all().any(own);
                 let hosts = match acl.hostnames.all().any(own) {
                     true => Some(true),
-                    false if acl.hostnames.is_open() => None,
-                    false => Some(false),
+                    false if acl.hostnames.is_open() || is_other && others.is_open() => None,
+                    false => Some(is_other),
                 };
-                [flag(&acl.active), acl.scope.known().map(|scope| scope == "authentication"), flag(&acl.blocks), hosts]
+                let scope = acl.scope.known().map(|scope| matches!(scope.as_str(), "authentication" | "tenant"));
+                [flag(&acl.active), scope, flag(&acl.blocks), hosts]
             };
             let acls = part(&scene.tenant.network_acls)?;
             if acls.iter().any(|acl| blocking(acl).iter().all(|part| *part == Some(true))) {
@@ -435,16 +439,19 @@ pub const CHECKS: &[Check] = &[
         area: Area::Defences,
         severity: BestPractice,
         title: "The Management API answers from anywhere",
-        looks_at: "networkACLs: rule.scope management",
+        looks_at: "networkACLs: rule.scope management or tenant, match and not_match",
         why: "a stolen token of it works wherever the thief is",
         fix: "allow it from the addresses that need it",
         docs: ACLS,
         judge: |scene, out| {
             let allowed = part(&scene.tenant.network_acls)?.iter().any(|acl| {
+                let some = |ipv4: &Texts, ipv6: &Texts| !(ipv4.is_empty() && ipv6.is_empty());
+                // Some addresses are allowed, or all others are blocked.
+                let for_some = acl.allows.is(&true) && some(&acl.ipv4, &acl.ipv6)
+                    || acl.blocks.is(&true) && some(&acl.other_ipv4, &acl.other_ipv6);
                 acl.active.is(&true)
-                    && acl.scope.is(&"management".to_owned())
-                    && acl.allows.is(&true)
-                    && !(acl.ipv4.is_empty() && acl.ipv6.is_empty())
+                    && acl.scope.known().is_some_and(|scope| matches!(scope.as_str(), "management" | "tenant"))
+                    && for_some
             });
             if !allowed {
                 out.thing(

@@ -1,6 +1,8 @@
 //! URLs that applications may be called at: callbacks, logout URLs, origins. A check for each kind and each way of being
 //! wrong, since each has its own severity and its own line in a baseline.
 
+use std::net::IpAddr;
+
 use super::super::tenant::{Known, Texts, Thing};
 use super::applications::clients;
 use super::{Area, Check, Judged, Outcome, Scene, Severity};
@@ -156,15 +158,34 @@ impl Url {
         Self { scheme: scheme.to_owned(), host: name.trim_end_matches('.').to_ascii_lowercase() }
     }
 
+    /// Reached by the network, or without a scheme, as Auth0 takes origins too.
+    fn is_web(&self) -> bool {
+        ["", "http", "https"].iter().any(|scheme| self.scheme.eq_ignore_ascii_case(scheme))
+    }
+
+    /// As browsers read it: 127.1, 0x7f000001 and 2130706433 are 127.0.0.1 (WHATWG URL, IPv4 parser).
+    fn address(&self) -> Option<IpAddr> {
+        if let Ok(address) = self.host.parse::<IpAddr>() {
+            return Some(address.to_canonical());
+        }
+        let is_number = self.host.bytes().all(|byte| byte.is_ascii_hexdigit() || b".x".contains(&byte));
+        let url = reqwest::Url::parse(&format!("http://{}/", self.host)).ok().filter(|_| is_number)?;
+        url.host_str()?.parse().ok()
+    }
+
     fn ends_in(&self, domain: &str) -> bool {
         self.host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     }
 }
 
 fn is_localhost(url: &Url) -> bool {
-    let loopback =
-        url.host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback() || address.is_unspecified());
-    url.ends_in("localhost") || loopback || url.scheme == "file"
+    // `capacitor://localhost` is where a mobile application's own pages are.
+    url.is_web() && (url.ends_in("localhost") || url.address().is_some_and(is_here))
+        || url.scheme.eq_ignore_ascii_case("file")
+}
+
+fn is_here(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified()
 }
 
 /// Not encrypted, and not this computer, which has a check of its own.
@@ -176,7 +197,7 @@ fn is_wild(url: &Url) -> bool {
     url.host.contains('*')
 }
 
-/// Domains of documentation (RFC 2606), and names that templates leave to be filled in.
+/// Domains of documentation and of tests (RFC 2606), and names that templates leave to be filled in.
 fn is_example(url: &Url) -> bool {
     const EXAMPLES: [&str; 7] = [
         "example.com",
@@ -188,7 +209,11 @@ fn is_example(url: &Url) -> bool {
         "domain.com",
     ];
     const PARTS: [&str; 5] = ["your_", "{your", "<your", "your-app", "changeme"];
-    EXAMPLES.iter().any(|domain| url.ends_in(domain)) || PARTS.iter().any(|part| url.host.contains(part))
+    const ENDS: [&str; 3] = ["example", "test", "invalid"];
+    let is_reserved = || url.is_web() && ENDS.iter().any(|end| url.ends_in(end));
+    EXAMPLES.iter().any(|domain| url.ends_in(domain))
+        || is_reserved()
+        || PARTS.iter().any(|part| url.host.contains(part))
 }
 
 /// Hosts that give a sub-domain to whoever comes first.
@@ -231,6 +256,13 @@ mod tests {
             "http://[::1]:80/",
             "https://app.localhost/",
             "http://0.0.0.0:1",
+            "http://127.1:8080/cb",
+            "http://0x7f000001",
+            "http://2130706433/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::]:3000",
+            "127.0.0.1:3000",
+            "file:///index.html",
         ] {
             assert!(is(is_localhost, text) && !is(is_plain, text), "{text}");
         }
@@ -239,12 +271,26 @@ mod tests {
             "https://mylocalhost.io",
             "com.acme.app://callback",
             "https://a.io/?next=http://localhost",
+            "capacitor://localhost",
+            "ionic://localhost/callback",
+            "https://128.1/",
+            "https://cafe.io",
         ] {
             assert!(!is(is_localhost, text), "{text}");
         }
         assert!(is(is_plain, "HTTP://a.io/x") && !is(is_plain, "https://a.io") && !is(is_plain, "com.acme://x"));
         assert!(is(is_wild, "https://*.a.io/cb") && !is(is_wild, "https://{organization_name}.a.io/*"));
         assert!(is(is_example, "https://www.example.com/") && !is(is_example, "https://notexample.com/"));
+        assert!(
+            is(is_example, "https://app.test/cb")
+                && is(is_example, "https://a.example")
+                && is(is_example, "https://x.invalid")
+        );
+        assert!(
+            !is(is_example, "https://test.io/")
+                && !is(is_example, "com.acme://example")
+                && !is(is_example, "https://latest/")
+        );
         assert!(is(is_shared, "https://a.vercel.app") && !is(is_shared, "https://vercel.app.a.io"));
     }
 

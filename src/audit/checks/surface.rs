@@ -3,7 +3,7 @@
 use super::super::tenant::{Client, Grant, Known, Thing};
 use super::super::traffic::Traffic;
 use super::applications::clients;
-use super::connections::{Sort, both, sort};
+use super::connections::both;
 use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, organizations, part};
 
 const CONNECTIONS: &str = "https://auth0.com/docs/get-started/applications/update-application-connections";
@@ -17,14 +17,14 @@ pub const CHECKS: &[Check] = &[
         area: Area::Surface,
         severity: Recommended,
         title: "A connection that nobody uses",
-        looks_at: "connections: strategy; events: logins by connection",
-        why: "an account at that provider, or its administrator, is still a way in",
+        looks_at: "databases, connections; events: logins by connection",
+        why: "an account there, or at that provider, is still a way in",
         fix: "disable it for all applications, then remove it",
         docs: CONNECTIONS,
         judge: |scene, out| {
-            let connections = part(&scene.tenant.connections)?;
+            let connections = both(scene)?;
             let traffic = with_logins(scene)?;
-            for connection in connections.iter().filter(|connection| sort(connection) != Sort::Other) {
+            for connection in connections {
                 if connection.thing.is_unnamed {
                     out.unjudged(&connection.thing, "name", "a placeholder");
                     continue;
@@ -214,15 +214,27 @@ pub const CHECKS: &[Check] = &[
 const FEW_TOKENS: u64 = 10;
 /// With so many scopes of the Management API a client may do nearly anything.
 const WIDE_SCOPES: usize = 20;
-/// Each of these alone is as good as all: who may do this can give himself the rest.
-const POWERFUL: [&str; 6] = [
-    "create:client_grants",
-    "update:client_grants",
-    "create:client_keys",
-    "update:client_keys",
-    "update:tenant_settings",
-    "create:actions",
+/// Each of these alone is as good as all, and by what.
+const POWERFUL: [(&str, &str); 15] = [
+    ("create:client_grants", "it can give itself the rest"),
+    ("update:client_grants", "it can give itself the rest"),
+    ("create:client_keys", "it can give any client a new secret"),
+    ("update:client_keys", "it can give any client a new secret"),
+    ("read:client_keys", "it has the secrets of every client"),
+    ("create:client_credentials", "it can give any client a key of its own"),
+    ("update:clients", "it can send any client's logins elsewhere"),
+    ("update:tenant_settings", "it can change every login"),
+    ("create:actions", "its code can run in every login"),
+    ("update:actions", "its code can run in every login"),
+    ("create:rules", "its code can run in every login"),
+    ("update:rules", "its code can run in every login"),
+    ("create:connections", "it can let anybody in, as anybody"),
+    ("update:connections", "it can let anybody in, as anybody"),
+    ("update:attack_protection", "it can switch the tenant's defences off"),
 ];
+/// What cannot be made good once it is deleted.
+const LASTING: [&str; 8] =
+    ["users", "clients", "connections", "resource_servers", "organizations", "roles", "actions", "log_streams"];
 
 /// The events, where they have logins.
 pub(super) fn with_logins<'a>(scene: &Scene<'a>) -> Result<&'a Traffic, NotRun> {
@@ -259,8 +271,12 @@ fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
     if grant.all_scopes.is(&true) {
         return Some("it has all scopes of the Management API".to_owned());
     }
-    if let Some(scope) = grant.scopes.all().find(|scope| POWERFUL.contains(scope)) {
-        return Some(format!("it has {scope}, by which it can give itself the rest"));
+    if let Some((scope, what)) = POWERFUL.iter().find(|(scope, _)| grant.scopes.has(scope)) {
+        return Some(format!("it has {scope}, by which {what}"));
+    }
+    let deletes = |scope: &&str| scope.strip_prefix("delete:").is_some_and(|what| LASTING.contains(&what));
+    if let Some(scope) = grant.scopes.all().find(deletes) {
+        return Some(format!("it has {scope}, and what is deleted so is gone"));
     }
     if let Known::Unknown(what) = &grant.scopes.value {
         out.unjudged(&grant.thing, grant.scopes.key, what);

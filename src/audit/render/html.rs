@@ -12,9 +12,13 @@ background:#fff}table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6
 border-color:#b00020}section.recommended{border-color:#b26a00}code{font-size:.9em;overflow-wrap:anywhere}dt{font-weight:600}\
 @media(prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}td,th{border-color:#444}a{color:#8ab4f8}}";
 
+/// Should anything of a name ever pass for more than text: nothing is loaded, run or sent, and only the style holds.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
 pub fn render(report: &Report) -> String {
     let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" \
+         content=\"{POLICY}\">\n<meta name=\"viewport\" \
          content=\"width=device-width\">\n<title>Audit of {source}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <h1>Audit of {source}</h1>\n<p>{at}</p>\n",
         source = escaped(&report.source),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::checks::{BY_HAND, Check, Severity};
 use super::super::report::{Finding, Report};
+use crate::render::visible;
 
 /// Changes when what was there before is gone or means something else.
 const FORMAT: u32 = 1;
@@ -40,7 +41,7 @@ pub fn render(report: &Report) -> String {
         "by_hand": BY_HAND.iter().map(|one| json!({ "title": one.title, "why": one.why })).collect::<Vec<_>>(),
         "notes": report.notes,
     });
-    format!("{value:#}\n")
+    visible(&format!("{value:#}\n"))
 }
 
 fn finding(report: &Report, finding: &Finding) -> Value {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::checks::{self, Check, Severity};
 use super::super::report::{Finding, Report};
+use crate::render::visible;
 
 /// What a path in a URI must not have as it is (RFC 3986).
 const PATH: &AsciiSet = &CONTROLS
@@ -73,7 +74,7 @@ pub fn render(report: &Report) -> String {
             "results": results,
         }],
     });
-    format!("{value:#}\n")
+    visible(&format!("{value:#}\n"))
 }
 
 fn level(severity: Severity) -> &'static str {

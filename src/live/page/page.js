@@ -102,7 +102,7 @@ function show(target, ...children) {
 
 // ---------------------------------------------------------------- what is shown of long lists
 
-const LIMITS = { ghosts: 10, partitions: 8, resolved: 3 };
+const LIMITS = { ghosts: 10, partitions: 8, resolved: 3, findings: 10 };
 const expanded = new Set();
 
 function limited(list, name) {
@@ -530,6 +530,39 @@ function alerts(overview) {
     ]);
 }
 
+// ---------------------------------------------------------------- the audit
+
+function findingRow(finding) {
+  return h("details", { "data-key": `${finding.check}:${finding.subject}`, class: "alert" },
+    h("summary", null, h("span", { class: "alert-grid" },
+      h("span", null, h("span", { class: "chip bad" }, "required")),
+      h("span", null, h("span", { class: "name clamp" }, finding.title), h("span", { class: "muted clamp" }, finding.subject)),
+      h("span", { class: "when" }))),
+    h("div", { class: "more" },
+      h("div", null,
+        h("h4", null, "Why it matters"), h("p", { class: "prose" }, finding.why),
+        h("div", { class: "fix" }, h("h4", null, "What to do"), h("p", { class: "prose" }, finding.fix))),
+      h("div", null,
+        h("h4", null, "Evidence"),
+        facts([...finding.evidence.map((seen) => ["Seen", seen]), ["Check", mono(finding.check)], ["Auth0's page", mono(finding.docs)]]))));
+}
+
+function audit(overview) {
+  const { audit } = overview;
+  byId("audit").hidden = !audit;
+  if (!audit) return;
+  show(byId("audit"),
+    heading("audit", audit.at ? `Audit: ${number(audit.required)} required` : "Audit",
+      "The tenant's configuration, of ", mono(audit.source), audit.at ? [", read ", time(audit.at)] : ", not read yet", "."),
+    audit.problem && h("p", { class: "notice" }, h("strong", null, "Not read since: "), audit.problem),
+    audit.at && h("p", { class: "empty" }, `Open are ${number(audit.required)} required findings, ${number(audit.recommended)} recommended and ${number(audit.best_practice)} of best practice; `
+      + `${number(audit.accepted)} are accepted, and ${number(audit.not_run)} checks could not be run. All of them: ghostlight audit.`),
+    audit.findings.length > 0 && [
+      h("div", { class: "rows", "data-key": "findings" }, limited(audit.findings, "findings").map(findingRow)),
+      moreButton(audit.findings, "findings", "findings"),
+    ]);
+}
+
 // ---------------------------------------------------------------- activity
 
 function typeTable(types, title, empty) {
@@ -655,7 +688,7 @@ function glance(overview, ingest) {
   document.title = `${firing.length > 0 ? `(${firing.length}) ` : ""}${overview.tenant} – ghostlight`;
 }
 
-const SECTIONS = ["month", "users", "tokens", "ghosts", "alerts", "activity"];
+const SECTIONS = ["month", "users", "tokens", "ghosts", "alerts", "audit", "activity"];
 
 function noData() {
   SECTIONS.forEach((id) => { byId(id).hidden = true; });
@@ -689,7 +722,7 @@ function render() {
   if (!overview) return noData();
   show(byId("notices"), problem && h("p", { class: "notice" }, problem));
   glance(overview, answer.ingest);
-  [month, users, tokens, ghosts, alerts, activity].forEach((view) => view(overview));
+  [month, users, tokens, ghosts, alerts, audit, activity].forEach((view) => view(overview));
 }
 
 let connection = "connecting";

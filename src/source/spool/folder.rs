@@ -157,16 +157,21 @@ fn read_identity(folder: &Path) -> Result<Option<String>, SpoolError> {
 fn make_identity(folder: &Path) -> Result<String, SpoolError> {
     let file = folder.join(IDENTITY_FILE);
     let identity = Identity { format: FORMAT, id: uuid::Uuid::new_v4().to_string() };
-    let write = || -> io::Result<()> {
-        let temporary = folder.join("spool.json.new");
-        let mut new = File::create(&temporary)?;
-        new.write_all(&serde_json::to_vec(&identity)?)?;
-        new.sync_all()?;
-        fs::rename(&temporary, &file)?;
-        sync(folder)
-    };
-    write().map_err(SpoolError::io("write", &file))?;
+    serde_json::to_vec(&identity)
+        .map_err(io::Error::from)
+        .and_then(|bytes| replace(folder, IDENTITY_FILE, &bytes))
+        .map_err(SpoolError::io("write", &file))?;
     Ok(identity.id)
+}
+
+/// Writes a file whole: a crash leaves the old one or the new one.
+pub fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!("{name}.new"));
+    let mut new = File::create(&temporary)?;
+    new.write_all(bytes)?;
+    new.sync_all()?;
+    fs::rename(&temporary, folder.join(name))?;
+    sync(folder)
 }
 
 /// Opens the last segment for appending, after cutting off what a crash left unfinished in it. What is kept has been

@@ -240,6 +240,27 @@ impl Spool {
         }
     }
 
+    /// What was kept beside the records under a name.
+    pub fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, SpoolError> {
+        let path = self.0.shared.folder.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SpoolError::io("read", &path)(error)),
+        }
+    }
+
+    /// Keeps something small beside the records, durably and whole; what was there under that name is replaced. Blocks.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), SpoolError> {
+        let folder = &self.0.shared.folder;
+        folder::replace(folder, name, bytes).map_err(SpoolError::io("write", &folder.join(name)))
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.0.shared.folder
+    }
+
     /// Stops taking bodies. What was taken before is still written and answered; readers then come to
     /// [`Next::Closed`]. Does not wait.
     pub fn close(&self) {
