@@ -70,12 +70,13 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     {
         bail!("--from {from} is after --to {to}");
     }
-    let settings = run::watch_settings(&config);
+    let runtime = super::runtime()?;
+    let settings = runtime.block_on(run::settings_with_lifetimes(&config))?;
     let data = config.out.to_string();
     let mut found = Found::new(asked(args));
     let mut follower = Follower::new(Store::open_existing(&config.out)?);
     let now = clock::now();
-    super::runtime()?
+    runtime
         .block_on(async {
             follower.poll(|seen| found.see(seen)).await?;
             follower.hear(now).await
