@@ -81,10 +81,6 @@ impl Column {
         let (Self::Text(name) | Self::Whole(name) | Self::Number(name)) = self;
         name
     }
-
-    pub fn is_number(self) -> bool {
-        matches!(self, Self::Number(_))
-    }
 }
 
 impl Page {
@@ -171,7 +167,10 @@ impl Page {
 
 fn aligned(text: String, column: Column) -> Cell {
     let cell = Cell::new(text);
-    if column.is_number() { cell.set_alignment(CellAlignment::Right) } else { cell }
+    match column {
+        Column::Number(_) => cell.set_alignment(CellAlignment::Right),
+        _ => cell,
+    }
 }
 
 #[cfg(test)]

@@ -26,10 +26,10 @@ pub struct Chart {
 }
 
 const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 220.0;
+const HEIGHT: f64 = 230.0;
 const LEFT: f64 = 70.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 30.0;
+const BOTTOM: f64 = 40.0;
 const RIGHT: f64 = 8.0;
 
 fn day(date: &str) -> Option<Day> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::super::Report;
 use super::chart::{Bar, Chart};
 use super::content::{self, HOW_TO_READ, Table};
-use crate::render::{escaped, grouped};
+use crate::render::{Column, escaped, grouped};
 
 /// Rows of a table; JSON and CSV have all.
 const ROWS: usize = 25;
@@ -105,16 +105,20 @@ fn table(out: &mut String, table: &Table) {
     }
     // An empty cell is shown as nothing.
     let shown = |cell: &str| if cell.is_empty() { String::new() } else { escaped(cell) };
-    let class = |number: bool| if number { " class=\"n\"" } else { "" };
+    let class = |column: &Column| match column {
+        Column::Text(_) => "",
+        Column::Whole(_) => " class=\"w\"",
+        Column::Number(_) => " class=\"n\"",
+    };
     let _ = write!(out, "<div class=\"table\">\n<table>\n<caption>{}</caption>\n<thead><tr>", escaped(table.title));
     for column in &table.columns {
-        let _ = write!(out, "<th scope=\"col\"{}>{}</th>", class(column.is_number()), shown(column.name()));
+        let _ = write!(out, "<th scope=\"col\"{}>{}</th>", class(column), shown(column.name()));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in table.rows.iter().take(ROWS) {
         out.push_str("<tr>");
         for (cell, column) in row.iter().zip(&table.columns) {
-            let _ = write!(out, "<td{}>{}</td>", class(column.is_number()), shown(cell));
+            let _ = write!(out, "<td{}>{}</td>", class(column), shown(cell));
         }
         out.push_str("</tr>\n");
     }
