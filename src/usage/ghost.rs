@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::rhythm::{Pattern, pattern};
-use super::sudden::{SLOT_SECONDS, Slots};
+use super::sudden::{QUIET_SLOTS, SLOT_SECONDS, Slots};
 use super::tokens::{ADDRESSES_MAX, Issues, KeyTokens, TokenKey, Tokens, seconds, time};
 use crate::event::EventTime;
 
@@ -373,7 +373,7 @@ impl Judged {
         let counts = issues.issued_by(&known, SLOT_SECONDS);
         let slots = Slots::new(counts, counted_seconds, thresholds.processes_per_address);
         let at = |slot: usize| known.start + slot as u32 * SLOT_SECONDS;
-        let spans = slots.episodes().into_iter().map(|slots| at(slots.start)..at(slots.end));
+        let spans = slots.episodes(QUIET_SLOTS).into_iter().map(|slots| at(slots.start)..at(slots.end));
         // A rollout that went on for long shows as a fleet after it.
         let is_excused = |span: &Range<u32>| pattern(issues, span, self.lifetime, thresholds).is_excuse();
         let spans: Vec<Range<u32>> = spans.filter(|span| !is_excused(span)).collect();

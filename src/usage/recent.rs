@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::TenantUsage;
 use super::ghost::{Lifetime, LifetimeFrom, Lifetimes, Thresholds};
 use super::rhythm::{Pattern, is_by_the_clock, pattern};
-use super::sudden::{QUIET_SLOTS, SLOT_SECONDS, Slots};
+use super::sudden::{MENDED_SLOTS, SLOT_SECONDS, Slots};
 use super::tokens::{Issues, KeyTokens, TokenKey, second, time};
 use crate::event::EventTime;
 
@@ -205,8 +205,8 @@ impl Moment<'_> {
             let span = at(episode.start)..at(episode.end);
             pattern(issues, &span, self.lifetime, self.thresholds).is_waste()
         };
-        let is_over = |episode: &Range<usize>| episode.end + QUIET_SLOTS < slots.count();
-        let over = slots.episodes().into_iter().filter(|episode| is_over(episode) && is_waste(episode));
+        let is_over = |episode: &Range<usize>| episode.end + MENDED_SLOTS < slots.count();
+        let over = slots.episodes(MENDED_SLOTS).into_iter().filter(|episode| is_over(episode) && is_waste(episode));
         let over: Vec<_> = over.collect();
         Some(if over.is_empty() { slots } else { slots.without(&over) })
     }

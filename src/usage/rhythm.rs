@@ -88,9 +88,10 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
         Renewal::After(after_seconds) | Renewal::Multiple(after_seconds) => return Pattern::Again { after_seconds },
         Renewal::Never | Renewal::Unclear => {}
     }
-    let margin = if peak > expected { 2.0 } else { 1.0 };
+    // A large fleet must show it better: a ghost is looked at every five minutes, and must not look even by chance.
+    let margin = if peak > expected { 4.0 } else { 1.0 };
     match unevenness(issues, &since, lifetime) {
-        // Half of what chance would give, with more than chance of the estimate to spare; a large fleet must show it better.
+        // Half of what chance would give, with more than chance of the estimate to spare.
         Some(Unevenness { value, error, is_enough: true }) if value + error * margin < 0.6 => {
             Pattern::Fleet { processes: peak }
         }
@@ -231,7 +232,9 @@ fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
         let by_chance = partners as f64 / f64::from(latest) * 0.4 * f64::from(*lag);
         let followed = |lag: u32| followed_after(lag, &tokens, &seconds);
         let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > tokens.len();
-        *lag > lifetime.seconds / EARLY || (followed(*lag) * 10 >= tokens.len() * 9 && !is_chance())
+        let goes_on = || lifetime.from == LifetimeFrom::Default && pairs.stand_out(*lag, 2);
+        let is_early = || followed(*lag) * 10 >= tokens.len() * 9 && (!is_chance() || goes_on());
+        *lag > lifetime.seconds / EARLY || is_early()
     };
     let mut lags = pairs.lags().peekable();
     let shortest = lags.peek().copied();
@@ -324,18 +327,28 @@ impl<'a> Pairs<'a> {
         Some(Excess { share: (count - chance) / self.tokens, chance: chance / self.tokens, error })
     }
 
+    /// Exact to the second, or not: how wide to look, and how far it must stand out. Rhythms of the day give broad bumps.
+    const SCALES: [(usize, f64); 3] = [(1, 0.2), (3, 0.2), (9, 1.0)];
+
+    /// Whether from this bin on more pairs are found than chance has it, seen at this scale.
+    fn is_found(&self, at: usize, (width, contrast): (usize, f64)) -> bool {
+        self.excess(at, width).is_some_and(|Excess { share, chance, error }| {
+            share >= 0.5 && share >= 6.0 * error && share >= chance * contrast
+        })
+    }
+
+    /// Whether as many have one `times` as much later: what renews goes on.
+    fn stand_out(&self, lag: u32, times: u32) -> bool {
+        let wanted = lag.saturating_mul(times);
+        let near = wanted - wanted / 50..wanted + wanted / 50;
+        let bins = (0..self.edges.len()).filter(|at| near.contains(&self.edges[*at]));
+        bins.into_iter().any(|at| Self::SCALES.into_iter().any(|scale| self.is_found(at, scale)))
+    }
+
     /// Lags after which at least every other token has a successor, ascending.
     fn lags(&self) -> impl Iterator<Item = u32> {
-        /// Exact to the second, or not: how wide to look, and how far it must stand out. Rhythms of the day give broad
-        /// bumps.
-        const SCALES: [(usize, f64); 3] = [(1, 0.2), (3, 0.2), (9, 1.0)];
-        let is_found = |at: usize, (width, contrast): (usize, f64)| {
-            self.excess(at, width).is_some_and(|Excess { share, chance, error }| {
-                share >= 0.5 && share >= 6.0 * error && share >= chance * contrast
-            })
-        };
         let found = move |at: usize| {
-            let (width, _) = SCALES.into_iter().find(|scale| is_found(at, *scale))?;
+            let (width, _) = Self::SCALES.into_iter().find(|scale| self.is_found(at, *scale))?;
             // A wide look finds it early: where it is, the next few are fullest.
             let end = (at + 2 * width).min(self.edges.len() - 1);
             let fullest = (at + 1..=end).max_by_key(|bin| self.below[*bin] - self.below[bin - 1])?;

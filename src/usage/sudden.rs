@@ -11,8 +11,10 @@ const ALIVE_SLOTS_MAX: u32 = 864;
 const LOOK_BACK_SLOTS: Range<usize> = 12..144;
 /// What comes evenly has a quarter of its share in each of so many parts.
 const PARTS: usize = 5;
-/// It has ended once for so long there is less than a fifth of what it was.
+/// It has ended once for so long there is less than a fifth of what it was: of fleets that are rolled out, and of what broke
+/// and may break again.
 pub const QUIET_SLOTS: usize = 12;
+pub const MENDED_SLOTS: usize = 5;
 
 /// Tokens of one address by slot, and how many of them are alive at once.
 pub struct Slots {
@@ -100,8 +102,8 @@ impl Slots {
         (0..parts).all(|at| has_share(part(at))) && (slots.len() < PARTS || has_share(slots.end - 2..slots.end))
     }
 
-    /// Everything sudden, from when to when.
-    pub fn episodes(&self) -> Vec<Range<usize>> {
+    /// Everything sudden, from when to when; it has ended once it is quiet for so long.
+    pub fn episodes(&self, quiet_slots: usize) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut at = self.length + PARTS;
         while at <= self.counts.len() {
@@ -113,7 +115,7 @@ impl Slots {
             };
             let is_over = |end: &usize| {
                 let during = self.sum(begin..*end) / (end - begin) as u64;
-                let quiet = *end..(end + QUIET_SLOTS).min(self.counts.len());
+                let quiet = *end..(end + quiet_slots).min(self.counts.len());
                 self.sum(quiet.clone()) * 5 < during * quiet.len() as u64
             };
             let mut end = (at..self.counts.len()).find(is_over).unwrap_or(self.counts.len());

@@ -173,6 +173,7 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     add("150 with a day's tokens", Some(DAY), old_fleet(dice, 150, DAY, Early));
     add("40 with ten minutes' tokens", Some(10 * MINUTE), old_fleet(dice, 40, 10 * MINUTE, Late));
     add("20 with an hour's tokens, taken for a day's", None, old_fleet(dice, 20, HOUR, Early));
+    add("120 with an hour's tokens, taken for a day's", None, old_fleet(dice, 120, HOUR, Early));
     let mut scaled = old_fleet(dice, 10, HOUR, Early);
     for day in 0..DAYS {
         for n in 0..70 {
@@ -231,6 +232,12 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
             add(name, Some(lifetime), issues, Expected::Episode(broke..paged, mended..resolved));
         }
     }
+    for (n, per_hour) in [1200.0, 300.0].into_iter().cycle().take(6).enumerate() {
+        let lifetime = [HOUR, 2 * HOUR, 4 * HOUR][n / 2];
+        let mut issues = process(dice, start()..at(1, 14, 3), lifetime, Renews::Early);
+        issues.extend(requests(dice, at(1, 14, 3)..end(), per_hour));
+        add("breaks for good", Some(lifetime), issues, Expected::Page(at(1, 14, 3)..at(1, 14, 36)));
+    }
     let mut issues = fleet(dice, 20, start()..start() + 300, broke, HOUR, Renews::Early);
     issues.extend(requests(dice, broke..mended, 480.0));
     issues.extend(fleet(dice, 20, mended..mended + 60, end(), HOUR, Renews::Early));
@@ -268,6 +275,16 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
         (at(1, 21, 8)..at(1, 21, 21), at(2, 0, 3)..at(2, 3, 31)),
     ];
     add("breaks twice", hour, issues, Expected::Twice(twice));
+    let mut issues = process(dice, start()..broke, HOUR, Renews::Late);
+    issues.extend(requests(dice, broke..at(2, 15, 0), 1800.0));
+    issues.extend(process(dice, at(2, 15, 0)..at(2, 15, 40), HOUR, Renews::Late));
+    issues.extend(requests(dice, at(2, 15, 40)..at(2, 18, 0), 1800.0));
+    issues.extend(process(dice, at(2, 18, 0)..end(), HOUR, Renews::Late));
+    let twice = [
+        (at(2, 14, 4)..at(2, 14, 16), at(2, 15, 0)..at(2, 15, 40)),
+        (at(2, 15, 41)..at(2, 15, 56), at(2, 18, 0)..at(2, 18, 36)),
+    ];
+    add("is rolled back for 40 minutes", hour, issues, Expected::Twice(twice));
     for per_hour in [240.0, 900.0] {
         let mut issues = process(dice, start()..at(0, 9, 0), HOUR, Renews::Late);
         for day in 0..4 {
