@@ -233,7 +233,9 @@ impl Watch {
         let mut shown = overview::tenant_overview(name, usage, as_of, &self.settings.rules);
         let mut alerts: Vec<_> = self.journal.standing().filter(|alert| alert.tenant == name).collect();
         alerts.sort_by_key(|alert| (alert.status != crate::alert::Status::Firing, std::cmp::Reverse(alert.at)));
-        shown.alerts = alerts.into_iter().take(50).map(overview::alert_view).collect();
+        // Of those that fire none is left out, but for the most absurd numbers.
+        let firing = alerts.iter().filter(|alert| alert.status == crate::alert::Status::Firing).count();
+        shown.alerts = alerts.into_iter().take(firing.clamp(50, 1_000)).map(overview::alert_view).collect();
         // The window before the one that is under way ought to be known.
         let due = EventTime::from_ms(WindowLength::FIVE_MINUTES.start(now).ms() - 2 * rules::WINDOW_MS);
         let reach = self.reach.get(name).filter(|_| !self.follower.is_ended(name));

@@ -42,7 +42,7 @@ pub fn tenant_overview(tenant: &str, usage: &TenantUsage, as_of: EventTime, sett
         as_of: Some(as_of),
         active_users_by_day: usage.users.by_day(today.plus(1 - DAYS_SHOWN)..=today).into_iter().map(user_day).collect(),
         token_rate: token_rate(usage, as_of),
-        ghosts: ghosts(&uses, Some(month.elapsed), quota.m2m_tokens).take(GHOSTS_SHOWN).collect(),
+        ghosts: ghosts(&uses, Some(Rest::of_month(as_of)), quota.m2m_tokens).take(GHOSTS_SHOWN).collect(),
         ghosts_checked: ghosts_checked(&uses, period.start),
         clients: clients(&uses).take(CLIENTS_SHOWN).collect(),
         alerts: Vec::new(),
@@ -127,9 +127,23 @@ pub fn used(usage: &TenantUsage, uses: &[TokenUse], days: RangeInclusive<Day>, q
     }
 }
 
-/// The ghosts among `uses`, of a period of which so much has passed: what is projected needs to know.
-pub fn ghosts(uses: &[TokenUse], elapsed: Option<f64>, quota: Option<u64>) -> impl Iterator<Item = Ghost> {
-    uses.iter().filter(|found| found.verdict.is_ghost()).map(move |found| ghost_view(found, elapsed, quota))
+/// What is still to come of a month: what is projected needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    pub as_of: EventTime,
+    pub days: f64,
+}
+
+impl Rest {
+    pub fn of_month(as_of: EventTime) -> Self {
+        let end = last_day(as_of).next_month().start();
+        Self { as_of, days: end.since_ms(as_of).max(0) as f64 / DAY_MS as f64 }
+    }
+}
+
+/// The ghosts among `uses`, which are of a month up to `rest`, if they are.
+pub fn ghosts(uses: &[TokenUse], rest: Option<Rest>, quota: Option<u64>) -> impl Iterator<Item = Ghost> {
+    uses.iter().filter(|found| found.verdict.is_ghost()).map(move |found| ghost_view(found, rest, quota))
 }
 
 /// Every client and audience with its verdict, most tokens first.
@@ -226,11 +240,16 @@ fn client_view(found: &TokenUse) -> ClientTokens {
     }
 }
 
-fn ghost_view(found: &TokenUse, elapsed: Option<f64>, quota: Option<u64>) -> Ghost {
-    // As it was on average of the month so far; at its very beginning that says nothing. What was mended stays as it is.
-    let projected = elapsed.and_then(|elapsed| match found.mended_at {
-        Some(_) => Some(found.avoidable()),
-        None => (elapsed > 0.03).then(|| (found.avoidable() as f64 / elapsed).round() as u64),
+fn ghost_view(found: &TokenUse, rest: Option<Rest>, quota: Option<u64>) -> Ghost {
+    // As it was in the last day, or since it began; what was mended stays as it is.
+    let projected = rest.map(|rest| {
+        let began = match found.verdict {
+            Verdict::StoppedCaching { at } => at,
+            _ => found.first_at,
+        };
+        let day = (rest.as_of.since_ms(began) as f64 / DAY_MS as f64).clamp(1.0 / 24.0, 1.0);
+        let to_come = if found.mended_at.is_some() { 0.0 } else { found.avoidable_last_day as f64 / day * rest.days };
+        found.avoidable() + to_come.round() as u64
     });
     let share = |quota: u64| projected.filter(|_| found.billable).map(|tokens| tokens as f64 / quota.max(1) as f64);
     Ghost {

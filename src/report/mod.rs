@@ -20,7 +20,7 @@ use crate::live::model::{
     ClientTokens, ConnectionFailures, CountOfMonth, Ghost, GhostsChecked, TokenWindow, TokensOfMonth, UserDay, Users,
     UsersOfMonth,
 };
-use crate::live::overview;
+use crate::live::overview::{self, Rest};
 use crate::partial::Dimension;
 use crate::store::ledger::text_time;
 use crate::usage::TenantUsage;
@@ -325,7 +325,7 @@ impl Report {
                     }
                 }),
                 clients: overview::clients(&uses).collect(),
-                ghosts: overview::ghosts(&uses, is_month.then_some(elapsed), used.m2m_tokens.quota)
+                ghosts: overview::ghosts(&uses, is_month.then(|| Rest::of_month(as_of)), used.m2m_tokens.quota)
                     .map(|ghost| {
                         let price = prices.per_1000_m2m_tokens.filter(|_| ghost.billable);
                         let cost = |tokens: u64| Some(price? * tokens as f64 / 1000.0);

@@ -469,7 +469,8 @@ impl Judged {
         let quiet = begin.saturating_sub(first);
         let asked_before = self.issue_seconds.partition_point(|second| *second < begin);
         let rate_before = asked_before as f64 / f64::from(quiet.max(1));
-        let rate_after = (total - at) as f64 / f64::from(self.span.end.saturating_sub(begin).max(1));
+        let end = *self.accused_seconds.last()?;
+        let rate_after = (total - at) as f64 / f64::from(end.saturating_sub(begin).max(1));
         let is_long = quiet >= self.lifetime.seconds.clamp(3600, 6 * 3600);
         (is_long && at * 20 <= total && rate_before * 5.0 <= rate_after).then(|| time(begin))
     }
@@ -501,9 +502,9 @@ impl Judged {
                 None => "no rhythm of a fleet or of a job explains them".to_owned(),
             };
             return format!(
-                "{} of {} tokens were asked for while one was valid (lifetime {lifetime}, {from}): as many as {} processes \
-                 an address that cache well; {why}",
-                self.accused, self.issued, self.peak
+                "{avoidable} of {} tokens were asked for while one was valid (lifetime {lifetime}, {from}): as many as {} \
+                 processes an address that cache well; {why}",
+                self.issued, self.peak
             );
         }
         let excuse = self.patterns.iter().find(|pattern| **pattern != Pattern::Cached && !pattern.is_waste());

@@ -20,10 +20,12 @@ const SLOTS: usize = 2;
 /// What came before is looked at for so long: a week's rhythm, and an hour for what began with it.
 const PAST_SECONDS: u32 = 7 * 86_400 + 3600;
 /// What is explained is so by this many lifetimes.
-const EXPLAINED_LIFETIMES: u32 = 9;
+const EXPLAINED_LIFETIMES: u32 = 26;
 /// How long something that ended is remembered.
 const LOOK_BACK_SLOTS: usize = 288;
 const DAY_SLOTS: usize = 288;
+/// Slots that are looked at for quiet.
+const QUIET_SLOTS: usize = 2 * LOOK_BACK_SLOTS;
 /// By how much of the past it is judged how often it is quiet.
 const QUIET_LOOK_BACK_SLOTS: usize = 144;
 
@@ -80,8 +82,10 @@ pub fn recent(
     for (TokenKey { client_id, audience, .. }, key) in usage.tokens.keys().filter(|(_, key)| is_wasteful(key)) {
         clients.entry((client_id, audience)).or_default().push(key);
     }
+    let slot = |at: usize| usage.activity.at(time(end.saturating_sub((QUIET_SLOTS - at) as u32 * SLOT_SECONDS)));
+    let heard: Vec<bool> = (0..QUIET_SLOTS).map(|at| slot(at) > 0).collect();
     let look = |((client_id, audience), keys): ((&str, &str), Vec<&KeyTokens>)| {
-        let moment = Moment { end, known_since, lifetime: lifetimes.of(tenant, audience), thresholds };
+        let moment = Moment { end, known_since, heard: &heard, lifetime: lifetimes.of(tenant, audience), thresholds };
         moment.of(client_id, audience, &keys)
     };
     clients.into_iter().map(look).collect()
@@ -93,6 +97,8 @@ struct Moment<'a> {
     end: u32,
     /// The tenant's first event: before that nothing is known.
     known_since: u32,
+    /// The slots of [`QUIET_SLOTS`] in which the tenant had any event.
+    heard: &'a [bool],
     lifetime: Lifetime,
     thresholds: &'a Thresholds,
 }
@@ -105,7 +111,7 @@ impl Moment<'_> {
         let needed = sum(&|key| key.needed_per_address(&now)).min(issued);
         let avoidable = self.avoidable_by_slot(keys);
         // Of the others there was never enough for anything to be sudden.
-        let counted_seconds = self.lifetime.counted_seconds();
+        let counted_seconds = self.counted_seconds();
         let looked = |(_, issues)| Some((issues, self.slots(issues, counted_seconds)?));
         let busy: Vec<(&Issues, Slots)> = keys.iter().flat_map(|key| key.addresses()).filter_map(looked).collect();
         let accused: Vec<(&Issues, u32)> =
@@ -113,7 +119,7 @@ impl Moment<'_> {
         let since = accused.iter().map(|(_, since)| *since).min();
         let state = if !accused.is_empty() {
             State::Wasting
-        } else if is_quiet(&avoidable) {
+        } else if is_quiet(&avoidable, self.heard) {
             State::Caching
         } else if busy.is_empty() {
             State::Few
@@ -147,15 +153,25 @@ impl Moment<'_> {
         }
     }
 
+    /// How long a token is taken to make another one avoidable: where nobody said how long it lives, no longer than most do,
+    /// since somebody is woken by it.
+    fn counted_seconds(&self) -> u32 {
+        const ASSUMED_MAX: u32 = 3600;
+        match self.lifetime.from {
+            LifetimeFrom::Default => self.lifetime.counted_seconds().min(ASSUMED_MAX),
+            LifetimeFrom::Setting | LifetimeFrom::TenantConfiguration => self.lifetime.counted_seconds(),
+        }
+    }
+
     /// What is looked at: as far back as it is known, in whole slots.
     fn past(&self) -> Range<u32> {
         let slots = self.end.saturating_sub(self.known_since).min(PAST_SECONDS) / SLOT_SECONDS;
         self.end - slots * SLOT_SECONDS..self.end
     }
 
-    /// Avoidable tokens in each of the last slots, twice as many as are looked back.
+    /// Avoidable tokens in each of the last [`QUIET_SLOTS`].
     fn avoidable_by_slot(&self, keys: &[&KeyTokens]) -> Vec<u64> {
-        let period = self.end.saturating_sub(2 * LOOK_BACK_SLOTS as u32 * SLOT_SECONDS)..self.end;
+        let period = self.end.saturating_sub(QUIET_SLOTS as u32 * SLOT_SECONDS)..self.end;
         let mut sum = vec![0; period.len().div_ceil(SLOT_SECONDS as usize)];
         for (_, issues) in keys.iter().flat_map(|key| key.addresses()) {
             sum.iter_mut().zip(issues.avoidable_by(&period, SLOT_SECONDS)).for_each(|(sum, count)| *sum += count);
@@ -165,18 +181,22 @@ impl Moment<'_> {
 
     /// Since when an address suddenly asks for more.
     fn sudden_since(&self, issues: &Issues, slots: &Slots) -> Option<u32> {
-        let since = self.sudden_by(issues, slots, self.lifetime.counted_seconds())?;
+        let since = self.sudden_by(issues, slots, self.counted_seconds())?;
         if is_by_the_clock(issues, &(since..self.end)) {
             return None;
         }
         if self.lifetime.from != LifetimeFrom::Default {
             return Some(since);
         }
-        // What was renewed earlier than is assumed lives shorter: that is a fleet's measure then.
-        let before = self.past().start..since;
-        match pattern(issues, &before, self.lifetime, self.thresholds) {
-            Pattern::ShorterLived { seconds } => self.sudden_by(issues, &self.slots(issues, seconds)?, seconds),
-            _ => Some(since),
+        // What is renewed earlier than is assumed lives shorter: that is a fleet's measure then.
+        let spans = [self.past().start..since, since..self.end];
+        let shorter = spans.iter().find_map(|span| match pattern(issues, span, self.lifetime, self.thresholds) {
+            Pattern::ShorterLived { seconds } if seconds < self.counted_seconds() => Some(seconds),
+            _ => None,
+        });
+        match shorter {
+            Some(seconds) => self.sudden_by(issues, &self.slots(issues, seconds)?, seconds),
+            None => Some(since),
         }
     }
 
@@ -220,8 +240,9 @@ impl Moment<'_> {
         let mut ends = (first as usize..=slots.count()).rev();
         let sudden = ends.find(|end| slots.begin(*end).is_some());
         let since = sudden.map_or(earliest, |end| past.start + end as u32 * SLOT_SECONDS).max(earliest);
-        // So soon after nothing is known of what came.
-        if sudden.is_some() && self.end - since < self.lifetime.seconds.saturating_mul(2) {
+        // So soon after nothing is known of what came; a lifetime that is assumed says nothing of how soon that is.
+        let is_known = self.lifetime.from != LifetimeFrom::Default;
+        if sudden.is_some() && is_known && self.end - since < self.lifetime.seconds.saturating_mul(2) {
             return false;
         }
         let is_excuse = |from: u32| pattern(issues, &(from..self.end), self.lifetime, self.thresholds).is_excuse();
@@ -229,21 +250,23 @@ impl Moment<'_> {
     }
 }
 
-/// Whether tokens come evenly, until now: in each of five parts a quarter of its share. A burst does not.
+/// Whether tokens come evenly, until now: in each of five parts a quarter of its share. A burst does not. Seconds with
+/// tokens are counted: of more than one a second only the window is known.
 fn is_even(issues: &Issues, span: &Range<u32>) -> bool {
     const PARTS: u32 = 5;
     let length = span.end - span.start;
     let part = |at: u32| span.start + length * at / PARTS..span.start + length * (at + 1) / PARTS;
-    let total = issues.issued(span);
+    let total = issues.seconds_count(span);
     // The last minute has half of its share, so that what has just ended is over.
-    let last_minute = issues.issued(&(span.end - 60.min(length)..span.end));
+    let last_minute = issues.seconds_count(&(span.end - 60.min(length)..span.end));
     let goes_on = length > 1500 || last_minute * 2 * u64::from(length) >= total * 60;
-    goes_on && (0..PARTS).all(|at| issues.issued(&part(at)) * 4 * u64::from(PARTS) >= total)
+    goes_on && (0..PARTS).all(|at| issues.seconds_count(&part(at)) * 4 * u64::from(PARTS) >= total)
 }
 
 /// Whether a client has been quiet for so long that it has ended: for longer than chance, by how many of its slots were
-/// quiet before, would have once in a hundred thousand times. Slots in which it paused a day before do not count.
-fn is_quiet(avoidable: &[u64]) -> bool {
+/// quiet before, would have once in a hundred thousand times. Slots in which it paused a day before do not count, nor
+/// those in which nothing at all was heard of the tenant.
+fn is_quiet(avoidable: &[u64], heard: &[bool]) -> bool {
     const BY_CHANCE: f64 = 1e-5;
     let level = |slots: &[u64]| {
         let (sum, squares) = slots.iter().fold((0, 0), |(sum, squares), count| (sum + count, squares + count * count));
@@ -260,7 +283,7 @@ fn is_quiet(avoidable: &[u64]) -> bool {
         let end = avoidable[before..=last].iter().position(is_active).map(|after| before + after);
         begin.zip(end).is_some_and(|(begin, end)| begin < end && end - begin < DAY_SLOTS)
     };
-    let silent = (last + 1..avoidable.len()).filter(|slot| !paused(slot)).count();
+    let silent = (last + 1..avoidable.len()).filter(|slot| heard[*slot] && !paused(slot)).count();
     let looked = &avoidable[(last + 1).saturating_sub(QUIET_LOOK_BACK_SLOTS)..=last];
     let first = looked.iter().position(is_active).unwrap_or(0);
     let active = looked.iter().filter(|count| is_active(count)).count() as f64;

@@ -88,14 +88,18 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
         Renewal::After(after_seconds) | Renewal::Multiple(after_seconds) => return Pattern::Again { after_seconds },
         Renewal::Never | Renewal::Unclear => {}
     }
-    // A large fleet must show it better: a ghost is looked at every five minutes, and must not look even by chance.
-    let margin = if peak > expected { 4.0 } else { 1.0 };
+    // A large fleet must show it better, and for longer: a ghost is looked at every five minutes, and must not look even by
+    // chance.
+    let (margin, pairs_min) = if peak > expected { (4.0, PAIRS_SURE) } else { (1.0, PAIRS_ENOUGH) };
     match unevenness(issues, &since, lifetime) {
         // Half of what chance would give, with more than chance of the estimate to spare.
-        Some(Unevenness { value, error, is_enough: true }) if value + error * margin < 0.6 => {
+        Some(Unevenness { value, error, pairs }) if pairs >= pairs_min && value + error * margin < 0.6 => {
             Pattern::Fleet { processes: peak }
         }
-        Some(Unevenness { value, error, is_enough: true }) if value - error > 0.6 => Pattern::Uncached,
+        Some(Unevenness { value, error, pairs }) if pairs >= PAIRS_ENOUGH && value + error * 2.0 < 0.6 => {
+            Pattern::TooFew { processes: peak }
+        }
+        Some(Unevenness { value, error, pairs }) if pairs >= PAIRS_ENOUGH && value - error > 0.6 => Pattern::Uncached,
         _ if peak > most => Pattern::Uncached,
         // Neither renews, nor comes as evenly as what renews when it is asked to.
         Some(Unevenness { value, .. }) if renewal == Renewal::Never && value > 0.5 => Pattern::Uncached,
@@ -143,6 +147,7 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
     const RUNS_MIN: usize = 5;
     /// More tokens a run than that are waste within it.
     const TOKENS_A_RUN: u64 = 20;
+    const TOKENS_A_RUN_OF_SEVERAL: u64 = 3;
     /// A run begins this late at most, and so many show it.
     const JITTER: [(i64, usize); 2] = [(20, 5), (60, 24)];
     /// Runs looked at: enough to tell, and bounded.
@@ -182,7 +187,44 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
         let near = phases.iter().filter(|phase| (*phase - middle).abs() <= jitter.min(i64::from(period) / 6)).count();
         near * 10 >= phases.len() * 9
     };
-    JITTER.iter().any(|(jitter, runs)| phases.len() >= *runs && is_near(*jitter)).then_some(period)
+    let is_one = JITTER.iter().any(|(jitter, runs)| phases.len() >= *runs && is_near(*jitter));
+    if is_one {
+        return Some(period);
+    }
+    let is_few = issues.issued(&(span.start..last?)) <= TOKENS_A_RUN_OF_SEVERAL * runs.len() as u64;
+    [3600, 86_400].into_iter().find(|period| is_few && are_several(&runs, *period))
+}
+
+/// Whether nearly all runs begin at the same few times of every hour, or of every day: several jobs of one client, or a job
+/// whose times are not evenly apart.
+fn are_several(runs: &[u32], period: u32) -> bool {
+    /// Runs this close together in the period begin at the same time.
+    const TOGETHER: u32 = 40;
+    /// Times that take more of the period are met by chance.
+    const SHARE: u32 = 5;
+    const RUNS_A_TIME: usize = 3;
+    let mut phases: Vec<u32> = runs.iter().map(|run| run % period).collect();
+    phases.sort_unstable();
+    let mut times: Vec<usize> = Vec::new();
+    let mut first = None;
+    for phase in phases {
+        match (first, times.last_mut()) {
+            (Some(first), Some(count)) if phase - first < TOGETHER => *count += 1,
+            _ => {
+                first = Some(phase);
+                times.push(1);
+            }
+        }
+    }
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    let mut found = 0;
+    let needed = times.iter().take_while(|count| {
+        let is_wanted = found * 10 < runs.len() * 9;
+        found += **count;
+        is_wanted
+    });
+    let needed = needed.count();
+    needed * RUNS_A_TIME <= runs.len() && needed as u32 * TOGETHER * SHARE <= period
 }
 
 /// Whether tokens have successors.
@@ -368,13 +410,17 @@ impl<'a> Pairs<'a> {
     }
 }
 
+/// So many spans are enough to judge by their evenness alone, and to do so again and again.
+const PAIRS_ENOUGH: usize = 7;
+const PAIRS_SURE: usize = 20;
+
 /// How much the number of tokens differs between neighbouring spans, as a multiple of what chance (Poisson) would give.
 struct Unevenness {
     value: f64,
     /// Of the estimate: 1.3 standard errors, so that one in ten is beyond.
     error: f64,
-    /// Whether there are spans enough to judge by this alone.
-    is_enough: bool,
+    /// Neighbouring spans that were compared.
+    pairs: usize,
 }
 
 /// The Allan variance of counts over spans of one lifetime: half the mean square of the difference of neighbours, over
@@ -382,7 +428,6 @@ struct Unevenness {
 /// cancel out; the quarter of the spans that differ most, those with a restart or a rollout, is left out.
 fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<Unevenness> {
     const PAIRS_MIN: usize = 4;
-    const PAIRS_ENOUGH: usize = 7;
     const SPANS_MAX: u32 = 2_000;
     // Counts are known by windows only where there are several tokens a second.
     let grain = issues.grain_seconds();
@@ -409,5 +454,5 @@ fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<
     // variance of that mean, over its square, 3.5 / n; neighbours share a span.
     let value = kept.iter().sum::<f64>() / kept.len() as f64 / 0.369;
     let error = 1.3 * value * (5.3 / pairs.len() as f64).sqrt();
-    Some(Unevenness { value, error, is_enough: pairs.len() >= PAIRS_ENOUGH })
+    Some(Unevenness { value, error, pairs: pairs.len() })
 }

@@ -159,6 +159,11 @@ impl Issues {
         self.seconds.range(period.clone())
     }
 
+    /// How many those are.
+    pub fn seconds_count(&self, period: &Range<u32>) -> u64 {
+        if period.is_empty() { 0 } else { self.seconds.range_cardinality(period.clone()) }
+    }
+
     /// The seconds of avoidable tokens, ascending.
     pub fn avoidable_seconds(&self, period: &Range<u32>) -> impl Iterator<Item = u32> {
         self.seconds(period).filter(|second| self.needed.binary_search(second).is_err())

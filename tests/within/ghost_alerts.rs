@@ -137,7 +137,7 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
             let (before, after) = if over == 1200 { (50, 150) } else { (20, 80) };
             let mut issues = old_fleet(dice, before, HOUR, renews);
             issues.extend(fleet(dice, after, at(2, 10, 7)..at(2, 10, 7) + over, end(), HOUR, renews));
-            all.push(Story { name, lifetime: Some(HOUR), issues, expected: Expected::Passing(at(2, 20, 8)) });
+            all.push(Story { name, lifetime: Some(HOUR), issues, expected: Expected::Passing(at(3, 12, 0)) });
         }
     }
     let mut add = |name, lifetime, issues: Vec<u32>| {
@@ -173,7 +173,13 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     add("150 with a day's tokens", Some(DAY), old_fleet(dice, 150, DAY, Early));
     add("40 with ten minutes' tokens", Some(10 * MINUTE), old_fleet(dice, 40, 10 * MINUTE, Late));
     add("20 with an hour's tokens, taken for a day's", None, old_fleet(dice, 20, HOUR, Early));
-    add("120 with an hour's tokens, taken for a day's", None, old_fleet(dice, 120, HOUR, Early));
+    for count in [60, 120] {
+        add("many with an hour's tokens, taken for a day's", None, old_fleet(dice, count, HOUR, Early));
+    }
+    for (count, lifetime) in [(20, HOUR), (60, HOUR), (5, 11 * MINUTE)] {
+        let new = fleet(dice, count, at(1, 10, 7)..at(1, 10, 11), end(), lifetime, Early);
+        add("new ones, taken for a day's", None, new);
+    }
     let mut scaled = old_fleet(dice, 10, HOUR, Early);
     for day in 0..DAYS {
         for n in 0..70 {
@@ -192,16 +198,20 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     several.extend(job(HOUR, 1, dice).into_iter().map(|run| run + 430));
     several.extend(job(20 * MINUTE, 1, dice).into_iter().map(|run| run + 200));
     add("jobs every 15 minutes, 20 minutes and hour", Some(DAY), several);
+    let every = |minutes: u32, offset: u32| (start() + offset * 30..end()).step_by((minutes * MINUTE) as usize);
+    let cron_7 = (start()..end()).step_by(HOUR as usize).flat_map(|hour| (0..9).map(move |n| hour + n * 7 * MINUTE));
+    add("a job at every seventh minute", Some(DAY), cron_7.collect());
+    let staggered = every(15, 1).chain(every(15, 5)).chain(every(15, 14)).chain(every(15, 23)).collect();
+    add("four jobs every 15 minutes", Some(DAY), staggered);
+    add("three jobs every 10 minutes", Some(DAY), every(10, 0).chain(every(10, 4)).chain(every(10, 11)).collect());
+    add("jobs every 5 and 12 minutes", Some(DAY), every(5, 0).chain(every(12, 0)).collect());
     let late: Vec<u32> = (at(1, 9, 0)..end()).step_by(300).map(|run| run + dice.roll(60) as u32).collect();
     add("a new job every five minutes, within a minute", Some(DAY), late);
     for lifetime in [Some(DAY), None, Some(HOUR)] {
         let life = lifetime.unwrap_or(DAY);
         let mut issues = Vec::new();
-        let mut deploys: Vec<u32> = (0..DAYS)
-            .flat_map(|day| (0..10).map(move |_| day))
-            .map(|day| at(day, 8, 0) + dice.roll(36_000) as u32)
-            .collect();
-        deploys.sort_unstable();
+        let hours = (0..DAYS).flat_map(|day| (8..18).map(move |hour| at(day, hour, 0)));
+        let deploys: Vec<u32> = hours.map(|hour| hour + dice.roll(2400) as u32).collect();
         for (n, begin) in deploys.iter().enumerate() {
             let until = deploys.get(n + 1).copied().unwrap_or(end());
             for p in 0..20 {
@@ -275,6 +285,10 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
         (at(1, 21, 8)..at(1, 21, 21), at(2, 0, 3)..at(2, 3, 31)),
     ];
     add("breaks twice", hour, issues, Expected::Twice(twice));
+    let mut issues = process(dice, start()..broke, HOUR, Renews::Late);
+    issues.extend(requests(dice, broke..mended, 36_000.0));
+    issues.extend(process(dice, mended..end(), HOUR, Renews::Late));
+    add("breaks, ten a second", hour, issues, Expected::Episode(broke..at(2, 14, 16), mended..at(2, 20, 31)));
     let mut issues = process(dice, start()..broke, HOUR, Renews::Late);
     issues.extend(requests(dice, broke..at(2, 15, 0), 1800.0));
     issues.extend(process(dice, at(2, 15, 0)..at(2, 15, 40), HOUR, Renews::Late));
