@@ -265,7 +265,7 @@ fn is_even(issues: &Issues, span: &Range<u32>) -> bool {
 
 /// Whether a client has been quiet for so long that it has ended: for longer than chance, by how many of its slots were
 /// quiet before, would have once in a hundred thousand times. Slots in which it paused a day before do not count, nor
-/// those in which nothing at all was heard of the tenant.
+/// those in which nothing at all was heard of a tenant that is always heard.
 fn is_quiet(avoidable: &[u64], heard: &[bool]) -> bool {
     const BY_CHANCE: f64 = 1e-5;
     let level = |slots: &[u64]| {
@@ -283,7 +283,10 @@ fn is_quiet(avoidable: &[u64], heard: &[bool]) -> bool {
         let end = avoidable[before..=last].iter().position(is_active).map(|after| before + after);
         begin.zip(end).is_some_and(|(begin, end)| begin < end && end - begin < DAY_SLOTS)
     };
-    let silent = (last + 1..avoidable.len()).filter(|slot| heard[*slot] && !paused(slot)).count();
+    let day_before = heard[..=last].iter().rev().take(DAY_SLOTS);
+    let is_always_heard = day_before.filter(|heard| **heard).count() * 10 >= DAY_SLOTS * 9;
+    let is_known = |slot: &usize| heard[*slot] || !is_always_heard;
+    let silent = (last + 1..avoidable.len()).filter(|slot| is_known(slot) && !paused(slot)).count();
     let looked = &avoidable[(last + 1).saturating_sub(QUIET_LOOK_BACK_SLOTS)..=last];
     let first = looked.iter().position(is_active).unwrap_or(0);
     let active = looked.iter().filter(|count| is_active(count)).count() as f64;
