@@ -940,6 +940,11 @@ mod tests {
             ("[events]\nignore = [\"\"]", "events.ignore", "ignore = [\"sapi\""),
             ("[events]\nignore = [\"s api\"]", "events.ignore", "ignore = [\"sapi\""),
             ("[log]\nlevel = \"loud\"", "log.level", "level = \"info\""),
+            (
+                "[ghosts.lifetimes]\n\"https://a/\" = \"0s\"",
+                "of \"https://a/\": must be more",
+                "https://api.example.com/",
+            ),
         ] {
             let error = error(text);
             assert!(error.contains(key) && error.contains(example), "{text}: {error}");

@@ -116,7 +116,13 @@ pub(super) fn ghosts(raw: RawGhosts) -> Result<(Lifetimes, Thresholds), ConfigEr
     };
     let mut by_setting = BTreeMap::new();
     for (audience, text) in raw.lifetimes {
-        by_setting.insert(audience, lifetime(Some(text), "ghosts.lifetimes", "", LIFETIMES_EXAMPLE)?);
+        let seconds = lifetime(Some(text), "ghosts.lifetimes", "", LIFETIMES_EXAMPLE).map_err(|error| match error {
+            ConfigError::Value { key, problem, example } => {
+                ConfigError::Value { key, problem: format!("of {audience:?}: {problem}"), example }
+            }
+            other => other,
+        })?;
+        by_setting.insert(audience, seconds);
     }
     let default = format!("{DEFAULT_LIFETIME_SECONDS}s");
     let leeway_percent = count(

@@ -663,7 +663,8 @@ pub fn fix(user_agents: &[String], audience: &str, verdict: Verdict) -> String {
     let is_management = audience.ends_with("/api/v2/");
     let mut steps: Vec<&str> = Vec::new();
     for agent in user_agents {
-        let agent = agent.to_ascii_lowercase();
+        // Which is no Java.
+        let agent = agent.to_ascii_lowercase().replace("javascript", "");
         let found = LIBRARIES.iter().find(|library| agent.contains(library.agent));
         let keep = found.map(|found| found.keep_management.filter(|_| is_management).unwrap_or(found.keep));
         steps.extend(keep.filter(|keep| !steps.contains(keep)));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use ghostlight::event::{Day, EventTime};
 use ghostlight::partial::{IssuedSeconds, Partial, TokensRow};
 use ghostlight::usage::Usage;
-use ghostlight::usage::ghost::{Lifetimes, Thresholds, TokenUse, Verdict, token_use};
+use ghostlight::usage::ghost::{Lifetimes, Thresholds, TokenUse, Verdict, fix, token_use};
 use ghostlight::usage::tokens::{ADDRESSES_MAX, KeyTokens};
 use proptest::prelude::*;
 
@@ -371,4 +371,11 @@ fn verdicts_over_hundreds_of_clients_are_right() {
     assert!(false_alarms == 0, "somebody who caches was accused");
     assert!(recall >= 0.97, "{recall}");
     assert!(wrong.len() * 50 <= all.len(), "{} of {} verdicts are wrong", wrong.len(), all.len());
+}
+
+#[test]
+fn the_fix_is_for_the_program_and_not_for_a_word_in_its_name() {
+    let fix = |agent: &str| fix(&[agent.to_owned()], "https://api.example/", Verdict::DoesNotCache);
+    assert!(fix("Java/17.0.2").contains("auth0-java"));
+    assert!(!fix("my-javascript-app/1").contains("auth0-java"));
 }
