@@ -254,8 +254,7 @@ fn uses(
         let lifetime = lifetimes.of(tenant, audience);
         let span = span(lifetime);
         keys.retain(|(_, key)| key.issued(&span) > 0);
-        let avoidable =
-            keys.iter().map(|(_, key)| key.issued(&span) - key.needed_per_address(&span).min(key.issued(&span)));
+        let avoidable = keys.iter().map(|(_, key)| key.avoidable_per_address(&span));
         let is_shown = !keys.is_empty() && avoidable.sum::<u64>() as f64 >= avoidable_min;
         is_shown.then(|| Judged::new(&keys, &span, lifetime, thresholds).into_use(tenant, client_id, audience, &keys))
     };
@@ -567,7 +566,7 @@ impl Judged {
             needed_per_address: self.needed_per_address,
             needed_shared: self.needed_shared,
             from: time(self.span.start),
-            avoidable_last_day: tokens().map(|key| key.issued(&day).saturating_sub(key.needed_per_address(&day))).sum(),
+            avoidable_last_day: tokens().map(|key| key.avoidable_per_address(&day)).sum(),
             accused: self.accused,
             is_sudden: self.is_sudden,
             last_accused_at: self.accused_seconds.last().copied().map(time),

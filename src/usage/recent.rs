@@ -22,7 +22,7 @@ const PAST_SECONDS: u32 = 7 * 86_400 + 3600;
 /// What is explained is so by this many lifetimes.
 const EXPLAINED_LIFETIMES: u32 = 26;
 /// How long something that ended is remembered.
-const LOOK_BACK_SLOTS: usize = 288;
+const LOOK_BACK_SLOTS: usize = DAY_SLOTS;
 const DAY_SLOTS: usize = 288;
 /// Slots that are looked at for quiet.
 const QUIET_SLOTS: usize = 2 * LOOK_BACK_SLOTS;
@@ -77,7 +77,7 @@ pub fn recent(
     let end = second(until);
     let looked = end.saturating_sub(LOOK_BACK_SLOTS as u32 * SLOT_SECONDS)..end;
     let known_since = usage.activity.begin().map_or(0, second);
-    let is_wasteful = |key: &KeyTokens| key.issued(&looked) > key.needed_per_address(&looked);
+    let is_wasteful = |key: &KeyTokens| key.avoidable_per_address(&looked) > 0;
     let mut clients: BTreeMap<(&str, &str), Vec<&KeyTokens>> = BTreeMap::new();
     for (TokenKey { client_id, audience, .. }, key) in usage.tokens.keys().filter(|(_, key)| is_wasteful(key)) {
         clients.entry((client_id, audience)).or_default().push(key);

@@ -350,6 +350,11 @@ impl KeyTokens {
             + self.crowd.range(period.clone()).map(|(_, issued)| issued).sum::<u64>()
     }
 
+    /// What that would have saved.
+    pub fn avoidable_per_address(&self, period: &Range<u32>) -> u64 {
+        self.issued(period).saturating_sub(self.needed_per_address(period))
+    }
+
     /// The first token of the window that this second is in, unless that is long ago.
     pub fn first_from(&self, second: u32) -> Option<&(EventTime, String)> {
         let (_, first) = self.firsts.range(..=second).next_back()?;
