@@ -16,6 +16,7 @@ use crate::usage::activity::{Connection, SLOTS};
 use crate::usage::ghost::{self, Confidence, Lifetimes, Thresholds};
 use crate::usage::quota::{self, Projection, TokenQuota, TooLittle};
 use crate::usage::recent::{self, Recent, State};
+use crate::usage::spike::Bursts;
 use crate::usage::tokens::{TokenKey, second};
 use crate::usage::{forecast, silence, spike};
 
@@ -208,9 +209,9 @@ fn ghost(tenant: &str, found: &Recent) -> Condition {
             ("issued in 10 minutes".to_owned(), found.issued.to_string()),
             ("needed in 10 minutes".to_owned(), found.needed.to_string()),
             ("user agents".to_owned(), found.user_agents.join(", ")),
-            ("last log_id".to_owned(), found.last_log_id.clone()),
         ]
         .into_iter()
+        .chain(found.last_log_id.iter().map(|last| ("last log_id".to_owned(), last.clone())))
         .chain(found.first_log_id.iter().map(|first| ("first log_id of it".to_owned(), first.clone())))
         .collect(),
         fix: Some(format!(
@@ -406,7 +407,14 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         }
         let Some(first) = usage.activity.begin() else { continue };
         let history = series.slots(first.max(EventTime::from_ms(begin.ms() - 21 * DAY_MS))..begin);
-        let Some(spike) = spike::detect(&history, SLOTS, begin, now) else { continue };
+        let is_of = |classes: &[Class]| classes.iter().any(|of| of.name() == class);
+        let bursts = if is_of(&[Class::M2mOk, Class::UserTokenOk]) { Bursts::Recurring } else { Bursts::Daily };
+        let Some(mut spike) = spike::detect(&history, SLOTS, begin, now, bursts) else { continue };
+        // Where it is a ghost the page that says so comes first.
+        let is_first = || is_of(&[Class::M2mOk]) && !goes_on(&history, begin, bursts);
+        if spike.level == spike::Level::On && is_first() {
+            spike.level = spike::Level::Between;
+        }
         let of_class = |code: &&str| catalogue::lookup(code).class.name() == class;
         let types: Vec<&str> = usage.activity.types().map(|(code, _)| code).filter(of_class).collect();
         let query = types.iter().map(|code| format!("type:{code}")).collect::<Vec<_>>().join(" OR ");
@@ -432,6 +440,17 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         found.push(Condition { evidence, fix, ..spike_of });
     }
     found
+}
+
+/// Whether the last two windows before `begin` were a spike too.
+fn goes_on(history: &[u64], begin: EventTime, bursts: Bursts) -> bool {
+    (1..=2).all(|back| {
+        let Some((window, before)) = history.len().checked_sub(back).map(|at| (history[at], &history[..at])) else {
+            return false;
+        };
+        let at = EventTime::from_ms(begin.ms() - back as i64 * WINDOW_MS);
+        spike::detect(before, SLOTS, at, window, bursts).is_some_and(|spike| spike.level == spike::Level::On)
+    })
 }
 
 fn level(of_spike: spike::Level) -> Level {

@@ -158,12 +158,15 @@ fn email(name: &str, raw: RawEmail) -> Result<Email, ConfigError> {
         let problem = format!("of channel {name}: {problem}");
         ConfigError::Value { key, problem, example }
     };
-    let server = raw.smtp.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let server = raw
+        .smtp
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse::<u16>().ok().filter(|port| *port > 0)?)));
     let Some((host, port)) = server.filter(|(host, _)| !host.is_empty() && !host.contains(['/', '@', ' '])) else {
         // Not repeated: a password may stand in it.
         return Err(wrong(
             "alerts.channels.smtp",
-            "it is not a host and a port".to_owned(),
+            "it is not a host and a port from 1 to 65535".to_owned(),
             "smtp = \"smtp.example.com:587\"",
         ));
     };

@@ -315,6 +315,9 @@ impl Judged {
                 judged.address(issues, thresholds);
             }
         }
+        if judged.accused == 0 {
+            judged.together(keys, thresholds);
+        }
         judged.accused_seconds.sort_unstable();
         judged.issue_seconds.sort_unstable();
         judged.decide(thresholds);
@@ -347,10 +350,26 @@ impl Judged {
                     Pattern::ShorterLived { seconds } => seconds,
                     _ => self.lifetime.counted_seconds(),
                 };
-                self.sudden(issues, counted, thresholds);
+                let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
+                self.sudden(issues, first, counted, thresholds);
             }
         }
         self.patterns.push(pattern);
+    }
+
+    /// What no address shows by itself all may show together: those that were there from the begin.
+    fn together(&mut self, keys: &[(&TokenKey, &KeyTokens)], thresholds: &Thresholds) {
+        let all = || keys.iter().flat_map(|(_, key)| key.addresses()).map(|(_, issues)| issues);
+        let first = |issues: &Issues| issues.seconds(&self.span).next();
+        let Some(begin) = all().filter_map(first).min() else { return };
+        let counted = self.lifetime.counted_seconds();
+        let known = begin.saturating_add(counted.clamp(3600, 86_400));
+        let old = || all().filter(|issues| first(issues).is_some_and(|first| first < known));
+        let is_much = old().map(|issues| issues.avoidable(&self.span)).sum::<u64>() > thresholds.processes_per_address;
+        if is_much && old().nth(1).is_some() {
+            let pool = Issues::pooled(old(), &self.span, SLOT_SECONDS);
+            self.sudden(&pool, begin, counted, thresholds);
+        }
     }
 
     fn accuse(&mut self, issues: &Issues, span: &Range<u32>) {
@@ -359,15 +378,15 @@ impl Judged {
         self.accused_seconds.extend(issues.avoidable_seconds(span));
     }
 
-    /// Hours in which a cache was broken say little of a month; what was sudden is accused by itself.
-    fn sudden(&mut self, issues: &Issues, counted_seconds: u32, thresholds: &Thresholds) {
+    /// Hours in which a cache was broken say little of a month; what was sudden, by what is known since `first`, is accused
+    /// by itself.
+    fn sudden(&mut self, issues: &Issues, first: u32, counted_seconds: u32, thresholds: &Thresholds) {
         /// Of tokens that live shorter there are lifetimes enough for their rhythm.
         const COUNTED_SECONDS_MIN: u32 = 1800;
         if counted_seconds < COUNTED_SECONDS_MIN || (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day
         {
             return;
         }
-        let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
         let known = first - first % SLOT_SECONDS..self.span.end;
         let counts = issues.issued_by(&known, SLOT_SECONDS);
         let slots = Slots::new(counts, counted_seconds, thresholds.processes_per_address);
@@ -657,6 +676,11 @@ const LIBRARIES: [Library; 15] = [
     library("curl", "write the token with its expiry to a file that the next run reads first", None),
 ];
 
+/// Whether a word of it begins with this name.
+fn names(agent: &str, name: &str) -> bool {
+    agent.match_indices(name).any(|(at, _)| !agent[..at].ends_with(|before: char| before.is_alphanumeric()))
+}
+
 /// What to do, for the programs that these requests name, the most frequent first.
 pub fn fix(user_agents: &[String], audience: &str, verdict: Verdict) -> String {
     let is_management = audience.ends_with("/api/v2/");
@@ -664,7 +688,7 @@ pub fn fix(user_agents: &[String], audience: &str, verdict: Verdict) -> String {
     for agent in user_agents {
         // Which is no Java.
         let agent = agent.to_ascii_lowercase().replace("javascript", "");
-        let found = LIBRARIES.iter().find(|library| agent.contains(library.agent));
+        let found = LIBRARIES.iter().find(|library| names(&agent, library.agent));
         let keep = found.map(|found| found.keep_management.filter(|_| is_management).unwrap_or(found.keep));
         steps.extend(keep.filter(|keep| !steps.contains(keep)));
     }

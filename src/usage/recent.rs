@@ -52,7 +52,8 @@ pub struct Recent {
     pub billable: bool,
     /// Of the first window of `since`, where it is known.
     pub first_log_id: Option<String>,
-    pub last_log_id: String,
+    /// Unless the last token is later than the moment.
+    pub last_log_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,23 +113,40 @@ impl Moment<'_> {
         let avoidable = self.avoidable_by_slot(keys);
         // Of the others there was never enough for anything to be sudden.
         let counted_seconds = self.counted_seconds();
-        let looked = |(_, issues)| Some((issues, self.slots(issues, counted_seconds)?));
-        let busy: Vec<(&Issues, Slots)> = keys.iter().flat_map(|key| key.addresses()).filter_map(looked).collect();
-        let accused: Vec<(&Issues, u32)> =
-            busy.iter().filter_map(|(issues, slots)| Some((*issues, self.sudden_since(issues, slots)?))).collect();
-        let since = accused.iter().map(|(_, since)| *since).min();
+        let pool = self.pool(keys, counted_seconds);
+        let looked = |issues| Some((issues, self.slots(issues, counted_seconds)?));
+        let addresses = keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues);
+        let alone: Vec<(&Issues, Slots)> = addresses.filter_map(looked).collect();
+        // What none of them shows by itself all may show together.
+        let together: Vec<(&Issues, Slots)> = pool.as_ref().and_then(looked).into_iter().collect();
+        let since = |of: &dyn Fn(&Issues, &Slots) -> Option<u32>| {
+            let found_alone = begun(&alone, of);
+            if found_alone.is_empty() { begun(&together, of) } else { found_alone }
+        };
+        let mut accused = since(&|issues, slots| self.sudden_since(issues, slots));
+        let mut busy = alone.iter().chain(&together).peekable();
         let state = if !accused.is_empty() {
             State::Wasting
         } else if is_quiet(&avoidable, self.heard) {
             State::Caching
-        } else if busy.is_empty() {
+        } else if busy.peek().is_none() {
             State::Few
-        } else if busy.iter().all(|(issues, slots)| self.is_excused(issues, slots)) {
+        } else if busy.all(|(issues, slots)| self.is_excused(issues, slots)) {
             State::Caching
         } else {
             State::Between
         };
+        if state == State::Between {
+            // What goes on for long is sudden no more, and began all the same.
+            accused = since(&|issues, slots| self.last_sudden(issues, slots).map(|(begin, _)| begin));
+        }
+        let since = accused.iter().map(|(_, since)| *since).min();
         let before = self.past().start..since.unwrap_or(now.start);
+        // As it is now, and not as it was when it began.
+        let lately = since.map_or(now.start, |since| since.clamp(now.start, self.end.saturating_sub(60)))..self.end;
+        let per_hour = |period: &Range<u32>| {
+            sum(&|key| key.issued(period)) as f64 * 3600.0 / f64::from(period.end.saturating_sub(period.start).max(1))
+        };
         let hours = f64::from(before.end.saturating_sub(before.start)) / 3600.0;
         let last = keys.iter().max_by_key(|key| &key.last);
         Recent {
@@ -138,8 +156,8 @@ impl Moment<'_> {
             state,
             issued,
             needed,
-            per_hour: issued as f64 * 3600.0 / f64::from(SLOTS as u32 * SLOT_SECONDS),
-            per_hour_before: (hours >= 1.0).then(|| sum(&|key| key.issued(&before)) as f64 / hours),
+            per_hour: per_hour(&lately),
+            per_hour_before: (hours >= 1.0).then(|| per_hour(&before)),
             since: since.map(time),
             avoidable_since: accused.iter().map(|(issues, since)| issues.avoidable(&(*since..self.end))).sum(),
             addresses: sum(&|key| key.address_count(&now)),
@@ -149,7 +167,7 @@ impl Moment<'_> {
             first_log_id: since
                 .and_then(|since| keys.iter().filter_map(|key| key.first_from(since)).min())
                 .map(|first| first.1.clone()),
-            last_log_id: last.map_or_else(String::new, |key| key.last.1.clone()),
+            last_log_id: last.filter(|key| second(key.last.0) < self.end).map(|key| key.last.1.clone()),
         }
     }
 
@@ -161,6 +179,18 @@ impl Moment<'_> {
             LifetimeFrom::Default => self.lifetime.counted_seconds().min(ASSUMED_MAX),
             LifetimeFrom::Setting | LifetimeFrom::TenantConfiguration => self.lifetime.counted_seconds(),
         }
+    }
+
+    /// What was avoidable at all addresses, organizations and scope sets together, if that is so much that it could be
+    /// sudden. Those that are new are left out: somebody scales up.
+    fn pool(&self, keys: &[&KeyTokens], counted_seconds: u32) -> Option<Issues> {
+        let past = self.past();
+        let lately = self.end.saturating_sub(counted_seconds.clamp(3600, 43_200))..self.end;
+        let is_old = |issues: &&Issues| issues.seconds(&past).next().is_some_and(|first| first < lately.start);
+        let old = || keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues).filter(is_old);
+        let is_much =
+            old().map(|issues| issues.avoidable(&lately)).sum::<u64>() > self.thresholds.processes_per_address;
+        (is_much && old().nth(1).is_some()).then(|| Issues::pooled(old(), &past, SLOT_SECONDS))
     }
 
     /// What is looked at: as far back as it is known, in whole slots.
@@ -231,15 +261,21 @@ impl Moment<'_> {
         Some(if over.is_empty() { slots } else { slots.without(&over) })
     }
 
+    /// When something sudden began last, and until when it was sudden.
+    fn last_sudden(&self, issues: &Issues, slots: &Slots) -> Option<(u32, u32)> {
+        let past = self.past();
+        let at = |slot: usize| past.start + slot as u32 * SLOT_SECONDS;
+        let (begin, end) = (0..=slots.count()).rev().find_map(|end| Some((slots.begin(end)?, end)))?;
+        Some((issues.avoidable_seconds(&(at(begin)..self.end)).next()?, at(end)))
+    }
+
     /// Whether what an address did lately, or since it last asked for more suddenly, is explained.
     fn is_excused(&self, issues: &Issues, slots: &Slots) -> bool {
         let past = self.past();
         let lifetimes = |count: u32| self.lifetime.seconds.saturating_mul(count).clamp(3 * 3600, PAST_SECONDS);
         let earliest = past.start.max(self.end.saturating_sub(lifetimes(EXPLAINED_LIFETIMES)));
-        let first = (earliest - past.start) / SLOT_SECONDS;
-        let mut ends = (first as usize..=slots.count()).rev();
-        let sudden = ends.find(|end| slots.begin(*end).is_some());
-        let since = sudden.map_or(earliest, |end| past.start + end as u32 * SLOT_SECONDS).max(earliest);
+        let sudden = self.last_sudden(issues, slots).map(|(_, end)| end).filter(|end| *end >= earliest);
+        let since = sudden.unwrap_or(earliest);
         // So soon after nothing is known of what came; a lifetime that is assumed says nothing of how soon that is.
         let is_known = self.lifetime.from != LifetimeFrom::Default;
         if sudden.is_some() && is_known && self.end - since < self.lifetime.seconds.saturating_mul(2) {
@@ -248,6 +284,11 @@ impl Moment<'_> {
         let is_excuse = |from: u32| pattern(issues, &(from..self.end), self.lifetime, self.thresholds).is_excuse();
         is_excuse(since) || is_excuse(since.max(self.end.saturating_sub(lifetimes(3))))
     }
+}
+
+/// Those of which something began, and when.
+fn begun<'a>(among: &[(&'a Issues, Slots)], of: &dyn Fn(&Issues, &Slots) -> Option<u32>) -> Vec<(&'a Issues, u32)> {
+    among.iter().filter_map(|(issues, slots)| Some((*issues, of(issues, slots)?))).collect()
 }
 
 /// Whether tokens come evenly, until now: in each of five parts a quarter of its share. A burst does not. Seconds with

@@ -49,8 +49,9 @@ const BEYOND_ANY_FLEET: u64 = 8;
 /// Tokens renewed after less than this share of a lifetime are renewed early. Above, two bursts in which a fleet was
 /// started look the same.
 const EARLY: u32 = 3;
-/// No API's tokens are taken to live less than this unless it is said so.
-const LIFETIME_SECONDS_MIN: u32 = 600;
+/// No API's tokens are taken to be renewed sooner than this unless it is said so: those that live for ten minutes, by who
+/// renews them a little early.
+const RENEWED_SECONDS_MIN: u32 = 450;
 
 /// What explains one address's tokens in a period.
 pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, thresholds: &Thresholds) -> Pattern {
@@ -81,7 +82,7 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
             return Pattern::Fleet { processes: peak };
         }
         Renewal::After(seconds) | Renewal::Multiple(seconds)
-            if lifetime.from == LifetimeFrom::Default && seconds >= LIFETIME_SECONDS_MIN =>
+            if lifetime.from == LifetimeFrom::Default && seconds >= RENEWED_SECONDS_MIN =>
         {
             return Pattern::ShorterLived { seconds };
         }
@@ -142,11 +143,15 @@ pub fn is_by_the_clock(issues: &Issues, span: &Range<u32>) -> bool {
 /// The period of a job that runs by the clock, if that is what it is: nearly all its tokens come within seconds of a whole
 /// number of periods of a minute or more.
 fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
-    /// Tokens this close together are one run.
-    const RUN: u32 = 30;
+    /// Tokens this close together are one run: of one process, of a job's many workers.
+    const TOGETHER: [u32; 2] = [30, 150];
+    TOGETHER.into_iter().find_map(|together| period_of_runs(issues, span, together))
+}
+
+fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u32> {
     const RUNS_MIN: usize = 5;
     /// More tokens a run than that are waste within it.
-    const TOKENS_A_RUN: u64 = 20;
+    const TOKENS_A_RUN: u64 = 50;
     const TOKENS_A_RUN_OF_SEVERAL: u64 = 3;
     /// A run begins this late at most, and so many show it.
     const JITTER: [(i64, usize); 2] = [(20, 5), (60, 24)];
@@ -154,8 +159,14 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
     const RUNS_MAX: usize = 5_000;
     let mut runs: Vec<u32> = Vec::new();
     let mut last = None;
+    // The first one may have begun before.
+    let mut start = issues.seconds(span).next()?;
+    while let Some(before) = issues.seconds(&(start.saturating_sub(together)..start)).next() {
+        start = before;
+    }
+    let span = &(start..span.end);
     for second in issues.seconds(span) {
-        if last.is_none_or(|last: u32| second - last > RUN) {
+        if last.is_none_or(|last: u32| second - last > together) {
             runs.push(second);
             if runs.len() > RUNS_MAX {
                 break;
@@ -170,7 +181,7 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
     gaps.sort_unstable();
     // Schedules are in whole minutes.
     let period = (gaps[gaps.len() / 2] + 30) / 60 * 60;
-    if period < 60 {
+    if period < 2 * together {
         return None;
     }
     let mut phases: Vec<i64> = runs.iter().map(|run| i64::from(run % period)).collect();
@@ -201,7 +212,7 @@ fn are_several(runs: &[u32], period: u32) -> bool {
     /// Runs this close together in the period begin at the same time.
     const TOGETHER: u32 = 40;
     /// Times that take more of the period are met by chance.
-    const SHARE: u32 = 5;
+    const SHARE: u32 = 3;
     const RUNS_A_TIME: usize = 3;
     let mut phases: Vec<u32> = runs.iter().map(|run| run % period).collect();
     phases.sort_unstable();
@@ -243,15 +254,27 @@ enum Renewal {
 /// Looks for the time after which tokens have successors: how many pairs of tokens are so long apart, against how many
 /// are a little less or a little more, by chance.
 fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
+    /// Those renewed later than their lifetime wait for the next request.
+    const LATEST_PERCENT: u64 = 105;
+    /// Of tokens that live shorter than is assumed, many are seen only by looking at more of them, and less far.
+    const SOON: u32 = 7200;
+    let latest = (u64::from(lifetime.seconds) * LATEST_PERCENT / 100).min(u64::from(span.end - span.start) / 2) as u32;
+    let found = renewal_within(issues, span, lifetime, latest);
+    let is_found = |found: &Renewal| matches!(found, Renewal::After(_) | Renewal::Multiple(_));
+    if is_found(&found) || lifetime.from != LifetimeFrom::Default || latest <= SOON {
+        return found;
+    }
+    Some(renewal_within(issues, span, lifetime, SOON)).filter(is_found).unwrap_or(found)
+}
+
+/// The same, of times up to `latest`.
+fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest: u32) -> Renewal {
     /// Tokens whose successors are looked for, and pairs looked at: enough to tell, and bounded.
     const TOKENS: usize = 4_000;
     const TOKENS_MIN: usize = 20;
     const PAIRS: usize = 500_000;
     /// So many of the longest lags back: what happens now counts.
     const LAGS: u32 = 10;
-    /// Those renewed later than their lifetime wait for the next request.
-    const LATEST_PERCENT: u64 = 105;
-    let latest = (u64::from(lifetime.seconds) * LATEST_PERCENT / 100).min(u64::from(span.end - span.start) / 2) as u32;
     let edges = lags(latest);
     let seconds: Vec<u32> = issues.seconds(span).collect();
     let count = |period: Range<u32>| {
@@ -275,7 +298,9 @@ fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
         let followed = |lag: u32| followed_after(lag, &tokens, &seconds);
         let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > tokens.len();
         let goes_on = || lifetime.from == LifetimeFrom::Default && pairs.stand_out(*lag, 2);
-        let is_early = || followed(*lag) * 10 >= tokens.len() * 9 && (!is_chance() || goes_on());
+        // After a burst the others come once, and not again.
+        let comes_again = || *lag > latest / 2 || followed(*lag * 2) * 10 >= tokens.len() * 8;
+        let is_early = || followed(*lag) * 10 >= tokens.len() * 9 && comes_again() && (!is_chance() || goes_on());
         *lag > lifetime.seconds / EARLY || is_early()
     };
     let mut lags = pairs.lags().peekable();

@@ -10,6 +10,8 @@
 //! five times the rate, and at least 20 events, every one was found in its own window. Real traffic scatters more than
 //! Poisson noise, which the MAD takes in, but what that costs is not measured here.
 
+use std::ops::Range;
+
 use crate::event::{Day, EventTime};
 
 /// A spike needs all of these.
@@ -63,12 +65,21 @@ pub enum Against {
     LastDay,
 }
 
+/// How often what comes in bursts has to come to be usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bursts {
+    /// By the same hours of days or weeks.
+    Daily,
+    /// Or twice in a week, whenever: processes that began together renew their tokens together.
+    Recurring,
+}
+
 /// Judges the window that begins at `at`, with `now` events, by those right before it, oldest first. `None` while there is
 /// less than a day of them.
 ///
 /// What comes at the same time every day, such as a nightly job, or every week is no spike: a count is also compared with
 /// the same window and its two neighbours of the days, and of the same weekdays, before.
-pub fn detect(history: &[u64], windows_per_day: usize, at: EventTime, now: u64) -> Option<Spike> {
+pub fn detect(history: &[u64], windows_per_day: usize, at: EventTime, now: u64, bursts: Bursts) -> Option<Spike> {
     let days = history.len().checked_div(windows_per_day)?;
     if days == 0 {
         return None;
@@ -88,7 +99,11 @@ pub fn detect(history: &[u64], windows_per_day: usize, at: EventTime, now: u64) 
         (Against::LastDay, if same_time.median > last_day.median { same_time } else { last_day })
     };
     let peak = past.usual_peak(days, days >= DAYS_BY_KIND_MIN);
-    Some(usual.judge(now as f64, peak, against))
+    let recurring = match bursts {
+        Bursts::Daily => 0.0,
+        Bursts::Recurring => past.recurring_peak(&usual),
+    };
+    Some(usual.judge(now as f64, peak.max(recurring), against))
 }
 
 struct Past<'a> {
@@ -132,6 +147,35 @@ impl Past<'_> {
             if by_week { (1..=days.min(DAYS_BY_KIND) / 7).map(|week| peak(week * 7)).collect() } else { vec![0] };
         median(daily).max(median(weekly))
     }
+
+    /// What the second greatest burst of the last week reached. One that goes on until now is none yet, but for what of it
+    /// is older than a day.
+    fn recurring_peak(&self, usual: &Usual) -> f64 {
+        const WEEK: usize = 7;
+        /// Windows of quiet between two bursts.
+        const APART: usize = 2;
+        let high = usual.threshold(0.0) as u64;
+        let last_week = &self.history[self.history.len().saturating_sub(WEEK * self.windows_per_day)..];
+        let is_high = |window: &usize| last_week[*window] >= high;
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for window in (0..last_week.len()).filter(is_high) {
+            match runs.last_mut() {
+                Some(run) if window - run.end < APART => run.end = window + 1,
+                _ => runs.push(window..window + 1),
+            }
+        }
+        if let Some(run) = runs.last_mut().filter(|run| last_week.len() - run.end < APART) {
+            run.end = run.end.min(last_week.len().saturating_sub(self.windows_per_day)).max(run.start);
+        }
+        // A burst may be cut by the end of a window.
+        let reached = |run: &Range<usize>| {
+            let windows = &last_week[run.clone()];
+            windows.windows(2).map(|two| two[0] + two[1]).chain(windows.iter().copied()).max().unwrap_or(0)
+        };
+        let mut peaks: Vec<u64> = runs.iter().map(reached).collect();
+        peaks.sort_unstable_by(|a, b| b.cmp(a));
+        peaks.get(1).map_or(0.0, |peak| *peak as f64)
+    }
 }
 
 /// What a window usually counts.
@@ -152,9 +196,10 @@ impl Usual {
         Self { median, spread: (MAD_TO_SD * mad).max(median.max(1.0).sqrt()) }
     }
 
-    fn judge(&self, now: f64, peak: f64, against: Against) -> Spike {
+    /// The least count that is a spike.
+    fn threshold(&self, peak: f64) -> f64 {
         let Self { median: expected, spread } = *self;
-        let threshold = [
+        [
             ON_EVENTS,
             expected * ON_RATIO,
             expected + ON_SCORE * spread,
@@ -164,7 +209,12 @@ impl Usual {
         ]
         .into_iter()
         .fold(0.0, f64::max)
-        .ceil();
+        .ceil()
+    }
+
+    fn judge(&self, now: f64, peak: f64, against: Against) -> Spike {
+        let Self { median: expected, spread } = *self;
+        let threshold = self.threshold(peak);
         let level = if now >= threshold {
             Level::On
         } else if now <= (expected.max(peak) * CLEAR_RATIO).max(CLEAR_EVENTS) {
@@ -292,20 +342,21 @@ mod tests {
     }
 
     fn level(history: &[u64], at: EventTime, now: u64) -> Level {
-        detect(history, PER_DAY, at, now).expect("a day and more").level
+        detect(history, PER_DAY, at, now, Bursts::Daily).expect("a day and more").level
     }
 
     #[test]
     fn less_than_a_day_is_no_history() {
-        assert_eq!(detect(&[5; PER_DAY - 1], PER_DAY, at(0, PER_DAY - 1), 500), None);
-        assert_eq!(detect(&[], 0, at(0, 0), 500), None);
-        assert!(detect(&[5; PER_DAY], PER_DAY, at(1, 0), 500).is_some());
+        assert_eq!(detect(&[5; PER_DAY - 1], PER_DAY, at(0, PER_DAY - 1), 500, Bursts::Daily), None);
+        assert_eq!(detect(&[], 0, at(0, 0), 500, Bursts::Daily), None);
+        assert!(detect(&[5; PER_DAY], PER_DAY, at(1, 0), 500, Bursts::Daily).is_some());
     }
 
     #[test]
     fn more_history_is_compared_more_closely() {
-        let against =
-            |days: usize| detect(&vec![5; days * PER_DAY], PER_DAY, at(days, 0), 5).map(|spike| spike.against);
+        let against = |days: usize| {
+            detect(&vec![5; days * PER_DAY], PER_DAY, at(days, 0), 5, Bursts::Daily).map(|spike| spike.against)
+        };
         assert_eq!(against(6), Some(Against::LastDay));
         assert_eq!(against(7), Some(Against::TimeOfDay { days: 7 }));
         assert_eq!(against(20), Some(Against::TimeOfDay { days: 14 }));
@@ -316,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_flat_past_with_a_mad_of_zero_has_the_spread_of_poisson_noise() {
-        let spike = detect(&[100; PER_DAY * 14], PER_DAY, at(14, 0), 300).expect("history");
+        let spike = detect(&[100; PER_DAY * 14], PER_DAY, at(14, 0), 300, Bursts::Daily).expect("history");
         assert_eq!((spike.expected, spike.score, spike.level), (100.0, 20.0, Level::On));
         assert_eq!(level(&[100; PER_DAY * 14], at(14, 0), 299), Level::Between);
         assert_eq!(level(&[100; PER_DAY * 14], at(14, 0), 150), Level::Clear);
@@ -384,6 +435,50 @@ mod tests {
             history[day * PER_DAY..day * PER_DAY + 24].fill(1000);
         }
         assert_eq!(level(&history, at(14, 0), 60), Level::On);
+    }
+
+    /// A fleet that renews 300 tokens in step, each time within so many seconds.
+    fn in_step(every: usize, until: usize) -> Vec<u64> {
+        let mut counts = vec![2; until];
+        for (n, at) in (7..until).step_by(every).enumerate() {
+            // Now in one window, now in two.
+            let first = [300, 180, 240][n % 3];
+            counts[at] += first;
+            if at + 1 < until {
+                counts[at + 1] += 300 - first;
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn a_fleet_that_renews_in_step_is_no_spike_and_one_that_grew_fourfold_is() {
+        // From every quarter of an hour to somewhat less than a day.
+        for every in [3, 11, 35, 100, 263] {
+            let counts = in_step(every, PER_DAY * 6);
+            let judge = |window: usize, now| {
+                detect(&counts[..window], PER_DAY, at(0, window), now, Bursts::Recurring).expect("a day").level
+            };
+            for window in PER_DAY..counts.len() {
+                if window > 2 * every + 8 {
+                    assert_ne!(judge(window, counts[window]), Level::On, "every {every}, window {window}");
+                }
+            }
+            assert_eq!(judge(PER_DAY * 5, 1200), Level::On, "every {every}");
+        }
+    }
+
+    #[test]
+    fn a_burst_that_goes_on_does_not_make_itself_usual_and_only_tokens_come_in_bursts() {
+        let mut counts = vec![2; PER_DAY * 3];
+        for window in PER_DAY * 2..PER_DAY * 2 + 100 {
+            let judge = |bursts| detect(&counts[..window], PER_DAY, at(0, window), 300, bursts).expect("a day").level;
+            assert_eq!(judge(Bursts::Recurring), Level::On, "window {window}");
+            counts[window] = 300;
+        }
+        let counts = in_step(100, PER_DAY * 4);
+        assert_eq!(detect(&counts, PER_DAY, at(4, 0), 300, Bursts::Daily).expect("days").level, Level::On);
+        assert_ne!(detect(&counts, PER_DAY, at(4, 0), 300, Bursts::Recurring).expect("days").level, Level::On);
     }
 
     #[test]
@@ -461,7 +556,7 @@ mod tests {
             more in 0_u64..2000,
         ) {
             let rank = |level: Level| match level { Level::Clear => 0, Level::Between => 1, Level::On => 2 };
-            let judge = |now: u64| detect(&history, 48, at(3, 0), now).expect("history");
+            let judge = |now: u64| detect(&history, 48, at(3, 0), now, Bursts::Daily).expect("history");
             let (first, second) = (judge(now), judge(now + more));
             prop_assert!(rank(second.level) >= rank(first.level));
             prop_assert!(second.score >= first.score);
@@ -474,7 +569,7 @@ mod tests {
             factor in 1_u64..9,
         ) {
             let busier: Vec<_> = history.iter().map(|count| count * factor).collect();
-            let judge = |history: &[u64]| detect(history, 48, at(3, 0), 7).expect("history");
+            let judge = |history: &[u64]| detect(history, 48, at(3, 0), 7, Bursts::Daily).expect("history");
             let (plain, scaled) = (judge(&history), judge(&busier));
             prop_assert_eq!(scaled.expected, plain.expected * factor as f64);
             prop_assert!(scaled.threshold >= plain.threshold);

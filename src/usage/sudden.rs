@@ -86,8 +86,14 @@ impl Slots {
         // The last one: from later on, what came before has some of it.
         let mut begin = (earliest..end).rev().find(|begin| is_sudden(begin))?;
         let usual = self.sum(begin..end) / (end - begin) as u64;
-        while begin > 0 && self.counts[begin - 1] * 2 >= usual {
+        // Of a few a slot there are none in one now and then: also three slots together.
+        let is_part =
+            |slot: usize| self.counts[slot] * 2 >= usual || self.sum(slot.saturating_sub(2)..slot + 1) * 2 >= usual * 3;
+        while begin > 0 && is_part(begin - 1) {
             begin -= 1;
+        }
+        while begin + 1 < end && self.counts[begin] * 4 < usual {
+            begin += 1;
         }
         Some(begin)
     }
@@ -120,8 +126,9 @@ impl Slots {
             };
             let mut end = (at..self.counts.len()).find(is_over).unwrap_or(self.counts.len());
             let during = self.sum(begin..end) / (end - begin) as u64;
-            while end < self.counts.len() && self.counts[end] * 5 >= during.max(1) {
-                end += 1;
+            let goes_on = |slot: &usize| self.counts[*slot] * 5 >= during.max(1);
+            while let Some(slot) = (end..(end + 3).min(self.counts.len())).rev().find(goes_on) {
+                end = slot + 1;
             }
             found.push(begin..end);
             at = end + PARTS;

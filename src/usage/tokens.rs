@@ -198,6 +198,21 @@ impl Issues {
         self.grain_seconds.max(1)
     }
 
+    /// What was avoidable of several, as if one address had asked for nothing else.
+    pub fn pooled<'a>(several: impl Iterator<Item = &'a Self>, period: &Range<u32>, grain_seconds: u32) -> Self {
+        let mut pool = Self { grain_seconds, ..Self::default() };
+        let mut again = |second: u32, count| *pool.more.entry(second - second % grain_seconds).or_default() += count;
+        for issues in several {
+            for second in issues.avoidable_seconds(period) {
+                if !pool.seconds.insert(second) {
+                    again(second, 1);
+                }
+            }
+            issues.more.range(period.clone()).for_each(|(window, more)| again(*window, *more));
+        }
+        pool
+    }
+
     fn forget_before(&mut self, day: u32) {
         self.seconds.remove_range(..day);
         self.more = self.more.split_off(&day);

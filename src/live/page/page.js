@@ -163,10 +163,13 @@ function card(title, { used, unit, detail, parts, wasted = 0, quota, setting, pr
 function month(overview) {
   const { month } = overview;
   const { active_users: users, m2m_tokens: tokens, organizations, enterprise_connections: connections } = month;
+  const ghosts = overview.ghosts.reduce((all, ghost) => all + (ghost.billable ? ghost.avoidable : 0), 0);
   const parts = tokens.issued > 0 && [
     h("p", null, h("span", { class: "key" }), `${number(tokens.needed)} needed`),
     h("p", null, h("span", { class: "key wasted" }), `${number(tokens.avoidable)} avoidable`,
-      ` (${percent(tokens.avoidable / tokens.issued)})`),
+      ` (${percent(tokens.avoidable / tokens.issued)}) with a cache at each address`),
+    tokens.avoidable > 0 && h("p", { class: "muted" }, `${number(ghosts)} of them by ghosts`,
+      ghosts < tokens.avoidable && ", the others by what fleets behind one address, jobs and restarts ask for"),
   ];
   show(byId("month"),
     heading("month", month.name ? `${monthName(month.name)} so far` : "This month so far",

@@ -10,7 +10,8 @@ pub const HOW_TO_READ: [&str; 5] = [
      probability of 99.7 %; where nothing stands, it is exact.",
     "A projection stands with its 80 % interval.",
     "M2M tokens are needed if even a cache in every calling process (an address each) would have asked for them; all others \
-     were avoidable. A ghost asks for tokens it has, and neither a fleet, a job by the clock nor a restart explains it.",
+     were avoidable, also those that a fleet behind one address, a job by the clock or a restart explains. A ghost asks for \
+     tokens it has, and none of these explains it.",
     "By connection only those users count whose events name their connection: single sign-on names none.",
     "Days are UTC, weeks begin on Monday. Tokens for Auth0's own APIs are not billable, and in no sum unless it says so.",
 ];
@@ -96,6 +97,7 @@ pub fn summary(report: &Report) -> [Fact; 4] {
             grouped(tokens.ghosts.len() as u64),
             vec![
                 Some(format!("among {} clients and audiences", grouped(tokens.ghosts_checked.clients))),
+                avoidable_by_ghosts(report),
                 cost.map(|cost| format!("their avoidable tokens cost {}", money(cost.ghosts, cost))),
             ],
         ),
@@ -180,6 +182,16 @@ pub fn other_tokens(report: &Report) -> String {
         grouped(tokens.total.unbillable),
         grouped(tokens.failed)
     )
+}
+
+/// Of the billable ones, as the sum of all avoidable tokens is.
+fn avoidable_by_ghosts(report: &Report) -> Option<String> {
+    let ghosts = report.m2m_tokens.ghosts.iter().map(|found| &found.ghost).filter(|ghost| ghost.billable);
+    let avoidable: u64 = ghosts.map(|ghost| ghost.avoidable).sum();
+    (avoidable > 0).then(|| {
+        let all = grouped(report.m2m_tokens.total.avoidable);
+        format!("{} of the {all} avoidable tokens are theirs", grouped(avoidable))
+    })
 }
 
 /// A ghost's name, and what there is to know of it.
