@@ -26,6 +26,13 @@ pub struct Thing {
     pub is_unnamed: bool,
 }
 
+impl Thing {
+    /// Kind and name: what a baseline and an alert call it by.
+    pub fn subject(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+}
+
 /// What is known of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<T> {
@@ -138,6 +145,9 @@ pub struct Settings {
     pub sandbox_version: Field<String>,
     pub session_hours: Field<f64>,
     pub idle_session_hours: Field<f64>,
+    /// Of sessions that end with the browser.
+    pub ephemeral_session_hours: Field<f64>,
+    pub idle_ephemeral_session_hours: Field<f64>,
     pub cookie_mode: Field<String>,
     pub idtoken_api2: Field<bool>,
     pub legacy_ro_grant: Field<bool>,
@@ -167,6 +177,7 @@ pub struct Client {
     pub has_private_key_jwt: Field<bool>,
     pub rotation: Field<String>,
     pub expiration: Field<String>,
+    pub lives_forever: Field<bool>,
     pub cross_origin: Field<bool>,
     pub first_party: Field<bool>,
     pub par: Field<bool>,
@@ -199,6 +210,7 @@ pub struct Connection {
     pub passwords: Field<bool>,
     pub email_verification: Field<String>,
     pub script_smells: Part<Vec<Smell>>,
+    pub script_logs: Part<Vec<Smell>>,
 }
 
 pub struct Api {
@@ -243,6 +255,13 @@ pub struct Shield {
     pub enabled: Field<bool>,
     pub shields: Texts,
     pub allowlist: Texts,
+    /// What attempts are counted by.
+    pub mode: Field<String>,
+    pub attempts: Field<f64>,
+    pub login_attempts: Field<f64>,
+    pub signup_attempts: Field<f64>,
+    /// At signups, and when a password is changed.
+    pub stage_shields: [Texts; 2],
 }
 
 pub struct BotDetection {
@@ -280,6 +299,7 @@ pub struct Action {
     pub triggers: Texts,
     pub deployed: Field<bool>,
     pub smells: Part<Vec<Smell>>,
+    pub logs: Part<Vec<Smell>>,
     pub traits: Part<Traits>,
 }
 
@@ -533,6 +553,11 @@ fn settings(node: &Node<'_>) -> Result<Settings, ReadError> {
         sandbox_version: node.text("sandbox_version"),
         session_hours: hours("session_lifetime", "session_lifetime_in_minutes"),
         idle_session_hours: hours("idle_session_lifetime", "idle_session_lifetime_in_minutes"),
+        ephemeral_session_hours: hours("ephemeral_session_lifetime", "ephemeral_session_lifetime_in_minutes"),
+        idle_ephemeral_session_hours: hours(
+            "idle_ephemeral_session_lifetime",
+            "idle_ephemeral_session_lifetime_in_minutes",
+        ),
         cookie_mode: node.text("session_cookie.mode"),
         idtoken_api2: node.flag("flags.enable_idtoken_api2"),
         legacy_ro_grant: node.flag("flags.allow_legacy_ro_grant_types"),
@@ -568,6 +593,7 @@ fn client(node: &Node<'_>) -> Result<Client, ReadError> {
         has_private_key_jwt: node.presence("client_authentication_methods.private_key_jwt"),
         rotation: node.text("refresh_token.rotation_type"),
         expiration: node.text("refresh_token.expiration_type"),
+        lives_forever: node.flag("refresh_token.infinite_token_lifetime"),
         cross_origin,
         first_party: node.flag("is_first_party"),
         par: node.flag("require_pushed_authorization_requests"),
@@ -599,12 +625,13 @@ fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadEr
         passkeys: node.flag("options.authentication_methods.passkey.enabled"),
         passwords: node.flag("options.authentication_methods.password.enabled"),
         email_verification: node.text("options.attributes.email.verification_method"),
-        script_smells: scripts(node, code),
+        script_smells: scripts(node, code, code::smells),
+        script_logs: scripts(node, code, code::logs),
     })
 }
 
-/// What is suspicious in the scripts of a database.
-fn scripts(node: &Node<'_>, code: &mut dyn Code) -> Part<Vec<Smell>> {
+/// What a look at each script of a database finds.
+fn scripts(node: &Node<'_>, code: &mut dyn Code, look: fn(&str, &Place) -> Vec<Smell>) -> Part<Vec<Smell>> {
     let given = node.value.pointer("/options/customScripts");
     if let Some(shown) = given.and_then(Value::as_str).and_then(placeholder) {
         return Err(format!("{} is {shown}", node.place.at("options.customScripts")));
@@ -614,7 +641,7 @@ fn scripts(node: &Node<'_>, code: &mut dyn Code) -> Part<Vec<Smell>> {
     for (name, script) in scripts {
         let place = node.place.at("options.customScripts").at(name);
         let (text, place) = script_text(script, &place, code)?;
-        smells.extend(code::smells(&text, &place));
+        smells.extend(look(&text, &place));
     }
     Ok(smells)
 }
@@ -688,6 +715,14 @@ fn shield(node: &Node<'_>, name: &'static str) -> Result<Shield, ReadError> {
         enabled: node.flag("enabled"),
         shields: node.texts("shields"),
         allowlist: node.texts("allowlist"),
+        mode: node.text("mode"),
+        attempts: node.number("max_attempts"),
+        login_attempts: node.number("stage.pre-login.max_attempts"),
+        signup_attempts: node.number("stage.pre-user-registration.max_attempts"),
+        stage_shields: [
+            node.texts("stage.pre-user-registration.shields"),
+            node.texts("stage.pre-change-password.shields"),
+        ],
     })
 }
 
@@ -736,6 +771,7 @@ fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {
         triggers: node.texts_of("supported_triggers", &["/id"]),
         deployed: node.flag("deployed"),
         smells: text.as_ref().map(|(text, place)| code::smells(text, place)).map_err(Clone::clone),
+        logs: text.as_ref().map(|(text, place)| code::logs(text, place)).map_err(Clone::clone),
         traits: text.map(|(text, _)| code::traits(&text)),
     })
 }

@@ -70,6 +70,25 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "script-logs",
+        area: Area::Code,
+        severity: BestPractice,
+        title: "A script writes to its log",
+        looks_at: "actions: code; databases: options.customScripts",
+        why: "what it writes may hold tokens and users' data, and is kept where nobody looks after it",
+        fix: "leave console.log to development",
+        docs: "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/pre-launch-tips",
+        judge: |scene, out| {
+            for action in part(&scene.tenant.actions)? {
+                smelling(&action.thing, &action.logs, out);
+            }
+            for database in part(&scene.tenant.databases)? {
+                smelling(&database.thing, &database.script_logs, out);
+            }
+            Ok(())
+        },
+    },
+    Check {
         id: "rules-left",
         area: Area::Code,
         severity: Required,

@@ -57,14 +57,14 @@ pub const CHECKS: &[Check] = &[
                     continue;
                 }
                 let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
-                if used.logins_without_organization > 0 {
+                if used.logins.without_organization > 0 {
                     out.at(
                         &client.thing,
                         &client.organization_usage,
                         format!(
                             "{} of {} logins had no organization {}",
-                            used.logins_without_organization,
-                            used.logins,
+                            used.logins.without_organization,
+                            used.logins.all,
                             traffic.period()
                         ),
                     );
@@ -276,15 +276,16 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let configured = configured(scene)?;
             let traffic = scene.seen()?;
-            if traffic.logins < LOGINS_MIN {
-                return Err(NotRun(format!("{} logins are too few to tell", traffic.logins)));
+            let logins = traffic.logins;
+            if logins.all < LOGINS_MIN {
+                return Err(NotRun(format!("{} logins are too few to tell", logins.all)));
             }
-            let percent = |part: u64| part * 100 / traffic.logins;
+            let percent = |part: u64| part * 100 / logins.all;
             let (organizations, enterprise) =
-                (percent(traffic.logins_with_organization), percent(traffic.enterprise_logins));
+                (percent(logins.all - logins.without_organization), percent(logins.enterprise));
             let shares = format!(
                 "{organizations} % of {} logins had an organization, {enterprise} % an enterprise connection, {}",
-                traffic.logins,
+                logins.all,
                 traffic.period()
             );
             let thing = &part(&scene.tenant.settings)?.thing;
