@@ -543,7 +543,7 @@ fn settings(node: &Node<'_>) -> Result<Settings, ReadError> {
         field => field,
     };
     Ok(Settings {
-        thing: node.only("tenant settings"),
+        thing: node.only("settings"),
         support_email: node.text("support_email"),
         support_url: node.text("support_url"),
         login_uri: node.text("default_redirection_uri"),

@@ -34,7 +34,7 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
     /// Keep what was read there, without secrets and scripts, to be audited again.
-    #[arg(long, value_name = "DIR", requires = "domain")]
+    #[arg(long, value_name = "DIR", requires = "domain", conflicts_with_all = ["config", "replay"])]
     record: Option<PathBuf>,
     /// What was kept so.
     #[arg(long, value_name = "DIR")]
@@ -52,7 +52,7 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "TIME", value_parser = super::alerts::time)]
     as_of: Option<EventTime>,
     /// Settings (TOML) with the lifetimes and thresholds of ghosts.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "data")]
     settings: Option<PathBuf>,
     /// How it is written.
     #[arg(long, default_value = "text", value_parser = parse_format)]

@@ -166,7 +166,7 @@ type Edits = Vec<(&'static str, Value)>;
 fn faults() -> Vec<(&'static str, Edits, &'static str)> {
     let all = |ids: &[&'static str], edits: Edits, who: &'static str| -> Vec<(&'static str, Edits, &'static str)> { ids.iter().map(|id| (*id, edits.clone(), who)).collect() };
     let one = |id: &'static str, pointer: &'static str, value: Value, who: &'static str| (id, vec![(pointer, value)], who);
-    let settings = "tenant settings";
+    let settings = "settings";
     let mut faults = vec![
         one("tenant-support-email", "/tenant/support_email", json!(""), settings),
         one("tenant-support-url", "/tenant/support_url", Value::Null, settings),
@@ -459,7 +459,7 @@ fn what_could_not_be_judged_is_unknown_and_says_nothing_of_others_of_its_kind() 
     for found_or_seen in ["application Shop", "application Mobile"] {
         assert!(!unknown("client-callback-localhost", found_or_seen), "{found_or_seen}");
     }
-    assert!(unknown("client-callback-localhost", "tenant tenant settings"), "it may be what that hangs on");
+    assert!(unknown("client-callback-localhost", "tenant settings"), "it may be what that hangs on");
     assert!(unknown("api-alg-hs256", "API Orders") && unknown("organizations-bypassed", "application Portal"));
     assert!(!unknown("client-grant-implicit", "application Portal"), "it passed");
     assert_eq!(standing.required.len(), 1);
@@ -631,6 +631,18 @@ fn errors_say_what_is_wrong_and_what_would_be_right() {
         what.iter().for_each(|what| assert!(error.contains(what), "{what}: {error}"));
     };
     fails(&["has neither tenant.yaml nor tenant.json", "a0deploy export"]);
+    // What would be of no use is not passed over.
+    for (more, what) in [
+        (["--record", "x"], "cannot be used with"),
+        (["--settings", "nowhere.toml"], "--data <DIR>"),
+        (["--tenant", "acme"], "--data <DIR>"),
+        (["--unused-days", "401"], "401 is not in 1..=400"),
+        (["--as-of", "yesterday"], "2026-11-01T00:00:00Z"),
+        (["--baseline", "nowhere.toml"], "reading nowhere.toml"),
+    ] {
+        let (code, out, error) = run_audit(&sample("good"), &more);
+        assert!(code == Some(2) && out.is_empty() && error.contains(what), "{more:?}: {error}");
+    }
     let file = folder.path().join("tenant.yaml");
     for (text, what) in [
         ("", ["is empty", "clients:"]),
@@ -771,7 +783,7 @@ fn more_of_what_is_wrong_is_found() {
         "api-management-user-access",
         "Auth0 Management API",
     );
-    found(&[("/tenant/session_lifetime_in_minutes", json!(20_000))], "tenant-session-lifetime", "tenant settings");
+    found(&[("/tenant/session_lifetime_in_minutes", json!(20_000))], "tenant-session-lifetime", "settings");
     found(
         &[("/clients/0/name", json!("All Applications")), ("/clients/0/jwt_configuration/alg", json!("HS256"))],
         "client-alg-hs256",

@@ -313,7 +313,7 @@ pub const CHECKS: &[Check] = &[
             }
             for action in actions {
                 if let Err(why) = &action.traits {
-                    out.unjudged(&action.thing, "code", why);
+                    out.unjudged(&action.thing, "code", &format!("not known: {why}"));
                 }
             }
             if out.unjudged.is_empty() {

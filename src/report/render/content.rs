@@ -337,16 +337,16 @@ pub fn unused_note(report: &Report) -> String {
 
 /// What was audited, and how it stands.
 pub fn audit(audit: &Audit) -> String {
-    let beside = audit.events.as_ref().map_or_else(String::new, |events| format!(", judged beside {events}"));
-    let read = audit.at.map_or_else(String::new, |at| format!(", read at {at}"));
-    let more = match audit.required {
+    let read = audit.at.map_or_else(String::new, |at| format!(" was read at {at}"));
+    let beside = audit.events.as_ref().map_or_else(String::new, |events| format!(", and judged beside {events}"));
+    let open = match audit.required {
         0 => "Nothing that is required is open".to_owned(),
         1 => "One required finding is open".to_owned(),
         required => format!("{} required findings are open", grouped(required)),
     };
     format!(
-        "The tenant's configuration of {}{read}{beside}. {more}, {} recommended and {} of best practice; {} are accepted, and {} \
-         checks could not be run. All of them, and why: ghostlight audit.",
+        "The configuration in {}{read}{beside}. {open}, {} recommended and {} of best practice; {} are accepted, and {} checks \
+         could not be run. All of them, and why: ghostlight audit.",
         audit.source,
         grouped(audit.recommended),
         grouped(audit.best_practice),
