@@ -33,6 +33,8 @@ pub struct ClientUse {
     pub used: Used,
     /// Within the period.
     pub logins: Logins,
+    /// The last day of a login without an organization.
+    pub last_without_organization: Option<Day>,
     /// The last day of each type of event.
     pub types: BTreeMap<&'static str, Day>,
 }
@@ -53,6 +55,10 @@ pub struct Traffic {
     pub end: EventTime,
     /// The first day of the data.
     pub since: Option<Day>,
+    /// The last day of the data.
+    pub until: Option<Day>,
+    /// Which types of events ought to come and do not, in words.
+    pub missing: Vec<String>,
     /// Why nothing may be called unused.
     pub gap: Option<String>,
     pub clients: BTreeMap<String, ClientUse>,
@@ -90,13 +96,18 @@ impl Traffic {
                 kinds.insert(code);
             }
         }
+        let missing = silence::missing(&types(usage, today.plus(-7)..=today), &types(usage, from..=today.plus(-8)));
+        let missing: Vec<String> = missing.into_iter().map(|missing| missing.what).collect();
+        let filtered = || missing.first().map(|what| format!("the stream seems to be filtered: {what}"));
         let mut traffic = Self {
             tenant: tenant.to_owned(),
             days,
             begin: from.start(),
             end: now,
             since: seen.first().copied(),
-            gap: held_back.or_else(|| gap(tenant, usage, &seen, from..=today)),
+            until: seen.last().copied(),
+            gap: held_back.or_else(|| gap(tenant, &seen, from..=today)).or_else(filtered),
+            missing,
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -126,6 +137,9 @@ impl Traffic {
                 of_client.used.last_at = Some(day.start());
                 if is_within {
                     of_client.logins.add(&found.logins);
+                }
+                if found.logins.without_organization > 0 {
+                    of_client.last_without_organization = Some(*day);
                 }
             }
             self.logins.add(&of_client.logins);
@@ -200,6 +214,7 @@ impl Traffic {
             sum.used.events += used.used.events;
             sum.used.last_at = sum.used.last_at.max(used.used.last_at);
             sum.logins.add(&used.logins);
+            sum.last_without_organization = sum.last_without_organization.max(used.last_without_organization);
             for (code, last) in &used.types {
                 let known = sum.types.entry(code).or_insert(*last);
                 *known = (*last).max(*known);
@@ -248,7 +263,7 @@ impl Traffic {
 }
 
 /// What of the period the events do not cover.
-fn gap(tenant: &str, usage: &TenantUsage, seen: &BTreeSet<Day>, period: RangeInclusive<Day>) -> Option<String> {
+fn gap(tenant: &str, seen: &BTreeSet<Day>, period: RangeInclusive<Day>) -> Option<String> {
     let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
         return Some(format!("the data has no events of {tenant:?}"));
     };
@@ -258,19 +273,18 @@ fn gap(tenant: &str, usage: &TenantUsage, seen: &BTreeSet<Day>, period: RangeInc
     }
     if *first > from {
         let (asked, covered) = (today.since(from), today.since(*first));
-        return Some(format!(
-            "the data begins on {first}, and {asked} days were asked for: ask for {covered} (--unused-days, \
-             audit.unused_days), or wait"
-        ));
+        let fewer = match covered {
+            0 => String::new(),
+            days => format!("ask for {days} (--unused-days, audit.unused_days), or "),
+        };
+        return Some(format!("the data begins on {first}, and {asked} days were asked for: {fewer}wait"));
     }
     let within: Vec<Day> = seen.iter().copied().filter(|day| *day >= from.plus(-QUIET_DAYS_MAX)).collect();
     let pause = within.windows(2).find(|pair| pair[1].since(pair[0]) > QUIET_DAYS_MAX);
-    if let Some(pause) = pause {
+    pause.map(|pause| {
         let (after, until) = (pause[0].plus(1), pause[1].plus(-1));
-        return Some(format!("the data has no events at all from {after} to {until}"));
-    }
-    let missing = silence::missing(&types(usage, today.plus(-7)..=today), &types(usage, from..=today.plus(-8)));
-    missing.first().map(|missing| format!("the stream seems to be filtered: {}", missing.what))
+        format!("the data has no events at all from {after} to {until}")
+    })
 }
 
 fn types(usage: &TenantUsage, days: RangeInclusive<Day>) -> BTreeMap<&'static str, u64> {

@@ -590,6 +590,23 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| stopped(&scene.tenant.log_streams, out),
     },
     Check {
+        id: "log-stream-filtered",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "The log stream leaves events out",
+        looks_at: "events: types that ought to come",
+        why: "whoever watches the logs misses what is left out, and counts are too low",
+        fix: "let the stream deliver every category of events",
+        docs: "https://auth0.com/docs/customize/log-streams/event-filters",
+        judge: |scene, out| {
+            let traffic = scene.seen()?;
+            for what in &traffic.missing {
+                out.thing(&tenant_thing(scene, "log stream"), what);
+            }
+            Ok(())
+        },
+    },
+    Check {
         id: "event-stream-stopped",
         area: Area::Defences,
         severity: Recommended,

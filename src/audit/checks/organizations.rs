@@ -44,7 +44,7 @@ pub const CHECKS: &[Check] = &[
         title: "Logins go past the organizations an application requires",
         looks_at: "clients: organization_usage; events: logins without organization_id",
         why: "whoever is a member nowhere gets in all the same, or by an old session",
-        fix: "look at who these users are, end their sessions, and check the organization in tokens; logins from before it was required count too",
+        fix: "look at who these users are, end their sessions, and check the organization in tokens",
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let traffic = scene.seen()?;
@@ -57,12 +57,14 @@ pub const CHECKS: &[Check] = &[
                     continue;
                 }
                 let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
-                if used.logins.without_organization > 0 {
+                // What was before it was required is over.
+                let lately = traffic.until.map(|until| until.plus(-BYPASSED_DAYS));
+                if let Some(last) = used.last_without_organization.filter(|last| Some(*last) >= lately) {
                     out.at(
                         &client.thing,
                         &client.organization_usage,
                         format!(
-                            "{} of {} logins had no organization {}",
+                            "{} of {} logins had no organization {}, the last on {last}",
                             used.logins.without_organization,
                             used.logins.all,
                             traffic.period()
@@ -311,6 +313,8 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
+/// Logins past an organization are over after so many days without one, up to the last day of the data.
+const BYPASSED_DAYS: i64 = 2;
 /// Of fewer logins no share is taken.
 const LOGINS_MIN: u64 = 100;
 
