@@ -47,11 +47,19 @@ pub(super) async fn once(settings: &AuditSettings, now: EventTime) -> anyhow::Re
     Ok(Audited { reading: Some(Arc::new(reading)), lifetimes, ..unread(settings) })
 }
 
+/// What is known after a reading: how long tokens live is as it was, where the APIs could not be read this time.
+fn after(before: &Audited, mut audited: Audited) -> Audited {
+    if audited.reading.as_ref().is_some_and(|reading| reading.export.tenant.apis.is_err()) {
+        audited.lifetimes.clone_from(&before.lifetimes);
+    }
+    audited
+}
+
 /// Says after each time how it went.
 pub(super) async fn again(settings: AuditSettings, publish: watch::Sender<Audited>) -> Infallible {
     loop {
         match once(&settings, clock::now()).await {
-            Ok(audited) => drop(publish.send_replace(audited)),
+            Ok(audited) => publish.send_modify(|before| *before = after(before, audited)),
             Err(error) => {
                 let problem = super::error_chain(error.as_ref());
                 tracing::warn!("auditing {}: {problem}; what was found before stands", settings.from);
@@ -66,4 +74,40 @@ pub(super) async fn again(settings: AuditSettings, publish: watch::Sender<Audite
 /// What there is to follow of it.
 pub(super) fn channel(settings: &AuditSettings) -> (watch::Sender<Audited>, watch::Receiver<Audited>) {
     watch::channel(unread(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn read(folder: &Path) -> Audited {
+        let settings = AuditSettings {
+            tenant: "acme".to_owned(),
+            from: AuditFrom::Export(folder.to_owned()),
+            baseline: None,
+            interval: Duration::from_secs(60),
+            unused_days: 30,
+        };
+        once(&settings, EventTime::from_ms(0)).await.expect("an export")
+    }
+
+    #[tokio::test]
+    async fn how_long_tokens_live_is_not_forgotten_while_the_apis_cannot_be_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |apis: &str| {
+            let text = format!("tenant: {{ support_email: help@acme.internal }}\n{apis}");
+            std::fs::write(folder.path().join("tenant.yaml"), text).expect("written");
+        };
+        write("resourceServers: [{ name: Orders, identifier: orders, token_lifetime: 600 }]");
+        let first = read(folder.path()).await;
+        assert_eq!(first.lifetimes, BTreeMap::from([("orders".to_owned(), 600)]));
+        write("");
+        let second = after(&first, read(folder.path()).await);
+        assert_eq!(second.lifetimes, first.lifetimes);
+        write("resourceServers: []");
+        assert_eq!(after(&second, read(folder.path()).await).lifetimes, BTreeMap::new());
+    }
 }
