@@ -419,8 +419,9 @@ impl Config {
         let source = raw.source.kafka.map(|raw| kafka::source(raw, default_threads())).transpose()?;
         let pulled = raw.source.management.map(management::source).transpose()?;
         let management = raw.management.map(management::api).transpose()?;
-        let audit =
-            raw.audit.map(|raw_audit| audit::audit(raw_audit, raw.tenant.as_ref(), management.as_ref())).transpose()?;
+        let live = read::live(raw.live)?;
+        let audit = raw.audit.map(|given| audit::audit(given, raw.tenant.as_ref(), management.as_ref(), live.days));
+        let audit = audit.transpose()?;
         let (lifetimes, ghosts) = read::ghosts(raw.ghosts)?;
         let config = Self {
             out: Location::parse(out).map_err(|error| ConfigError::Value {
@@ -495,7 +496,7 @@ impl Config {
             prices: prices::prices(raw.prices)?,
             lifetimes,
             ghosts,
-            live: read::live(raw.live)?,
+            live,
             compaction: read::compaction(raw.compaction)?,
             alerts: alerts::alerts(raw.alerts)?,
             audit,
@@ -926,6 +927,12 @@ mod tests {
             ("[audit]\ntenant = \"acme\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
             ("[audit]\nconfig = \"x\"\nreplay = \"y\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
             ("[audit]\nconfig = \"x\"", "audit.tenant", "tenant = \"acme\""),
+            (
+                "[audit]\nconfig = \"x\"\ntenant = \"a\"\nunused_days = 62",
+                "audit.unused_days: 62 is not between 1 and 61, of the 62 days that live.days keeps",
+                "unused_days = 30",
+            ),
+            ("[audit]\nconfig = \"x\"\ntenant = \"a\"\nunused_days = 0", "audit.unused_days", "unused_days = 30"),
             ("[source.management]\ninterval = \"10ms\"", "source.management.interval", "interval = \"15s\""),
             ("[source.management]\nstart = \"then\"", "source.management.start", "2026-11-01"),
             ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),

@@ -13,7 +13,8 @@ use crate::alert::episode::{EpisodeSettings, Timing, Tracker, Transition};
 use crate::alert::journal::{Entry, Journal};
 use crate::alert::rules::{self, RuleSettings};
 use crate::alert::silence::Silence;
-use crate::audit::standing::Audited;
+use crate::audit::standing::{Audited, Reading};
+use crate::audit::traffic;
 use crate::event::{Day, EventTime, WindowLength};
 use crate::live::model::{Ingest, Model, PartitionState, TenantOverview};
 use crate::live::overview;
@@ -76,6 +77,8 @@ pub struct Watch {
     usage: Usage,
     journal: Journal,
     reach: BTreeMap<String, Reach>,
+    /// What the audit judged last.
+    judged: Option<Arc<Reading>>,
     revision: u64,
 }
 
@@ -127,18 +130,41 @@ impl Watch {
     pub async fn open(store: Store, settings: WatchSettings) -> Result<Self, StoreError> {
         let journal = Journal::open(&store, settings.episodes()).await?;
         let follower = Follower::new(store);
-        Ok(Self { settings, follower, usage: Usage::default(), journal, reach: BTreeMap::new(), revision: 0 })
+        let (usage, reach) = (Usage::default(), BTreeMap::new());
+        Ok(Self { settings, follower, usage, journal, reach, judged: None, revision: 0 })
     }
 
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Takes over what the audit found. One that is known for the first time needs another [`open`](Self::open), since the
-    /// journal has left its alerts alone until now.
-    pub fn audit(&mut self, audited: Arc<Audited>) {
-        self.settings.rules.audit(audited);
+    /// Takes over what was read of the tenant that is audited; the next [`round`](Self::round) judges it. What is known for the
+    /// first time needs another [`open`](Self::open), since the journal has left its alerts alone until now.
+    pub fn audit(&mut self, mut audited: Audited) {
+        if audited.standing.is_none() {
+            let before = self.settings.rules.audited.as_ref();
+            audited.standing = before.and_then(|before| before.standing.clone());
+        }
+        self.settings.rules.audit(Arc::new(audited));
         self.usage.settle(&self.settings.rules.lifetimes);
+        self.revision += 1;
+    }
+
+    /// Judges what was read of the configuration beside what is used by now: each reading once.
+    fn judge(&mut self) {
+        let Some(audited) = &self.settings.rules.audited else { return };
+        let Some(reading) = &audited.reading else { return };
+        if self.judged.as_ref().is_some_and(|judged| Arc::ptr_eq(judged, reading)) {
+            return;
+        }
+        self.judged = Some(Arc::clone(reading));
+        let (mut audited, at) = (Audited::clone(audited), reading.at);
+        let rules = &self.settings.rules;
+        let none = TenantUsage::default();
+        let usage = self.usage.tenant(&audited.tenant).unwrap_or(&none);
+        let held_back = traffic::held_back(self.reach.get(&audited.tenant), at);
+        audited.judge(usage, at, (&rules.lifetimes, &rules.ghosts), held_back);
+        self.settings.rules.audit(Arc::new(audited));
         self.revision += 1;
     }
 
@@ -160,6 +186,7 @@ impl Watch {
             self.follower.end();
         }
         self.reach = self.follower.reach(self.settings.patience, now);
+        self.judge();
         self.journal.sync().await?;
         for (tenant, until) in self.complete() {
             for window_end in self.due(&tenant, until).await? {
@@ -213,8 +240,11 @@ impl Watch {
     }
 
     fn conditions(&self, tenant: &str, window_end: EventTime) -> Vec<Condition> {
-        let usage = self.usage.tenant(tenant);
-        usage.map_or_else(Vec::new, |usage| rules::conditions(tenant, usage, window_end, &self.settings.rules))
+        let Some(usage) = self.usage.tenant(tenant) else { return Vec::new() };
+        let mut found = rules::conditions(tenant, usage, window_end, &self.settings.rules);
+        let firing = self.journal.firing().filter(|alert| alert.tenant == tenant);
+        found.extend(rules::unknown(firing, &self.settings.rules));
+        found
     }
 
     /// Everything there is to show at `now`.
@@ -239,7 +269,8 @@ impl Watch {
         // The window before the one that is under way ought to be known.
         let due = EventTime::from_ms(WindowLength::FIVE_MINUTES.start(now).ms() - 2 * rules::WINDOW_MS);
         let reach = self.reach.get(name).filter(|_| !self.follower.is_ended(name));
-        shown.audit = overview::audit_view(name, &self.settings.rules);
+        let firing = self.journal.firing().filter(|alert| alert.tenant == name);
+        shown.audit = overview::audit_view(name, firing, &self.settings.rules);
         shown.held_back = reach.and_then(|reach| reach.holding_back(due)).map(str::to_owned);
         shown
     }

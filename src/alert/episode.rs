@@ -2,8 +2,9 @@
 //! windows give the same transitions whoever looks at them, and when.
 //!
 //! A subject fires once a rule said [`Level::On`] of it in so many windows in a row, and resolves once it said
-//! [`Level::Clear`] in so many in a row; [`Level::Between`] ends either row and changes nothing else. So all there is to
-//! remember is each subject's last transition, which is in the journal, and a few last windows, which can be read again.
+//! [`Level::Clear`] in so many in a row; [`Level::Between`] ends either row and changes nothing else, and of
+//! [`Level::Unknown`] not even a page is repeated. So all there is to remember is each subject's last transition, which is in
+//! the journal, and a few last windows, which can be read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -139,14 +140,17 @@ impl Tracker {
             if subject.decided.is_some_and(|decided| window_end <= decided) {
                 continue;
             }
-            if !follows {
-                subject.begin_row_anew();
-            }
             let condition = said.get(id).copied();
             let level = match condition.map_or(Level::Clear, |condition| condition.level) {
                 Level::On if inhibited.contains(id) => Level::Between,
                 level => level,
             };
+            if !follows || level == Level::Unknown {
+                subject.begin_row_anew();
+            }
+            if level == Level::Unknown {
+                continue;
+            }
             transitions.extend(subject.observe(id, window, (condition, level), timing, &self.settings.silences));
         }
         self.subjects.retain(|_, subject| subject.next > 0 || !matches!(subject.state, State::Inactive));
@@ -386,7 +390,8 @@ mod tests {
         }
     }
 
-    /// Windows from `from`, a letter each: `+` on, `~` between, `-` clear, ` ` not mentioned, `!` the window is left out.
+    /// Windows from `from`, a letter each: `+` on, `~` between, `-` clear, `?` unknown, ` ` not mentioned, `!` the window is
+    /// left out.
     fn observe(tracker: &mut Tracker, from: i64, levels: &str) -> Vec<Vec<Transition>> {
         let mut all = Vec::new();
         for (n, letter) in (from..).zip(levels.chars()) {
@@ -394,6 +399,7 @@ mod tests {
                 '+' => Some(Level::On),
                 '~' => Some(Level::Between),
                 '-' => Some(Level::Clear),
+                '?' => Some(Level::Unknown),
                 ' ' => None,
                 _ => {
                     all.push(Vec::new());
@@ -450,6 +456,14 @@ mod tests {
     fn between_the_thresholds_nothing_fires_and_nothing_resolves() {
         assert_eq!(story(ONCE, &[], "~~+~~~-~~+"), "..F...R..F");
         assert_eq!(story(TWICE, &[], "++-~-~--"), ".F.....R", "a window between ends the row that would resolve it");
+    }
+
+    #[test]
+    fn what_nobody_could_look_at_neither_fires_nor_resolves_nor_is_repeated() {
+        assert_eq!(story(ONCE, &[], "?+???-?"), ".F...R.");
+        assert_eq!(story(TWICE, &[], "+?++-?--"), "...F...R", "and ends every row");
+        let timing = Timing { repeat: Some(Duration::from_secs(300)), ..ONCE };
+        assert_eq!(story(timing, &[], "+???+-"), "F...4R");
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct Condition {
 /// Where a subject stands between a rule's two thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
+    /// Nobody could look: what fires goes on, and nobody is told anything.
+    Unknown,
     /// Below the lower threshold; also a subject the rule does not mention.
     Clear,
     /// Between them: neither fires nor resolves.

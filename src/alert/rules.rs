@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::episode::Timing;
-use super::{Condition, Level, Severity};
+use super::{Alert, Condition, Level, Severity};
+use crate::audit::checks::Check;
 use crate::audit::standing::{Audited, Required};
 use crate::config::QuotaSettings;
 use crate::event::{Class, Day, EventTime, catalogue};
@@ -92,14 +93,20 @@ impl RuleSettings {
     /// Takes over what the audit found last, and how long tokens live by the tenant's configuration.
     pub fn audit(&mut self, audited: Arc<Audited>) {
         let of_tenant = |(audience, seconds): (&String, &u32)| ((audited.tenant.clone(), audience.clone()), *seconds);
-        let lifetimes = audited.standing.iter().flat_map(|standing| &standing.lifetimes);
-        self.lifetimes.by_tenant = lifetimes.map(of_tenant).collect();
+        self.lifetimes.by_tenant = audited.lifetimes.iter().map(of_tenant).collect();
         self.audited = Some(audited);
     }
 
-    /// Whether what the audit finds is known, so that its alerts can be decided.
+    /// Whether there is something to judge, so that the audit's alerts can be decided.
     pub fn is_audited(&self) -> bool {
-        self.audited.as_ref().is_some_and(|audited| audited.standing.is_some())
+        self.audited.as_ref().is_some_and(|audited| audited.reading.is_some() || audited.standing.is_some())
+    }
+
+    /// The check of an alert of the audit that could not be looked at this time.
+    pub fn unknown(&self, alert: &Alert) -> Option<&'static Check> {
+        let audited = self.audited.as_ref().filter(|audited| audited.tenant == alert.tenant)?;
+        let (_, check) = alert.evidence.iter().find(|(name, _)| name == CHECK).filter(|_| alert.rule == AUDIT)?;
+        audited.standing.as_ref()?.unknown(check, &alert.subject)
     }
 }
 
@@ -551,27 +558,51 @@ fn filtered(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Con
 fn audit(tenant: &str, settings: &RuleSettings) -> Vec<Condition> {
     let Some(audited) = settings.audited.as_ref().filter(|audited| audited.tenant == tenant) else { return Vec::new() };
     let condition = |found: &Required| {
-        let Required { check, subject, evidence, is_judged } = found;
+        let Required { check, subject, evidence } = found;
         let facts =
-            [("check", check.id), ("audited", &audited.source), ("looks at", check.looks_at), ("page", check.docs)];
+            [(CHECK, check.id), ("audited", &audited.source), ("looks at", check.looks_at), ("page", check.docs)];
         Condition {
             rule: AUDIT,
             severity: Severity::Warning,
             tenant: tenant.to_owned(),
-            key: format!("{}\n{subject}", check.id),
+            key: audit_key(check, subject),
             subject: subject.clone(),
-            level: if *is_judged { Level::On } else { Level::Between },
+            level: Level::On,
             title: format!("{}: {subject}", check.title),
-            summary: format!(
-                "The tenant's configuration has: {}. It matters because {}.",
-                evidence.join("; "),
-                check.why
-            ),
+            summary: format!("The audit found: {}. It matters because {}.", evidence.join("; "), check.why),
             evidence: facts.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             fix: Some(check.fix.to_owned()),
         }
     };
     audited.standing.iter().flat_map(|standing| &standing.required).map(condition).collect()
+}
+
+/// The name of the evidence that says which check found it.
+const CHECK: &str = "check";
+
+fn audit_key(check: &Check, subject: &str) -> String {
+    format!("{}\n{subject}", check.id)
+}
+
+/// Of the tenant's alerts that fire, as the journal has them, those that nobody could look at this time: an audit that was not
+/// run mends nothing, and pages nobody.
+pub fn unknown<'a>(firing: impl Iterator<Item = &'a Alert>, settings: &RuleSettings) -> Vec<Condition> {
+    let condition = |alert: &Alert| {
+        let check = settings.unknown(alert)?;
+        Some(Condition {
+            rule: AUDIT,
+            severity: alert.severity,
+            tenant: alert.tenant.clone(),
+            key: audit_key(check, &alert.subject),
+            subject: alert.subject.clone(),
+            level: Level::Unknown,
+            title: alert.title.clone(),
+            summary: alert.summary.clone(),
+            evidence: alert.evidence.clone(),
+            fix: alert.fix.clone(),
+        })
+    };
+    firing.filter(|_| !settings.off.contains(&AUDIT)).filter_map(condition).collect()
 }
 
 fn client_name<'a>(name: &'a str, id: &'a str) -> &'a str {

@@ -1,5 +1,8 @@
 //! Findings that somebody has accepted: which, why, and until when.
 
+use std::path::Path;
+
+use anyhow::Context;
 use serde::Deserialize;
 
 use super::checks;
@@ -40,6 +43,14 @@ pub struct Baseline {
 pub struct BaselineError(String);
 
 impl Baseline {
+    /// The one in a file, or an empty one.
+    pub fn read(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let reading = || format!("reading {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(reading)?;
+        Self::parse(&text).with_context(reading)
+    }
+
     pub fn parse(text: &str) -> Result<Self, BaselineError> {
         let raw: Raw = toml::from_str(text).map_err(|error| BaselineError(error.to_string()))?;
         for entry in &raw.accepted {

@@ -174,11 +174,17 @@ pub struct Found {
     pub evidence: String,
 }
 
+/// What could not be judged, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unjudged {
+    pub thing: Thing,
+    pub why: String,
+}
+
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub found: Vec<Found>,
-    /// What could not be judged, and why.
-    pub unjudged: Vec<String>,
+    pub unjudged: Vec<Unjudged>,
 }
 
 impl Outcome {
@@ -204,7 +210,8 @@ impl Outcome {
     }
 
     fn unjudged(&mut self, thing: &Thing, key: &str, why: &str) {
-        self.unjudged.push(format!("{} {:?}: {key} is {why}", thing.kind, thing.name));
+        let why = format!("{} {:?}: {key} is {why}", thing.kind, thing.name);
+        self.unjudged.push(Unjudged { thing: thing.clone(), why });
     }
 
     /// The value if it is there; nothing, and a note of it, if it is not known.
@@ -246,6 +253,15 @@ fn part<T>(part: &Part<T>) -> Result<&T, NotRun> {
     part.as_ref().map_err(|why| NotRun(why.clone()))
 }
 
+/// What stands for something that is not there.
+fn tenant_thing(scene: &Scene<'_>, name: &str) -> Thing {
+    let place = match &scene.tenant.settings {
+        Ok(settings) => settings.thing.place.clone(),
+        Err(_) => Place::of("tenant"),
+    };
+    Thing { kind: "tenant", name: name.to_owned(), id: None, place, is_unnamed: false }
+}
+
 /// How a check went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -260,7 +276,7 @@ pub struct Verdict {
     pub state: State,
     pub found: Vec<Found>,
     /// What could not be judged, also where something was found.
-    pub unjudged: Vec<String>,
+    pub unjudged: Vec<Unjudged>,
 }
 
 /// Judges a tenant by every check.
@@ -271,7 +287,11 @@ pub fn judge(scene: &Scene<'_>) -> Vec<Verdict> {
 fn verdict(check: &'static Check, scene: &Scene<'_>) -> Verdict {
     let mut outcome = Outcome::default();
     let judged = (check.judge)(scene, &mut outcome);
-    let Outcome { mut found, unjudged } = outcome;
+    let Outcome { mut found, mut unjudged } = outcome;
+    if judged.is_err() {
+        // It was not run at all.
+        unjudged.clear();
+    }
     found.sort_by(|a, b| (&a.thing, &a.place).cmp(&(&b.thing, &b.place)));
     let state = match judged {
         Err(NotRun(why)) => State::NotRun(why),
@@ -285,10 +305,10 @@ fn verdict(check: &'static Check, scene: &Scene<'_>) -> Verdict {
     Verdict { check, state, found, unjudged }
 }
 
-fn several(reasons: &[String]) -> String {
+fn several(reasons: &[Unjudged]) -> String {
     match reasons {
-        [first] => first.clone(),
-        [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+        [first] => first.why.clone(),
+        [first, rest @ ..] => format!("{}, and {} more", first.why, rest.len()),
         [] => String::new(),
     }
 }

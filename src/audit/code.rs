@@ -3,7 +3,7 @@
 
 use super::document::Place;
 
-/// Something that looks like a secret, and where.
+/// Something that ought not to be there, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smell {
     pub place: Place,
@@ -72,6 +72,14 @@ pub fn smells(script: &str, place: &Place) -> Vec<Smell> {
         }
     }
     found
+}
+
+/// Lines that write to a log.
+pub fn logs(script: &str, place: &Place) -> Vec<Smell> {
+    const CALLS: [&str; 5] = ["console.log(", "console.error(", "console.info(", "console.warn(", "console.debug("];
+    let code = without_comments(script);
+    let lines = (1..).zip(code.lines()).filter(|(_, line)| CALLS.iter().any(|call| line.contains(call)));
+    lines.map(|(line, _)| Smell { place: place.clone(), line, what: "it writes to the log" }).collect()
 }
 
 fn smell(line: &str) -> Option<&'static str> {

@@ -304,7 +304,7 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 128] = [
+const KEPT: [&str; 138] = [
     "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
@@ -316,15 +316,19 @@ const KEPT: [&str; 128] = [
     "disable_signup", "domain", "email", "enable", "enable_client_connections", "enable_custom_domain_in_emails",
     "enable_dynamic_client_registration", "enable_idtoken_api2", "enable_legacy_profile",
     "enable_public_signup_user_exists_error", "enabled", "enabledDatabaseCustomization", "enabled_clients",
-    "enforce_policies", "error_page", "expiration_type", "flags", "global", "grant_types", "hostnames", "id", "identifier",
-    "idle_session_lifetime", "idle_session_lifetime_in_minutes", "import_mode", "initiate_login_uri", "ipv4_cidrs", "ipv6_cidrs", "is_domain_connection",
-    "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds", "match", "min_length", "mode",
-    "monitoring_mode_enabled", "name", "not_match", "oidc_conformant", "oidc_logout", "options", "organization_usage", "passkey",
-    "password", "passwordPolicy", "password_complexity_options", "password_history", "password_no_personal_info",
-    "password_reset_policy", "passwordless_policy", "permissions", "policies", "policy", "proof_of_possession",
-    "provider", "refresh_token", "require_proof_of_possession", "require_pushed_authorization_requests", "required",
-    "resource_server_identifier", "rotation_type", "rule", "runtime", "sandbox_version", "scope", "scopes",
-    "session_cookie", "session_lifetime", "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "status", "strategy",
+    "enforce_policies", "ephemeral_session_lifetime", "ephemeral_session_lifetime_in_minutes", "error_page",
+    "expiration_type", "flags", "global", "grant_types", "hostnames", "id", "identifier",
+    "idle_ephemeral_session_lifetime", "idle_ephemeral_session_lifetime_in_minutes", "idle_session_lifetime",
+    "idle_session_lifetime_in_minutes", "import_mode", "infinite_token_lifetime", "initiate_login_uri", "ipv4_cidrs",
+    "ipv6_cidrs", "is_domain_connection", "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds",
+    "match", "max_attempts", "min_length", "mode", "monitoring_mode_enabled", "name", "not_match", "oidc_conformant",
+    "oidc_logout", "options", "organization_usage", "passkey", "password", "passwordPolicy",
+    "password_complexity_options", "password_history", "password_no_personal_info", "password_reset_policy",
+    "passwordless_policy", "permissions", "policies", "policy", "pre-change-password", "pre-login",
+    "pre-user-registration", "proof_of_possession", "provider", "refresh_token", "require_proof_of_possession",
+    "require_pushed_authorization_requests", "required", "resource_server_identifier", "rotation_type", "rule",
+    "runtime", "sandbox_version", "scope", "scopes", "session_cookie", "session_lifetime",
+    "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "stage", "status", "strategy",
     "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template", "token_dialect",
     "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
     "verification_method", "web_origins",

@@ -3,6 +3,7 @@
 use super::baseline::{Baseline, Entry};
 use super::checks::{self, Area, Check, Found, Scene, Severity, State};
 use super::document::Place;
+use super::tenant::Thing;
 use crate::event::EventTime;
 
 /// What is said where no check could be judged.
@@ -18,15 +19,35 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Kind and name: what a baseline calls it by.
+    /// What a baseline calls it by.
     pub fn subject(&self) -> String {
-        format!("{} {}", self.found.thing.kind, self.found.thing.name)
+        self.found.thing.subject()
     }
 }
 
 impl std::fmt::Debug for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.id)
+    }
+}
+
+/// A check that could not look at all that it looks at.
+#[derive(Debug, Clone)]
+pub struct Unknown {
+    pub check: &'static Check,
+    /// What could not be judged; of none, nothing could.
+    pub things: Vec<Thing>,
+}
+
+impl Unknown {
+    /// Whether what the check once found of a subject may still be so. What could not be judged of a thing says nothing of
+    /// others of its kind, but may be what something else hangs on.
+    pub fn covers(&self, subject: &str) -> bool {
+        let is_another = |thing: &Thing| {
+            let is_of_kind = subject.strip_prefix(thing.kind).is_some_and(|rest| rest.starts_with(' '));
+            is_of_kind && thing.subject() != subject
+        };
+        self.things.is_empty() || !self.things.iter().all(is_another)
     }
 }
 
@@ -59,6 +80,8 @@ pub struct Report {
     pub not_run: Vec<(&'static Check, String)>,
     /// Beside findings: what could not be judged.
     pub unjudged: Vec<(&'static Check, String)>,
+    /// The checks of both.
+    pub unknown: Vec<Unknown>,
     pub notes: Vec<String>,
 }
 
@@ -73,13 +96,20 @@ impl Report {
         let verdicts = checks::judge(scene);
         let mut findings = Vec::new();
         let (mut passed, mut not_run, mut unjudged) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unknown = Vec::new();
         for verdict in verdicts {
             let check = verdict.check;
+            let is_found = |thing: &Thing| verdict.found.iter().any(|found| found.thing.subject() == thing.subject());
+            let things = verdict.unjudged.iter().map(|unjudged| &unjudged.thing);
+            let things: Vec<Thing> = things.filter(|thing| !is_found(thing)).cloned().collect();
+            if matches!(verdict.state, State::NotRun(_)) || !things.is_empty() {
+                unknown.push(Unknown { check, things });
+            }
             match verdict.state {
                 State::Passed => passed.push(check),
                 State::NotRun(why) => not_run.push((check, why)),
                 State::Found => {
-                    unjudged.extend(verdict.unjudged.into_iter().map(|why| (check, why)));
+                    unjudged.extend(verdict.unjudged.into_iter().map(|unjudged| (check, unjudged.why)));
                     findings.extend(verdict.found.into_iter().map(|found| Finding {
                         check,
                         line: found.line.or_else(|| line(&found.place)),
@@ -115,6 +145,7 @@ impl Report {
             passed,
             not_run,
             unjudged,
+            unknown,
             notes,
         }
     }

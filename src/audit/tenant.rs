@@ -3,13 +3,12 @@
 //! A value is known, unknown (a placeholder, or of a type nobody documents) or absent, so that a check can say what it
 //! could not judge. A part that was not read at all is missing, with the reason.
 
-use std::collections::BTreeMap;
+mod build;
 
-use serde_json::Value;
+pub use build::{Code, build};
 
-use super::assets::{Found, Item};
-use super::code::{self, Smell, Traits};
-use super::document::{Place, ReadError, placeholder, with_placeholder};
+use super::code::{Smell, Traits};
+use super::document::Place;
 
 /// A part of the configuration, or why nothing is known of it.
 pub type Part<T> = Result<T, String>;
@@ -24,6 +23,13 @@ pub struct Thing {
     pub place: Place,
     /// The name holds a placeholder, so that nothing can be joined by it.
     pub is_unnamed: bool,
+}
+
+impl Thing {
+    /// Kind and name: what a baseline and an alert call it by.
+    pub fn subject(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
 }
 
 /// What is known of a value.
@@ -138,6 +144,9 @@ pub struct Settings {
     pub sandbox_version: Field<String>,
     pub session_hours: Field<f64>,
     pub idle_session_hours: Field<f64>,
+    /// Of sessions that end with the browser.
+    pub ephemeral_session_hours: Field<f64>,
+    pub idle_ephemeral_session_hours: Field<f64>,
     pub cookie_mode: Field<String>,
     pub idtoken_api2: Field<bool>,
     pub legacy_ro_grant: Field<bool>,
@@ -167,6 +176,7 @@ pub struct Client {
     pub has_private_key_jwt: Field<bool>,
     pub rotation: Field<String>,
     pub expiration: Field<String>,
+    pub lives_forever: Field<bool>,
     pub cross_origin: Field<bool>,
     pub first_party: Field<bool>,
     pub par: Field<bool>,
@@ -199,6 +209,7 @@ pub struct Connection {
     pub passwords: Field<bool>,
     pub email_verification: Field<String>,
     pub script_smells: Part<Vec<Smell>>,
+    pub script_logs: Part<Vec<Smell>>,
 }
 
 pub struct Api {
@@ -243,6 +254,13 @@ pub struct Shield {
     pub enabled: Field<bool>,
     pub shields: Texts,
     pub allowlist: Texts,
+    /// What attempts are counted by.
+    pub mode: Field<String>,
+    pub attempts: Field<f64>,
+    pub login_attempts: Field<f64>,
+    pub signup_attempts: Field<f64>,
+    /// At signups, and when a password is changed.
+    pub stage_shields: [Texts; 2],
 }
 
 pub struct BotDetection {
@@ -280,6 +298,7 @@ pub struct Action {
     pub triggers: Texts,
     pub deployed: Field<bool>,
     pub smells: Part<Vec<Smell>>,
+    pub logs: Part<Vec<Smell>>,
     pub traits: Part<Traits>,
 }
 
@@ -302,499 +321,4 @@ pub struct ErrorPage {
     pub thing: Thing,
     /// Lines with expressions that are not escaped.
     pub unescaped: Part<Vec<u32>>,
-}
-
-/// Reads the scripts that a configuration names.
-pub trait Code {
-    /// The text of a file that stands instead of a script, and its place; `None` if it cannot be read.
-    fn read(&mut self, from: &Place, name: &str) -> Option<(String, Place)>;
-}
-
-/// Takes over what the checks need.
-pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Tenant {
-    let parts = Parts { found };
-    let settings = parts.one("tenant", settings).and_then(|settings| settings.ok_or_else(|| "it is empty".to_owned()));
-    Tenant {
-        settings,
-        clients: parts.many("clients", client),
-        databases: parts.many("databases", |node| connection(node, code)),
-        connections: parts.many("connections", |node| connection(node, code)),
-        apis: parts.many("resourceServers", api),
-        grants: parts.many("clientGrants", |node| Ok(grant(node))),
-        organizations: parts.many("organizations", organization),
-        roles: parts.many("roles", role),
-        brute_force: parts.one("attackProtection.bruteForceProtection", |node| shield(node, "brute force protection")),
-        ip_throttling: parts.one("attackProtection.suspiciousIpThrottling", |node| shield(node, "IP throttling")),
-        breached_passwords: parts
-            .one("attackProtection.breachedPasswordDetection", |node| shield(node, "breached passwords")),
-        bot_detection: parts.one("attackProtection.botDetection", |node| Ok(bot_detection(node))),
-        factors: parts.many("guardianFactors", factor),
-        mfa_policies: parts
-            .one("guardianPolicies", |node| Ok(node.texts("policies")))
-            .map(|given| given.unwrap_or(Field { key: "policies", value: Known::Is(Vec::new()) })),
-        phone_provider: parts.one("guardianPhoneFactorSelectedProvider", |node| Ok(node.text("provider"))),
-        email_provider: parts.one("emailProvider", |node| {
-            Ok(Switched { thing: node.only("e-mail provider"), enabled: node.flag("enabled") })
-        }),
-        email_templates: parts.many("emailTemplates", |node| switched(node, "e-mail template", "template")),
-        custom_domains: parts.many("customDomains", |node| {
-            Ok(CustomDomain {
-                thing: node.thing("custom domain", "domain", "custom_domain_id")?,
-                status: node.text("status"),
-            })
-        }),
-        log_streams: parts.many("logStreams", |node| stream(node, "log stream")),
-        event_streams: parts.many("eventStreams", |node| stream(node, "event stream")),
-        actions: parts.many("actions", |node| action(node, code)),
-        rules: parts.many("rules", |node| switched(node, "rule", "name")),
-        hooks: parts.many("hooks", |node| switched(node, "hook", "name")),
-        network_acls: parts.many("networkACLs", |node| Ok(network_acl(node))),
-        error_page: error_page(&parts, code),
-        login_experience: match parts.one("prompts", |node| Ok(node.text("universal_login_experience"))) {
-            Ok(Some(field)) => Ok(field),
-            Ok(None) => Err("prompts are empty".to_owned()),
-            Err(why) => Err(why),
-        },
-        self_service: parts.items("selfServiceProfiles").map(|items| items.len()),
-    }
-}
-
-struct Parts<'a> {
-    found: &'a BTreeMap<&'static str, Found>,
-}
-
-impl<'a> Parts<'a> {
-    /// Of a list with a placeholder in it nobody knows how many objects it has, nor which.
-    fn items(&self, key: &str) -> Part<&'a [Item]> {
-        match self.found.get(key) {
-            Some(Found::Items(items)) => {
-                let open = items.iter().find_map(|item| Some((item, placeholder(item.value.as_str()?)?)));
-                open.map_or(Ok(items), |(item, shown)| Err(format!("{} is the placeholder {shown}", item.place)))
-            }
-            Some(Found::Missing(why)) => Err(why.clone()),
-            None => Err(format!("nothing was read of {key}")),
-        }
-    }
-
-    /// What cannot be read makes its part unknown, and no other.
-    fn many<T>(&self, key: &str, mut read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Vec<T>> {
-        let read = self.items(key)?.iter().map(|item| read(&Node::of(item))).collect::<Result<_, _>>();
-        read.map_err(|error| format!("{}: {}; right would be {}", error.place, error.problem, error.right))
-    }
-
-    fn one<T>(&self, key: &str, read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Option<T>> {
-        Ok(self.many(key, read)?.into_iter().next())
-    }
-}
-
-/// One object, read field by field.
-struct Node<'a> {
-    value: &'a Value,
-    place: Place,
-    file_name: Option<&'a str>,
-}
-
-impl<'a> Node<'a> {
-    fn of(item: &'a Item) -> Self {
-        Self { value: &item.value, place: item.place.clone(), file_name: item.file_name.as_deref() }
-    }
-
-    /// The thing itself, by the key of its name and of its id.
-    fn thing(&self, kind: &'static str, name: &str, id: &str) -> Result<Thing, ReadError> {
-        let text = self.value.get(name).and_then(Value::as_str).or(self.file_name).filter(|name| !name.is_empty());
-        let Some(text) = text else {
-            let right = format!("\"{name}\" with the name of the {kind}");
-            return Err(ReadError::new(self.place.at(name), format!("a {kind} without a name"), right));
-        };
-        let shown = with_placeholder(text);
-        let id = self.value.get(id).and_then(Value::as_str).filter(|id| placeholder(id).is_none());
-        Ok(Thing {
-            kind,
-            is_unnamed: shown.is_some(),
-            name: shown.unwrap_or_else(|| text.to_owned()),
-            id: id.map(str::to_owned),
-            place: self.place.clone(),
-        })
-    }
-
-    /// Something of which a tenant has one.
-    fn only(&self, name: &'static str) -> Thing {
-        Thing { kind: "tenant", name: name.to_owned(), id: None, place: self.place.clone(), is_unnamed: false }
-    }
-
-    fn read<T>(&self, key: &'static str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Field<T> {
-        let mut value = self.value;
-        for step in key.split('.') {
-            match value.get(step) {
-                Some(next) => value = next,
-                // What stands for an object may hold the key.
-                None => match value.as_str().and_then(placeholder) {
-                    Some(shown) => return Field { key, value: Known::Unknown(shown) },
-                    None => return Field { key, value: Known::Absent },
-                },
-            }
-        }
-        Field { key, value: known(value, expected, read) }
-    }
-
-    fn text(&self, key: &'static str) -> Field<String> {
-        let field = self.read(key, "a text", as_text);
-        // What is set to nothing is not set.
-        if field.is(&String::new()) { Field { key, value: Known::Absent } } else { field }
-    }
-
-    fn flag(&self, key: &'static str) -> Field<bool> {
-        self.read(key, "true or false", Value::as_bool)
-    }
-
-    fn number(&self, key: &'static str) -> Field<f64> {
-        self.read(key, "a number", Value::as_f64)
-    }
-
-    /// Whether anything is there.
-    fn presence(&self, key: &'static str) -> Field<bool> {
-        let is_there = |value: &Value| match value {
-            Value::String(text) => !text.is_empty(),
-            Value::Object(fields) => !fields.is_empty(),
-            Value::Array(items) => !items.is_empty(),
-            _ => true,
-        };
-        // A placeholder stands for something; what it is does not matter.
-        match self.read(key, "anything", |value| Some(is_there(value))) {
-            Field { value: Known::Absent, .. } => Field { key, value: Known::Is(false) },
-            Field { value: Known::Unknown(_), .. } => Field { key, value: Known::Is(true) },
-            field => field,
-        }
-    }
-
-    fn texts(&self, key: &'static str) -> Texts {
-        self.list(key, |value| known(value, "a text", as_text))
-    }
-
-    /// Of a list of objects the first of these keys that each has.
-    fn texts_of(&self, key: &'static str, names: &[&str]) -> Texts {
-        self.list(key, |value| {
-            let name = names.iter().find_map(|name| value.pointer(name)).unwrap_or(value);
-            known(name, "an object with a name", as_text)
-        })
-    }
-
-    fn list(&self, key: &'static str, read: impl Fn(&Value) -> Element) -> Texts {
-        self.read(key, "a list", |value| value.as_array().map(|items| items.iter().map(&read).collect()))
-    }
-}
-
-fn known<T>(value: &Value, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Known<T> {
-    if value.is_null() {
-        return Known::Absent;
-    }
-    if let Some(shown) = value.as_str().and_then(placeholder) {
-        return Known::Unknown(shown);
-    }
-    match read(value) {
-        Some(value) => Known::Is(value),
-        None => {
-            let found = match value {
-                Value::Bool(_) => "true or false",
-                Value::Number(_) => "a number",
-                Value::String(_) => "a text",
-                Value::Array(_) => "a list",
-                Value::Object(_) | Value::Null => "an object",
-            };
-            Known::Unknown(format!("{found} where {expected} belongs"))
-        }
-    }
-}
-
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        // YAML without quotation marks.
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn settings(node: &Node<'_>) -> Result<Settings, ReadError> {
-    // Where both are there, minutes are what counts.
-    let hours = |key, in_minutes| match node.number(in_minutes) {
-        Field { value: Known::Absent, .. } => node.number(key),
-        Field { value: Known::Is(minutes), key } => Field { key, value: Known::Is(minutes / 60.0) },
-        field => field,
-    };
-    Ok(Settings {
-        thing: node.only("tenant settings"),
-        support_email: node.text("support_email"),
-        support_url: node.text("support_url"),
-        login_uri: node.text("default_redirection_uri"),
-        logout_urls: node.texts("allowed_logout_urls"),
-        default_audience: node.text("default_audience"),
-        default_directory: node.text("default_directory"),
-        sandbox_version: node.text("sandbox_version"),
-        session_hours: hours("session_lifetime", "session_lifetime_in_minutes"),
-        idle_session_hours: hours("idle_session_lifetime", "idle_session_lifetime_in_minutes"),
-        cookie_mode: node.text("session_cookie.mode"),
-        idtoken_api2: node.flag("flags.enable_idtoken_api2"),
-        legacy_ro_grant: node.flag("flags.allow_legacy_ro_grant_types"),
-        legacy_tokeninfo: node.flag("flags.allow_legacy_tokeninfo_endpoint"),
-        legacy_delegation: node.flag("flags.allow_legacy_delegation_grant_types"),
-        legacy_profile: node.flag("flags.enable_legacy_profile"),
-        other_legacy_grants: node.flag("flags.allow_other_legacy_grant_types"),
-        dynamic_registration: node.flag("flags.enable_dynamic_client_registration"),
-        user_exists_error: node.flag("flags.enable_public_signup_user_exists_error"),
-        no_clickjack_protection: node.flag("flags.disable_clickjack_protection_headers"),
-        client_connections: node.flag("flags.enable_client_connections"),
-        domain_in_emails: node.flag("flags.enable_custom_domain_in_emails"),
-    })
-}
-
-fn client(node: &Node<'_>) -> Result<Client, ReadError> {
-    let cross_origin = match node.flag("cross_origin_authentication") {
-        Field { value: Known::Absent, .. } => node.flag("cross_origin_auth"),
-        field => field,
-    };
-    Ok(Client {
-        thing: node.thing("application", "name", "client_id")?,
-        app_type: node.text("app_type"),
-        callbacks: node.texts("callbacks"),
-        origins: node.texts("allowed_origins"),
-        web_origins: node.texts("web_origins"),
-        logout_urls: node.texts("allowed_logout_urls"),
-        alg: node.text("jwt_configuration.alg"),
-        id_token_seconds: node.number("jwt_configuration.lifetime_in_seconds"),
-        grant_types: node.texts("grant_types"),
-        oidc_conformant: node.flag("oidc_conformant"),
-        auth_method: node.text("token_endpoint_auth_method"),
-        has_private_key_jwt: node.presence("client_authentication_methods.private_key_jwt"),
-        rotation: node.text("refresh_token.rotation_type"),
-        expiration: node.text("refresh_token.expiration_type"),
-        cross_origin,
-        first_party: node.flag("is_first_party"),
-        par: node.flag("require_pushed_authorization_requests"),
-        jar: node.flag("signed_request_object.required"),
-        proof_of_possession: node.flag("require_proof_of_possession"),
-        backchannel: node.texts("oidc_logout.backchannel_logout_urls"),
-        login_uri: node.text("initiate_login_uri"),
-        organization_usage: node.text("organization_usage"),
-        own_login_page: node.flag("custom_login_page_on"),
-        global: node.flag("global"),
-    })
-}
-
-fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadError> {
-    Ok(Connection {
-        thing: node.thing("connection", "name", "id")?,
-        strategy: node.text("strategy"),
-        is_domain: node.flag("is_domain_connection"),
-        enabled_clients: node.texts("enabled_clients"),
-        has_own_keys: node.presence("options.client_id"),
-        disable_signup: node.flag("options.disable_signup"),
-        password_policy: node.text("options.passwordPolicy"),
-        password_history: node.flag("options.password_history.enable"),
-        no_personal_info: node.flag("options.password_no_personal_info.enable"),
-        min_length: node.number("options.password_complexity_options.min_length"),
-        brute_force: node.flag("options.brute_force_protection"),
-        customized: node.flag("options.enabledDatabaseCustomization"),
-        import_mode: node.flag("options.import_mode"),
-        passkeys: node.flag("options.authentication_methods.passkey.enabled"),
-        passwords: node.flag("options.authentication_methods.password.enabled"),
-        email_verification: node.text("options.attributes.email.verification_method"),
-        script_smells: scripts(node, code),
-    })
-}
-
-/// What is suspicious in the scripts of a database.
-fn scripts(node: &Node<'_>, code: &mut dyn Code) -> Part<Vec<Smell>> {
-    let given = node.value.pointer("/options/customScripts");
-    if let Some(shown) = given.and_then(Value::as_str).and_then(placeholder) {
-        return Err(format!("{} is {shown}", node.place.at("options.customScripts")));
-    }
-    let Some(scripts) = given.and_then(Value::as_object) else { return Ok(Vec::new()) };
-    let mut smells = Vec::new();
-    for (name, script) in scripts {
-        let place = node.place.at("options.customScripts").at(name);
-        let (text, place) = script_text(script, &place, code)?;
-        smells.extend(code::smells(&text, &place));
-    }
-    Ok(smells)
-}
-
-/// A script that stands in the configuration, or in the file that it names.
-fn script_text(script: &Value, place: &Place, code: &mut dyn Code) -> Part<(String, Place)> {
-    let Some(text) = script.as_str() else { return Err(format!("{place} is no text")) };
-    if let Some(shown) = placeholder(text).filter(|_| !text.contains('\n')) {
-        return Err(format!("{place} is {shown}"));
-    }
-    let is_file = !text.contains(['\n', ';', '{']) && [".js", ".html"].iter().any(|end| text.ends_with(end));
-    if !is_file {
-        return Ok((text.to_owned(), place.clone()));
-    }
-    code.read(place, text).ok_or_else(|| format!("{place} names a file that is not within the export"))
-}
-
-fn api(node: &Node<'_>) -> Result<Api, ReadError> {
-    Ok(Api {
-        thing: node.thing("API", "name", "id")?,
-        identifier: node.text("identifier"),
-        is_system: node.flag("is_system"),
-        alg: node.text("signing_alg"),
-        token_seconds: node.number("token_lifetime"),
-        enforces_policies: node.flag("enforce_policies"),
-        token_dialect: node.text("token_dialect"),
-        user_policy: node.text("subject_type_authorization.user.policy"),
-        proof_of_possession: node.flag("proof_of_possession.required"),
-        encrypts: node.presence("token_encryption"),
-        permissions: node.texts_of("scopes", &["/value"]),
-    })
-}
-
-fn grant(node: &Node<'_>) -> Grant {
-    let (client, audience) = (node.text("client_id"), node.text("audience"));
-    let text = |field: &Field<String>| match &field.value {
-        Known::Is(text) | Known::Unknown(text) => text.clone(),
-        Known::Absent => "(any)".to_owned(),
-    };
-    let name = format!("{} to {}", text(&client), text(&audience));
-    let is_unnamed = client.known().is_none() || audience.known().is_none();
-    let id = node.value.get("id").and_then(Value::as_str).map(str::to_owned);
-    Grant {
-        thing: Thing { kind: "client grant", name, id, place: node.place.clone(), is_unnamed },
-        client,
-        audience,
-        scopes: node.texts("scope"),
-        all_scopes: node.flag("allow_all_scopes"),
-        organization_usage: node.text("organization_usage"),
-        any_organization: node.flag("allow_any_organization"),
-    }
-}
-
-fn organization(node: &Node<'_>) -> Result<Organization, ReadError> {
-    Ok(Organization {
-        thing: node.thing("organization", "name", "id")?,
-        connections: node.texts_of("connections", &["/name", "/connection/name", "/connection_id"]),
-    })
-}
-
-fn role(node: &Node<'_>) -> Result<Role, ReadError> {
-    Ok(Role {
-        thing: node.thing("role", "name", "id")?,
-        apis: node.texts_of("permissions", &["/resource_server_identifier"]),
-    })
-}
-
-fn shield(node: &Node<'_>, name: &'static str) -> Result<Shield, ReadError> {
-    Ok(Shield {
-        thing: node.only(name),
-        enabled: node.flag("enabled"),
-        shields: node.texts("shields"),
-        allowlist: node.texts("allowlist"),
-    })
-}
-
-fn bot_detection(node: &Node<'_>) -> BotDetection {
-    // What an older endpoint called otherwise.
-    let policy = |key, older| match node.text(key) {
-        Field { value: Known::Absent, .. } => node.text(older),
-        field => field,
-    };
-    BotDetection {
-        thing: node.only("bot detection"),
-        policies: [
-            policy("challenge_password_policy", "policy"),
-            policy("challenge_passwordless_policy", "passwordless_policy"),
-            policy("challenge_password_reset_policy", "password_reset_policy"),
-        ],
-        allowlist: node.texts("allowlist"),
-        monitors_only: node.flag("monitoring_mode_enabled"),
-    }
-}
-
-fn factor(node: &Node<'_>) -> Result<Factor, ReadError> {
-    Ok(Factor { thing: node.thing("MFA factor", "name", "id")?, enabled: node.flag("enabled") })
-}
-
-fn switched(node: &Node<'_>, kind: &'static str, name: &str) -> Result<Switched, ReadError> {
-    let enabled = match node.flag("enabled") {
-        Field { value: Known::Absent, .. } => node.flag("active"),
-        field => field,
-    };
-    Ok(Switched { thing: node.thing(kind, name, "id")?, enabled })
-}
-
-fn stream(node: &Node<'_>, kind: &'static str) -> Result<Stream, ReadError> {
-    Ok(Stream { thing: node.thing(kind, "name", "id")?, status: node.text("status") })
-}
-
-fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {
-    let text = match node.value.get("code") {
-        None | Some(Value::Null) => Err("it has no code".to_owned()),
-        Some(script) => script_text(script, &node.place.at("code"), code),
-    };
-    Ok(Action {
-        thing: node.thing("Action", "name", "id")?,
-        runtime: node.text("runtime"),
-        triggers: node.texts_of("supported_triggers", &["/id"]),
-        deployed: node.flag("deployed"),
-        smells: text.as_ref().map(|(text, place)| code::smells(text, place)).map_err(Clone::clone),
-        traits: text.map(|(text, _)| code::traits(&text)),
-    })
-}
-
-fn network_acl(node: &Node<'_>) -> NetworkAcl {
-    let name = node.value.get("description").and_then(Value::as_str).unwrap_or("without a description");
-    let shown = with_placeholder(name);
-    let is_unnamed = shown.is_some();
-    NetworkAcl {
-        thing: Thing {
-            kind: "network ACL",
-            name: shown.unwrap_or_else(|| name.to_owned()),
-            id: node.value.get("id").and_then(Value::as_str).map(str::to_owned),
-            place: node.place.clone(),
-            is_unnamed,
-        },
-        active: node.flag("active"),
-        scope: node.text("rule.scope"),
-        blocks: node.flag("rule.action.block"),
-        allows: node.flag("rule.action.allow"),
-        hostnames: node.texts("rule.match.hostnames"),
-        ipv4: node.texts("rule.match.ipv4_cidrs"),
-        ipv6: node.texts("rule.match.ipv6_cidrs"),
-        other_hostnames: node.texts("rule.not_match.hostnames"),
-        other_ipv4: node.texts("rule.not_match.ipv4_cidrs"),
-        other_ipv6: node.texts("rule.not_match.ipv6_cidrs"),
-    }
-}
-
-/// From the tenant's settings, as the Management API has it, or from the pages of an export.
-fn error_page(parts: &Parts<'_>, code: &mut dyn Code) -> Part<Option<ErrorPage>> {
-    let settings = parts.items("tenant");
-    let pages = parts.items("pages");
-    let of_settings = settings.as_ref().ok().and_then(|items| items.first()).and_then(|item| {
-        let page = item.value.get("error_page")?;
-        let (html, url) = (page.get("html"), page.get("url").and_then(Value::as_str));
-        match html.filter(|html| html.as_str() != Some("")) {
-            Some(html) => Some((item.place.at("error_page.html"), html)),
-            None => url.filter(|url| !url.is_empty()).map(|_| (item.place.at("error_page.url"), &Value::Null)),
-        }
-    });
-    let named = |item: &&Item| item.value.get("name").and_then(Value::as_str) == Some("error_page");
-    let of_pages = pages
-        .as_ref()
-        .ok()
-        .and_then(|items| items.iter().find(named))
-        .map(|item| (item.place.at("html"), item.value.get("html").unwrap_or(&Value::Null)));
-    match (of_settings.or(of_pages), settings, pages) {
-        (Some((place, html)), ..) => {
-            let unescaped = match html.is_null() {
-                // A page of one's own elsewhere.
-                true => Ok(Vec::new()),
-                false => script_text(html, &place, code).map(|(text, _)| code::unescaped(&text)),
-            };
-            let thing = Thing { kind: "tenant", name: "error page".to_owned(), id: None, place, is_unnamed: false };
-            Ok(Some(ErrorPage { thing, unescaped }))
-        }
-        // An export has it among the pages, so that without those nothing is known.
-        (None, _, Err(why)) | (None, Err(why), _) => Err(why),
-        (None, Ok(_), Ok(_)) => Ok(None),
-    }
 }

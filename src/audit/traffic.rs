@@ -1,15 +1,16 @@
 //! What a tenant's events say of what is used: applications, connections, organizations and grants, each with when it was
-//! used last. Pure: rows in, answers out.
+//! used last. Pure: usage in, answers out.
 //!
 //! Something is unused only where the events cover the period asked for; [`Traffic::gap`] says what is missing otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
-use crate::event::{Class, Day, EventTime, catalogue};
-use crate::partial::Partial;
-use crate::usage::activity::is_enterprise;
+use crate::event::{Day, EventTime, catalogue};
+use crate::store::progress::Reach;
 use crate::usage::ghost::{self, Lifetimes, Thresholds, TokenUse};
-use crate::usage::{Usage, silence};
+use crate::usage::uses::{self, Logins};
+use crate::usage::{TenantUsage, silence};
 
 /// How old the last event may be for "until today".
 const STALE_DAYS: i64 = 2;
@@ -24,23 +25,18 @@ pub struct Used {
     pub last_at: Option<EventTime>,
 }
 
-impl Used {
-    fn add(&mut self, at: EventTime, events: u64, within: bool) {
-        self.events += if within { events } else { 0 };
-        self.last_at = self.last_at.max(Some(at));
-    }
-}
-
 /// What one application did.
 #[derive(Debug, Clone, Default)]
 pub struct ClientUse {
     /// As its latest event has it.
     pub name: String,
     pub used: Used,
-    pub logins: u64,
-    pub logins_without_organization: u64,
-    /// Logins that name no connection: single sign-on.
-    pub logins_without_connection: u64,
+    /// Within the period.
+    pub logins: Logins,
+    /// The last day of a login without an organization.
+    pub last_without_organization: Option<Day>,
+    /// The last day of each type of event.
+    pub types: BTreeMap<&'static str, Day>,
 }
 
 /// What a client did with its tokens for an audience.
@@ -57,6 +53,12 @@ pub struct Traffic {
     pub days: i64,
     pub begin: EventTime,
     pub end: EventTime,
+    /// The first day of the data.
+    pub since: Option<Day>,
+    /// The last day of the data.
+    pub until: Option<Day>,
+    /// Which types of events ought to come and do not, in words.
+    pub missing: Vec<String>,
     /// Why nothing may be called unused.
     pub gap: Option<String>,
     pub clients: BTreeMap<String, ClientUse>,
@@ -68,179 +70,105 @@ pub struct Traffic {
     /// By client and audience.
     pub grants: BTreeMap<(String, String), GrantUse>,
     pub ghosts: Vec<TokenUse>,
-    pub logins: u64,
-    pub logins_with_organization: u64,
-    pub enterprise_logins: u64,
+    pub logins: Logins,
     /// The types of events within the period.
     kinds: BTreeSet<&'static str>,
 }
 
-/// Rows taken in so far.
-#[derive(Default)]
-pub struct Rows {
-    /// By tenant.
-    counts: BTreeMap<String, Counts>,
-    usage: Usage,
-    /// What is later is not counted.
-    until: Option<EventTime>,
-}
-
-/// Events by day, and by what the audit asks for.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Count {
-    day: i64,
-    kind: &'static str,
-    client: String,
-    connection: String,
-    enterprise: bool,
-    organization: String,
-}
-
-const DAY_MS: i64 = 86_400_000;
-
-impl Rows {
-    /// Rows of before a time.
-    pub fn until(until: EventTime) -> Self {
-        Self { until: Some(until), ..Self::default() }
-    }
-
-    /// Takes in rows, each once.
-    pub fn absorb(&mut self, rows: &Partial) {
-        for row in rows.counts() {
-            if self.until.is_some_and(|until| row.window_start >= until) {
-                continue;
-            }
-            let count = Count {
-                day: row.window_start.ms().div_euclid(DAY_MS),
-                kind: catalogue::lookup(row.type_code).code,
-                client: row.client_id.to_owned(),
-                connection: row.connection.to_owned(),
-                enterprise: is_enterprise(row.strategy),
-                organization: row.organization_id.to_owned(),
-            };
-            *self.counts.entry(row.tenant.to_owned()).or_default().entry(count).or_default() += row.events;
-        }
-        self.usage.absorb(rows);
-    }
-
-    pub fn tenants(&self) -> impl Iterator<Item = &str> {
-        self.counts.keys().map(String::as_str)
-    }
-
-    /// What a tenant used in the last `days` before `now`.
-    pub fn traffic(
-        mut self,
+impl Traffic {
+    /// What a tenant used in the last `days` before `now`. The walks over tokens must be settled; `held_back` says what of the
+    /// events is not read yet.
+    pub fn new(
         tenant: &str,
+        usage: &TenantUsage,
         days: i64,
         now: EventTime,
-        lifetimes: &Lifetimes,
-        thresholds: &Thresholds,
-    ) -> Traffic {
-        self.usage.settle(lifetimes);
-        let mut counts = self.counts.remove(tenant).unwrap_or_default();
-        counts.retain(|count, _| EventTime::from_ms(count.day * DAY_MS) < now);
-        let from = Day::of(now).plus(-days).start();
-        let mut traffic = Traffic {
+        (lifetimes, thresholds): (&Lifetimes, &Thresholds),
+        held_back: Option<String>,
+    ) -> Self {
+        let today = Day::of(now);
+        let from = today.plus(-days);
+        let mut seen = BTreeSet::new();
+        let mut kinds = BTreeSet::new();
+        for (code, by_day) in usage.activity.types() {
+            seen.extend(by_day.keys().filter(|day| **day <= today));
+            if by_day.range(from..=today).next().is_some() {
+                kinds.insert(code);
+            }
+        }
+        let missing = silence::missing(&types(usage, today.plus(-7)..=today), &types(usage, from..=today.plus(-8)));
+        let missing: Vec<String> = missing.into_iter().map(|missing| missing.what).collect();
+        let filtered = || missing.first().map(|what| format!("the stream seems to be filtered: {what}"));
+        let mut traffic = Self {
             tenant: tenant.to_owned(),
             days,
-            begin: from,
+            begin: from.start(),
             end: now,
-            gap: None,
+            since: seen.first().copied(),
+            until: seen.last().copied(),
+            gap: held_back.or_else(|| gap(tenant, &seen, from..=today)).or_else(filtered),
+            missing,
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
             pairs: BTreeMap::new(),
             organizations: BTreeMap::new(),
             grants: BTreeMap::new(),
-            ghosts: Vec::new(),
-            logins: 0,
-            logins_with_organization: 0,
-            enterprise_logins: 0,
-            kinds: BTreeSet::new(),
+            ghosts: ghost::token_use(tenant, &usage.tokens, &(from.start()..now), lifetimes, thresholds),
+            logins: Logins::default(),
+            kinds,
         };
-        counts.iter().for_each(|(count, events)| traffic.count(count, *events, from));
-        if let Some(usage) = self.usage.tenant(tenant) {
-            traffic.tokens(usage, from, now);
-            traffic.ghosts = ghost::token_use(tenant, &usage.tokens, &(from..now), lifetimes, thresholds);
-            traffic.ghosts.retain(|used| used.verdict.is_ghost());
-        }
-        traffic.gap = gap(tenant, &counts, days, now);
+        traffic.ghosts.retain(|used| used.verdict.is_ghost());
+        traffic.uses(usage, from..=today);
+        traffic.tokens(usage, from.start(), now);
         traffic
     }
-}
 
-type Counts = BTreeMap<Count, u64>;
-
-/// What of the period the events do not cover.
-fn gap(tenant: &str, counts: &Counts, days: i64, now: EventTime) -> Option<String> {
-    let seen: BTreeSet<i64> = counts.keys().map(|count| count.day).collect();
-    let day = |number: i64| EventTime::from_ms(number * DAY_MS);
-    let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
-        return Some(format!("the data has no events of {:?}", tenant));
-    };
-    let today = now.ms().div_euclid(DAY_MS);
-    let from = today - days;
-    if today - last > STALE_DAYS {
-        return Some(format!("the data ends on {}; nothing is known of the time since", day(*last).date()));
-    }
-    if *first > from {
-        return Some(format!(
-            "the data begins on {}, and {days} days were asked for: use --unused-days {} or wait",
-            day(*first).date(),
-            (today - first).max(0)
-        ));
-    }
-    let within: Vec<i64> = seen.iter().copied().filter(|day| *day >= from - QUIET_DAYS_MAX).collect();
-    let pause = within.windows(2).find(|pair| pair[1] - pair[0] > QUIET_DAYS_MAX);
-    if let Some(pause) = pause {
-        let (after, until) = (day(pause[0] + 1).date(), day(pause[1] - 1).date());
-        return Some(format!("the data has no events at all from {after} to {until}"));
-    }
-    let missing = silence::missing(&types(counts, today - 7..=today), &types(counts, from..=today - 8));
-    missing.first().map(|missing| format!("the stream seems to be filtered: {}", missing.what))
-}
-
-fn types(counts: &Counts, days: std::ops::RangeInclusive<i64>) -> BTreeMap<&str, u64> {
-    let mut types = BTreeMap::new();
-    for (count, events) in counts.iter().filter(|(count, _)| days.contains(&count.day)) {
-        *types.entry(count.kind).or_default() += events;
-    }
-    types
-}
-
-impl Traffic {
-    fn count(&mut self, count: &Count, events: u64, from: EventTime) {
-        let at = EventTime::from_ms(count.day * DAY_MS);
-        let within = at >= from;
-        let class = catalogue::lookup(count.kind).class;
-        let is_login = class == Class::LoginOk;
-        self.kinds.extend(within.then_some(count.kind));
-        if !count.client.is_empty() {
-            let client = self.clients.entry(count.client.clone()).or_default();
-            client.used.add(at, events, within);
-            if is_login && within {
-                client.logins += events;
-                client.logins_without_organization += if count.organization.is_empty() { events } else { 0 };
-                client.logins_without_connection += if count.connection.is_empty() { events } else { 0 };
+    fn uses(&mut self, usage: &TenantUsage, days: RangeInclusive<Day>) {
+        let used = |by_day: &uses::Days| {
+            let last = by_day.range(..=days.end()).next_back()?;
+            let events = by_day.range(days.clone()).map(|(_, events)| events).sum();
+            Some(Used { events, last_at: Some(last.0.start()) })
+        };
+        for (id, client) in usage.uses.clients() {
+            let mut of_client = ClientUse::default();
+            for (day, found) in client.days.range(..=days.end()) {
+                let is_within = days.contains(day);
+                of_client.used.events += if is_within { found.events } else { 0 };
+                of_client.used.last_at = Some(day.start());
+                if is_within {
+                    of_client.logins.add(&found.logins);
+                }
+                if found.logins.without_organization > 0 {
+                    of_client.last_without_organization = Some(*day);
+                }
+            }
+            self.logins.add(&of_client.logins);
+            if id.is_empty() || of_client.used.last_at.is_none() {
+                continue;
+            }
+            of_client.types = client.types.iter().map(|(code, last)| (*code, *last.min(days.end()))).collect();
+            self.clients.insert(id.to_owned(), of_client);
+            let pairs = client
+                .connections
+                .iter()
+                .filter_map(|(connection, by_day)| Some(((id.to_owned(), connection.clone()), used(by_day)?)));
+            self.pairs.extend(pairs);
+        }
+        for (name, connection) in usage.activity.connections() {
+            let within = days.start().start()..days.end().plus(1).start();
+            if let Some(last) = connection.last_at {
+                let events = connection.attempts(within).succeeded;
+                self.connections.insert(name.to_owned(), Used { events, last_at: Some(last) });
             }
         }
-        if is_login && within {
-            self.logins += events;
-            self.logins_with_organization += if count.organization.is_empty() { 0 } else { events };
-            self.enterprise_logins += if count.enterprise { events } else { 0 };
-        }
-        if !count.organization.is_empty() {
-            self.organizations.entry(count.organization.clone()).or_default().1.add(at, events, within);
-        }
-        // A failed login is no use of a connection.
-        let uses = matches!(class, Class::LoginOk | Class::SignupOk | Class::UserTokenOk);
-        if uses && !count.connection.is_empty() {
-            self.connections.entry(count.connection.clone()).or_default().add(at, events, within);
-            let pair = (count.client.clone(), count.connection.clone());
-            self.pairs.entry(pair).or_default().add(at, events, within);
+        for (id, by_day) in usage.uses.organizations() {
+            if let Some(used) = used(by_day) {
+                self.organizations.insert(id.to_owned(), (String::new(), used));
+            }
         }
     }
 
-    fn tokens(&mut self, usage: &crate::usage::TenantUsage, from: EventTime, now: EventTime) {
+    fn tokens(&mut self, usage: &TenantUsage, from: EventTime, now: EventTime) {
         use crate::partial::Dimension;
         for (id, users) in usage.users.keys(Dimension::Client) {
             if let Some(client) = self.clients.get_mut(id) {
@@ -285,9 +213,12 @@ impl Traffic {
         for used in self.ids_of(id, name).into_iter().filter_map(|id| self.clients.get(id)) {
             sum.used.events += used.used.events;
             sum.used.last_at = sum.used.last_at.max(used.used.last_at);
-            sum.logins += used.logins;
-            sum.logins_without_organization += used.logins_without_organization;
-            sum.logins_without_connection += used.logins_without_connection;
+            sum.logins.add(&used.logins);
+            sum.last_without_organization = sum.last_without_organization.max(used.last_without_organization);
+            for (code, last) in &used.types {
+                let known = sum.types.entry(code).or_insert(*last);
+                *known = (*last).max(*known);
+            }
         }
         sum
     }
@@ -326,7 +257,48 @@ impl Traffic {
     pub fn last(&self, used: Option<&Used>) -> String {
         match used.and_then(|used| used.last_at) {
             Some(at) => format!("the last use was on {}", at.date()),
-            None => "no use was ever seen".to_owned(),
+            None => self.since.map_or_else(String::new, |first| format!("no use was seen since {first}")),
         }
     }
+}
+
+/// What of the period the events do not cover.
+fn gap(tenant: &str, seen: &BTreeSet<Day>, period: RangeInclusive<Day>) -> Option<String> {
+    let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
+        return Some(format!("the data has no events of {tenant:?}"));
+    };
+    let (from, today) = (*period.start(), *period.end());
+    if today.since(*last) > STALE_DAYS {
+        return Some(format!("the data ends on {last}; nothing is known of the time since"));
+    }
+    if *first > from {
+        let (asked, covered) = (today.since(from), today.since(*first));
+        let fewer = match covered {
+            0 => String::new(),
+            days => format!("ask for {days} (--unused-days, audit.unused_days), or "),
+        };
+        return Some(format!("the data begins on {first}, and {asked} days were asked for: {fewer}wait"));
+    }
+    let within: Vec<Day> = seen.iter().copied().filter(|day| *day >= from.plus(-QUIET_DAYS_MAX)).collect();
+    let pause = within.windows(2).find(|pair| pair[1].since(pair[0]) > QUIET_DAYS_MAX);
+    pause.map(|pause| {
+        let (after, until) = (pause[0].plus(1), pause[1].plus(-1));
+        format!("the data has no events at all from {after} to {until}")
+    })
+}
+
+fn types(usage: &TenantUsage, days: RangeInclusive<Day>) -> BTreeMap<&'static str, u64> {
+    if days.is_empty() {
+        return BTreeMap::new();
+    }
+    let sum = |by_day: &BTreeMap<Day, u64>| by_day.range(days.clone()).map(|(_, events)| events).sum();
+    let types = usage.activity.types().map(|(code, by_day)| (code, sum(by_day)));
+    types.filter(|(_, events)| *events > 0).collect()
+}
+
+/// What of the events of the last days is not read yet, if it is.
+pub fn held_back(reach: Option<&Reach>, now: EventTime) -> Option<String> {
+    let until = Day::of(now).plus(-STALE_DAYS).start();
+    let reason = reach?.holding_back(until)?;
+    Some(format!("not all events up to {} are read yet: {reason}", until.date()))
 }

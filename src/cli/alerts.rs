@@ -136,7 +136,7 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     }
     let store = Store::open_existing(&config.out)?;
     let runtime = super::runtime()?;
-    let settings = runtime.block_on(run::settings_with_lifetimes(&config))?;
+    let settings = runtime.block_on(run::audited_settings(&config))?;
     let (mut fired, mut resolved) = (0, 0);
     let tell = |transition: &Transition| {
         let alert = &transition.alert;

@@ -8,13 +8,13 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use crate::audit::baseline::Baseline;
-use crate::audit::checks::{Scene, Severity};
+use crate::audit::checks::Severity;
 use crate::audit::export::{self, Export};
 use crate::audit::fetch::Fetched;
 use crate::audit::render::{Format, render};
-use crate::audit::report::{NOTHING_JUDGED, Report};
-use crate::audit::standing::lifetimes;
-use crate::audit::traffic::{Rows, Traffic};
+use crate::audit::report::NOTHING_JUDGED;
+use crate::audit::standing::{Reading, lifetimes};
+use crate::audit::traffic::{self, Traffic};
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
 use crate::event::EventTime;
@@ -22,6 +22,7 @@ use crate::run;
 use crate::source::management::{Api, Credentials, Retry};
 use crate::store::Store;
 use crate::usage::follow::{Follower, Seen};
+use crate::usage::{TenantUsage, Usage};
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["config", "domain", "replay"]))]
@@ -33,7 +34,7 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
     /// Keep what was read there, without secrets and scripts, to be audited again.
-    #[arg(long, value_name = "DIR", requires = "domain")]
+    #[arg(long, value_name = "DIR", requires = "domain", conflicts_with_all = ["config", "replay"])]
     record: Option<PathBuf>,
     /// What was kept so.
     #[arg(long, value_name = "DIR")]
@@ -51,7 +52,7 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "TIME", value_parser = super::alerts::time)]
     as_of: Option<EventTime>,
     /// Settings (TOML) with the lifetimes and thresholds of ghosts.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "data")]
     settings: Option<PathBuf>,
     /// How it is written.
     #[arg(long, default_value = "text", value_parser = parse_format)]
@@ -103,20 +104,13 @@ pub(super) fn audit(args: &AuditArgs) -> ExitCode {
 
 fn audited(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let now = args.as_of.unwrap_or_else(clock::now);
-    let baseline = match &args.baseline {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-            Baseline::parse(&text).with_context(|| format!("reading {}", path.display()))?
-        }
-        None => Baseline::default(),
-    };
+    let baseline = Baseline::read(args.baseline.as_deref())?;
     let (source, export) = configuration(args)?;
     let traffic = match &args.data {
         Some(data) => Some(traffic(args, data, &export, now)?),
         None => None,
     };
-    let scene = Scene { tenant: &export.tenant, traffic: traffic.as_ref() };
-    let mut report = Report::new(source, &scene, |place| export.line(place), &baseline, now);
+    let mut report = Reading { at: now, source, export, baseline }.report(traffic.as_ref());
     report.folder = args.config.as_deref().map(folder);
     let look = super::look(args.output.is_some());
     super::write(&render(&report, args.format, look, args.fail_on.severity()), args.output.as_deref())?;
@@ -170,15 +164,27 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     let store = Store::open_existing(&config.out)?;
     let mut rules = run::watch_settings(&config).rules;
     let mut follower = Follower::new(store);
-    let mut rows = Rows::until(now);
+    let mut usage = Usage::default();
+    let until = EventTime::from_ms(i64::MIN)..now;
     let take = |seen| match seen {
-        Seen::Rows(partial) => rows.absorb(&partial),
-        Seen::Anew => rows = Rows::until(now),
+        Seen::Rows(rows) => usage.absorb_within(&rows, &until),
+        Seen::Anew => usage = Usage::default(),
     };
-    super::runtime()?.block_on(follower.poll(take)).with_context(|| format!("reading {data}"))?;
-    let tenants: Vec<&str> = rows.tenants().collect();
+    super::runtime()?
+        .block_on(async {
+            follower.poll(take).await?;
+            follower.hear(now).await
+        })
+        .with_context(|| format!("reading {data}"))?;
+    let tenants: Vec<&str> = usage.tenants().map(|(name, _)| name).collect();
     let tenant = super::tenant(data, args.tenant.as_deref(), &tenants)?;
     let of_tenant = |(audience, seconds)| ((tenant.clone(), audience), seconds);
     rules.lifetimes.by_tenant = lifetimes(&export.tenant).map(of_tenant).collect();
-    Ok(rows.traffic(&tenant, i64::from(args.unused_days), now, &rules.lifetimes, &rules.ghosts))
+    usage.settle(&rules.lifetimes);
+    let reach = follower.reach(config.alerts.decisions.patience, now);
+    let held_back = traffic::held_back(reach.get(&tenant), now);
+    let none = TenantUsage::default();
+    let of_tenant = usage.tenant(&tenant).unwrap_or(&none);
+    let judged_by = (&rules.lifetimes, &rules.ghosts);
+    Ok(Traffic::new(&tenant, of_tenant, i64::from(args.unused_days), now, judged_by, held_back))
 }

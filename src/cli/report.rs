@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::audit::traffic;
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
 use crate::event::{Day, EventTime, WindowLength};
@@ -40,7 +42,7 @@ pub(super) struct ReportArgs {
     /// The last day (UTC), itself too [default: that of the last event]
     #[arg(long, value_name = "DAY", value_parser = day)]
     to: Option<Day>,
-    /// Settings (TOML) with quotas, prices, and the lifetimes and thresholds of ghosts.
+    /// Settings (TOML) with quotas, prices, the tenant to audit, and the lifetimes and thresholds of ghosts.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How it is written.
@@ -71,7 +73,7 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         bail!("--from {from} is after --to {to}");
     }
     let runtime = super::runtime()?;
-    let settings = runtime.block_on(run::settings_with_lifetimes(&config))?;
+    let mut settings = runtime.block_on(run::audited_settings(&config))?;
     let data = config.out.to_string();
     let mut found = Found::new(asked(args));
     let mut follower = Follower::new(Store::open_existing(&config.out)?);
@@ -104,6 +106,19 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     // The same, whether the days were asked for or found.
     found.usage.forget_before(days.start().plus(-LOOK_BACK_DAYS));
     found.usage.settle(&settings.rules.lifetimes);
+    if let Some(mut audited) = settings.rules.audited.as_deref().cloned().filter(|audited| audited.tenant == tenant) {
+        // The configuration of now, beside what was used up to the report's end.
+        let until = now.min(days.end().plus(1).start());
+        let held_back = traffic::held_back(follower.reach(settings.patience, now).get(&tenant), until);
+        let rules = &settings.rules;
+        audited.judge(
+            found.usage.tenant(&tenant).unwrap_or(&none),
+            until,
+            (&rules.lifetimes, &rules.ghosts),
+            held_back,
+        );
+        settings.rules.audit(Arc::new(audited));
+    }
     let report = Report::new(&Scene {
         tenant: &tenant,
         usage: found.usage.tenant(&tenant).unwrap_or(&none),

@@ -17,6 +17,8 @@ pub struct AuditSettings {
     /// Findings that are accepted.
     pub baseline: Option<PathBuf>,
     pub interval: Duration,
+    /// What nobody used for so many days is unused.
+    pub unused_days: i64,
 }
 
 /// Where the configuration is.
@@ -46,13 +48,18 @@ pub(super) struct RawAudit {
     tenant: Option<String>,
     baseline: Option<PathBuf>,
     interval: Option<String>,
+    unused_days: Option<u64>,
 }
 
-/// `tenant` and `api` are those of other settings.
+/// What is unused after so long, unless fewer days are kept.
+const UNUSED_DAYS: i64 = 30;
+
+/// `tenant`, `api` and the days that the read side keeps are those of other settings.
 pub(super) fn audit(
     raw: RawAudit,
     tenant: Option<&String>,
     api: Option<&ManagementApi>,
+    days_kept: i64,
 ) -> Result<AuditSettings, ConfigError> {
     let from = match (raw.config, raw.replay, api) {
         (Some(path), None, _) => AuditFrom::Export(path),
@@ -81,7 +88,17 @@ pub(super) fn audit(
     // A folder costs nothing to look at.
     let default = if matches!(from, AuditFrom::Api(_)) { "1h" } else { "1m" };
     let interval = duration(raw.interval, "audit.interval", default, "interval = \"1h\"")?;
-    Ok(AuditSettings { tenant, from, baseline: raw.baseline, interval })
+    // Today is one of those that are kept.
+    let most = days_kept - 1;
+    let unused_days = raw.unused_days.map_or(UNUSED_DAYS.min(most), |days| i64::try_from(days).unwrap_or(i64::MAX));
+    if !(1..=most).contains(&unused_days) {
+        return Err(ConfigError::Value {
+            key: "audit.unused_days",
+            problem: format!("{unused_days} is not between 1 and {most}, of the {days_kept} days that live.days keeps"),
+            example: "unused_days = 30",
+        });
+    }
+    Ok(AuditSettings { tenant, from, baseline: raw.baseline, interval, unused_days })
 }
 
 impl AuditSettings {
@@ -99,6 +116,7 @@ impl AuditSettings {
                 self.baseline.as_ref().map_or_else(|| "(none)".to_owned(), |path| path.display().to_string())
             ),
             format!("audit.interval          {}", humantime::format_duration(self.interval)),
+            format!("audit.unused_days       {}", self.unused_days),
         ]
     }
 }

@@ -47,7 +47,7 @@ pub struct TenantOverview {
     pub audit: Option<Audit>,
 }
 
-/// What the last audit of the tenant's configuration found, by itself.
+/// What the last audit of the tenant's configuration found, beside what is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// An export, a recording, or a domain.
@@ -57,6 +57,8 @@ pub struct Audit {
     pub at: Option<EventTime>,
     /// Why it could not be read since, in words.
     pub problem: Option<String>,
+    /// What the events that it was judged beside cover, in words; `null` before.
+    pub events: Option<String>,
     /// Findings that are open, by severity.
     pub required: u64,
     pub recommended: u64,
@@ -65,7 +67,7 @@ pub struct Audit {
     pub accepted: u64,
     /// Checks that could not be run.
     pub not_run: u64,
-    /// What is required, by check and subject; at most 100.
+    /// What is required, by check and subject, and what was and could not be looked at; at most 100.
     pub findings: Vec<AuditFinding>,
 }
 
@@ -83,6 +85,9 @@ pub struct AuditFinding {
     pub fix: String,
     /// Auth0's page.
     pub docs: String,
+    /// Whether it was looked at this time. Otherwise it was found before, its alert fires, and nobody could see whether it is
+    /// mended.
+    pub is_judged: bool,
 }
 
 /// An estimate of distinct users, with its bounds.

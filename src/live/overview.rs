@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 
 use crate::alert::rules::RuleSettings;
 use crate::alert::{Alert, Status};
-use crate::audit::standing::Required;
+use crate::audit::checks::Check;
 use crate::config::MonthlyQuota;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
@@ -320,29 +320,37 @@ pub fn failures(usage: &TenantUsage, period: Range<EventTime>) -> Vec<Connection
     failures
 }
 
-/// What the audit says of a tenant, if it is the one that is audited.
-pub fn audit_view(tenant: &str, settings: &RuleSettings) -> Option<Audit> {
+/// What the audit says of a tenant, if it is the one that is audited. What fires of it and could not be looked at this time is
+/// shown as it was found.
+pub fn audit_view<'a>(tenant: &str, firing: impl Iterator<Item = &'a Alert>, settings: &RuleSettings) -> Option<Audit> {
     let audited = settings.audited.as_ref().filter(|audited| audited.tenant == tenant)?;
     let shown = Audit { source: audited.source.clone(), problem: audited.problem.clone(), ..Audit::default() };
     let Some(standing) = &audited.standing else { return Some(shown) };
     let [required, recommended, best_practice] = standing.open;
-    let finding = |found: &Required| AuditFinding {
-        check: found.check.id.to_owned(),
-        title: found.check.title.to_owned(),
-        subject: found.subject.clone(),
-        evidence: found.evidence.clone(),
-        why: found.check.why.to_owned(),
-        fix: found.check.fix.to_owned(),
-        docs: found.check.docs.to_owned(),
+    let finding = |check: &Check, subject: &str, evidence: Vec<String>, is_judged| AuditFinding {
+        check: check.id.to_owned(),
+        title: check.title.to_owned(),
+        subject: subject.to_owned(),
+        evidence,
+        why: check.why.to_owned(),
+        fix: check.fix.to_owned(),
+        docs: check.docs.to_owned(),
+        is_judged,
     };
+    let found = standing.required.iter().map(|one| finding(one.check, &one.subject, one.evidence.clone(), true));
+    let unknown = firing.filter_map(|alert| {
+        let check = settings.unknown(alert)?;
+        Some(finding(check, &alert.subject, vec![alert.summary.clone()], false))
+    });
     Some(Audit {
         at: Some(standing.at),
+        events: standing.events.clone(),
         required,
         recommended,
         best_practice,
         accepted: standing.accepted,
         not_run: standing.not_run,
-        findings: standing.required.iter().take(FINDINGS_SHOWN).map(finding).collect(),
+        findings: found.chain(unknown).take(FINDINGS_SHOWN).collect(),
         ..shown
     })
 }

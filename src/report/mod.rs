@@ -17,8 +17,8 @@ use crate::alert::rules::RuleSettings;
 use crate::config::Prices;
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::live::model::{
-    ClientTokens, ConnectionFailures, CountOfMonth, Ghost, GhostsChecked, TokenWindow, TokensOfMonth, UserDay, Users,
-    UsersOfMonth,
+    Audit, ClientTokens, ConnectionFailures, CountOfMonth, Ghost, GhostsChecked, TokenWindow, TokensOfMonth, UserDay,
+    Users, UsersOfMonth,
 };
 use crate::live::overview::{self, Rest};
 use crate::partial::Dimension;
@@ -45,6 +45,8 @@ pub struct Report {
     pub enterprise_connections: CountOfMonth,
     pub events: Events,
     pub unused: Unused,
+    /// What the audit of the tenant's configuration finds; `null` unless the settings have it audited.
+    pub audit: Option<Audit>,
 }
 
 /// Whole UTC days.
@@ -343,6 +345,7 @@ impl Report {
             enterprise_connections: used.enterprise_connections,
             events: events(usage, &known, as_of, before.as_ref()),
             unused: unused(usage, &known, &period),
+            audit: overview::audit_view(tenant, std::iter::empty(), settings),
         }
     }
 }

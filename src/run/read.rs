@@ -58,7 +58,7 @@ impl ReadSide {
         let (over, is_over) = watch::channel(false);
         let mut audited = None;
         if let Some(settings) = config.audit.clone() {
-            let (publish, seen) = watch::channel(Arc::new(super::audit::unread(&settings)));
+            let (publish, seen) = super::audit::channel(&settings);
             on_a_thread("audit", over.subscribe(), move || super::audit::again(settings, publish))?;
             audited = Some(seen);
         }
@@ -119,16 +119,13 @@ pub fn watch_settings(config: &Config) -> WatchSettings {
     settings
 }
 
-/// [`watch_settings`] with how long tokens live by the tenant's configuration, where it is audited; read now.
-pub async fn settings_with_lifetimes(config: &Config) -> anyhow::Result<WatchSettings> {
+/// [`watch_settings`] with the tenant's configuration and how long tokens live by it, where it is audited; read now, and not
+/// judged.
+pub async fn audited_settings(config: &Config) -> anyhow::Result<WatchSettings> {
     let mut settings = watch_settings(config);
     if let Some(audit) = &config.audit {
-        let standing = super::audit::once(audit, None, clock::now()).await;
-        let standing = standing.with_context(|| format!("auditing {}", audit.from))?;
-        let audited = Audited { standing: Some(standing), ..super::audit::unread(audit) };
-        settings.rules.audit(Arc::new(audited));
-        // What is found now says nothing of what was then.
-        settings.rules.audited = None;
+        let audited = super::audit::once(audit, clock::now()).await;
+        settings.rules.audit(Arc::new(audited.with_context(|| format!("auditing {}", audit.from))?));
     }
     Ok(settings)
 }
@@ -140,7 +137,7 @@ struct Follow {
     store: Store,
     settings: WatchSettings,
     /// What the audit of the settings says.
-    audited: Option<watch::Receiver<Arc<Audited>>>,
+    audited: Option<watch::Receiver<Audited>>,
     interval: Duration,
     publish: watch::Sender<Arc<Model>>,
     decided: Notify,
@@ -177,10 +174,10 @@ impl Follow {
         }
     }
 
-    async fn follow(&self, mut audited: Option<watch::Receiver<Arc<Audited>>>) -> Result<BeginAnew, StoreError> {
+    async fn follow(&self, mut audited: Option<watch::Receiver<Audited>>) -> Result<BeginAnew, StoreError> {
         let mut settings = self.settings.clone();
         if let Some(audited) = &mut audited {
-            settings.rules.audit(Arc::clone(&audited.borrow_and_update()));
+            settings.rules.audit(Arc::new(audited.borrow_and_update().clone()));
         }
         let mut watch = Watch::open(self.store.clone(), settings).await?;
         // Beside the journal that decides: what that wrote is this one's to send, at once.
@@ -195,13 +192,13 @@ impl Follow {
     async fn rounds(
         &self,
         watch: &mut Watch,
-        mut audited: Option<watch::Receiver<Arc<Audited>>>,
+        mut audited: Option<watch::Receiver<Audited>>,
     ) -> Result<BeginAnew, StoreError> {
         let mut shown_revision = None;
         loop {
             if let Some(audited) = audited.as_mut().filter(|audited| audited.has_changed().unwrap_or(false)) {
-                let found = Arc::clone(&audited.borrow_and_update());
-                if found.standing.is_some() && !watch.is_audited() {
+                let found = audited.borrow_and_update().clone();
+                if found.reading.is_some() && !watch.is_audited() {
                     return Ok(BeginAnew);
                 }
                 watch.audit(found);

@@ -47,6 +47,7 @@ pub fn faults(tenant: &Tenant) -> Vec<Fault> {
     let mut all = vec![
         fault("client-callback-localhost", APPLICATIONS[0]),
         fault("client-grant-implicit", APPLICATIONS[2]),
+        fault("client-grant-type-unused", APPLICATIONS[2]),
         fault("api-alg-hs256", &orders),
         fault("social-developer-keys", "github"),
         fault("enterprise-without-organization", UNUSED_CONNECTIONS[1].0),
@@ -161,7 +162,7 @@ fn application(name: &str, kind: &str, domain: &str) -> Value {
     }
     let mut grants = vec!["authorization_code", "refresh_token"];
     if name == APPLICATIONS[2] {
-        grants.push("implicit");
+        grants.extend(["implicit", "urn:openid:params:grant-type:ciba"]);
     }
     let organizations = if name == REQUIRES_ORGANIZATION { "require" } else { "allow" };
     json!({

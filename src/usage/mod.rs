@@ -17,6 +17,7 @@ pub mod spike;
 pub mod sudden;
 pub mod tokens;
 pub mod users;
+pub mod uses;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -36,6 +37,7 @@ pub struct TenantUsage {
     pub users: users::Users,
     pub tokens: tokens::Tokens,
     pub activity: activity::Activity,
+    pub uses: uses::Uses,
 }
 
 impl Usage {
@@ -53,7 +55,9 @@ impl Usage {
             self.tenant_mut(row.tenant).tokens.absorb(row);
         }
         for row in rows.counts().iter().filter(|row| period.contains(&row.window_start)) {
-            self.tenant_mut(row.tenant).activity.absorb(row);
+            let tenant = self.tenant_mut(row.tenant);
+            tenant.activity.absorb(row);
+            tenant.uses.absorb(row);
         }
     }
 
@@ -71,6 +75,7 @@ impl Usage {
             tenant.users.forget_before(day);
             tenant.tokens.forget_before(day);
             tenant.activity.forget_before(day);
+            tenant.uses.forget_before(day);
         }
     }
 

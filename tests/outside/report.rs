@@ -7,7 +7,11 @@ fn the_page_reads_well_on_every_screen_and_on_paper() {
     let simulated = Simulated::new(40_000, 30, 7);
     let out = simulated.ingest_into("out");
     let (page, settings) = (simulated.path("report.html"), simulated.path("settings.toml"));
-    let text = "[quota]\nmau = 3000\nm2m_tokens = 20000\n[prices]\ncurrency = \"USD\"\nper_1000_m2m_tokens = 1.5\n";
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tenants/example-directory");
+    let text = format!(
+        "[quota]\nmau = 3000\nm2m_tokens = 20000\n[prices]\ncurrency = \"USD\"\nper_1000_m2m_tokens = 1.5\n[audit]\nconfig = \
+         {config:?}\ntenant = \"northwind-prod\"\n"
+    );
     std::fs::write(&settings, text).expect("settings");
     succeed(
         ghostlight()
@@ -18,6 +22,7 @@ fn the_page_reads_well_on_every_screen_and_on_paper() {
             .arg("-o")
             .arg(&page),
     );
+    assert!(std::fs::read_to_string(&page).expect("a page").contains("<h2>Audit ("));
     let said = succeed(script("page.py").arg("report").arg(format!("file://{}", page.display())));
     assert!(said.contains("checked: ") && said.contains("pages of PDF"), "{said}");
 }

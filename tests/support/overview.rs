@@ -91,11 +91,13 @@ fn audit() -> Audit {
         why: "whoever holds the client's secret can make tokens that pass for the tenant's".to_owned(),
         fix: "set the JsonWebToken signature algorithm of the application to RS256".to_owned(),
         docs: "https://auth0.com/docs/get-started/applications/signing-algorithms".to_owned(),
+        is_judged: true,
     };
     Audit {
         source: "northwind-prod.eu.auth0.com".to_owned(),
         at: Some(before(600_000)),
         problem: None,
+        events: Some("events of \"northwind-prod\" in 30 days (2026-10-24 to 2026-11-23)".to_owned()),
         required: 2,
         recommended: 7,
         best_practice: 4,

@@ -362,6 +362,74 @@ fn csv_is_one_tidy_table_of_the_same_numbers() {
     assert_eq!(value("m2m_tokens_issued", of), client.issued as f64);
 }
 
+#[test]
+fn what_the_audit_of_the_settings_finds_is_in_every_format() {
+    let simulation = Simulation { seed: 5, events: 40_000, days: 31, start: OCTOBER, ..Simulation::default() };
+    let month = ["--month", "2026-10"];
+    let simulated = Simulated::new(std::slice::from_ref(&simulation));
+    assert_eq!(simulated.read(&month).audit, None);
+    let config = simulated.path("tenant");
+    let configuration = simulation.configurations().into_iter().find(|one| one.tenant == TENANT).expect("the tenant's");
+    for (path, value) in configuration.files {
+        let path = config.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, value.to_string()).expect("written");
+    }
+    let settings = std::fs::read_to_string(simulated.path("settings.toml")).expect("settings");
+    let audit = format!("[audit]\nconfig = {config:?}\ntenant = {TENANT:?}\nunused_days = 20\n");
+    std::fs::write(simulated.path("settings.toml"), settings + &audit).expect("settings");
+    let audit = simulated.read(&month).audit.expect("it is audited");
+    // The same as the command finds at the end of those days.
+    let output = ghostlight()
+        .args(["audit", "--format", "json", "--unused-days", "20", "--as-of", "2026-11-01T00:00:00Z", "--data"])
+        .arg(simulated.path("out"))
+        .arg("--config")
+        .arg(&config)
+        .arg("--settings")
+        .arg(simulated.path("settings.toml"))
+        .output()
+        .expect("it runs");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let open = [audit.required, audit.recommended, audit.best_practice];
+    assert_eq!(
+        open.map(Value::from).as_slice(),
+        ["required", "recommended", "best-practice"].map(|key| told["open"][key].clone())
+    );
+    assert_eq!(Some(audit.not_run as usize), told["not_run"].as_array().map(Vec::len));
+    let checks: BTreeSet<&str> = audit.findings.iter().map(|found| found.check.as_str()).collect();
+    for check in ["api-alg-hs256", "client-callback-localhost", "organizations-bypassed", "social-developer-keys"] {
+        assert!(checks.contains(check), "{checks:?}");
+    }
+    assert!(audit.events.is_some_and(|events| events.contains("in 20 days (2026-10-12 to 2026-11-01)")));
+    for (format, wanted) in [
+        ("text", vec!["AUDIT (", "A callback URL leads to this computer", "at", "application ", "Audit   "]),
+        (
+            "html",
+            vec!["<h2>Audit (", "<h3>A callback URL leads to this computer</h3>", "http://localhost:3000/callback"],
+        ),
+        ("csv", vec!["audit_required", "audit_findings,client-callback-localhost,application ", "audit_not_run"]),
+        ("json", vec!["\"check\": \"client-callback-localhost\""]),
+    ] {
+        let text = succeed(&mut simulated.report(&[&month as &[&str], &["--format", format]].concat()));
+        wanted.iter().for_each(|wanted| assert!(text.contains(wanted), "{format}: {wanted}: {text}"));
+        assert!(!text.contains("a-secret-that-no-output-has"), "{format}");
+    }
+    // What the days do not cover is not said to be unused; and another tenant's report has nothing of it.
+    let settings = std::fs::read_to_string(simulated.path("settings.toml")).expect("settings");
+    std::fs::write(simulated.path("settings.toml"), settings.replace("unused_days = 20", "unused_days = 40"))
+        .expect("settings");
+    let longer = simulated.read(&month).audit.expect("it is audited");
+    assert!(
+        longer
+            .events
+            .is_some_and(|events| events.contains("the data begins on 2026-10-01, and 40 days were asked for"))
+    );
+    assert!(longer.not_run > audit.not_run && longer.recommended < audit.recommended);
+    std::fs::write(simulated.path("settings.toml"), format!("[audit]\nconfig = {config:?}\ntenant = \"other\"\n"))
+        .expect("settings");
+    assert_eq!(simulated.read(&month).audit, None);
+}
+
 /// A report with something of everything, in the words of a page's model.
 fn of(model: &Model) -> Report {
     let tenant = &model.tenants[0];
@@ -433,6 +501,7 @@ fn of(model: &Model) -> Report {
             failures_by_connection: tenant.activity.failures.clone(),
         },
         unused: Unused { looked_at_since: tenant.as_of, connections: unused(), clients: unused() },
+        audit: tenant.audit.clone(),
     }
 }
 

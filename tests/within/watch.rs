@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use ghostlight::alert::journal::Entry;
 use ghostlight::alert::{Status, rules};
-use ghostlight::audit::checks::{self, Severity};
+use ghostlight::audit::checks::{self, Check};
+use ghostlight::audit::document::Place;
+use ghostlight::audit::report::Unknown;
 use ghostlight::audit::standing::{Audited, Required, Standing};
-use ghostlight::event::{Chunk, Content, Decoder, EventTime, RecordSpan};
+use ghostlight::audit::tenant::Thing;
+use ghostlight::event::{Chunk, Content, Day, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::dedupe::Dedupe;
 use ghostlight::partial::{Batch, FoldSettings};
 use ghostlight::run::WriteSettings;
@@ -318,25 +321,44 @@ fn a_store_that_goes_away_is_no_empty_one() {
     });
 }
 
-/// What an audit found of these applications: (name, whether it was looked at).
-fn audited(found: &[(&str, bool)]) -> Arc<Audited> {
-    let check = checks::all().find(|check| check.severity == Severity::Required).expect("a required check");
-    let required = |(name, is_judged): &(&str, bool)| Required {
-        check,
-        subject: format!("application {name}"),
-        evidence: vec!["implicit".to_owned()],
-        is_judged: *is_judged,
+/// The required check of these audits, which is one of applications.
+fn required_check() -> &'static Check {
+    checks::all().find(|check| check.id == "client-grant-implicit").expect("a required check")
+}
+
+/// What an audit found of these applications, and which it could not look at; all of them if it was not run.
+fn audited(found: &[&str], unknown: Option<&[&str]>) -> Audited {
+    let check = required_check();
+    let thing = |name: &&str| Thing {
+        kind: "application",
+        name: (*name).to_owned(),
+        id: None,
+        place: Place::of("clients"),
+        is_unnamed: false,
     };
+    let required =
+        |name: &&str| Required { check, subject: thing(name).subject(), evidence: vec!["implicit".to_owned()] };
     let standing = Standing {
         at: at("23T00:00"),
+        events: None,
         open: [found.len() as u64, 0, 0],
         accepted: 0,
         not_run: 0,
         required: found.iter().map(required).collect(),
-        lifetimes: BTreeMap::from([(AUDIENCE.to_owned(), 1800)]),
+        unknown: unknown
+            .map(|names| Unknown { check, things: names.iter().map(thing).collect() })
+            .into_iter()
+            .collect(),
     };
-    let (tenant, source) = (TENANT.to_owned(), "tenant/".to_owned());
-    Arc::new(Audited { tenant, source, problem: None, standing: Some(standing) })
+    Audited {
+        tenant: TENANT.to_owned(),
+        source: "tenant/".to_owned(),
+        unused_days: 30,
+        problem: None,
+        reading: None,
+        lifetimes: BTreeMap::from([(AUDIENCE.to_owned(), 1800)]),
+        standing: Some(standing),
+    }
 }
 
 async fn audit_alerts(store: &Store) -> Vec<(String, Status)> {
@@ -368,7 +390,7 @@ fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
         settings.rules.lifetimes = Lifetimes::default();
         // One reader has no audit: it says nothing of its alerts, so it resolves none.
         let mut other = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
-        settings.rules.audit(audited(&[("A", true)]));
+        settings.rules.audit(Arc::new(audited(&["A"], None)));
         let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         let on = |name: &str| (format!("application {name}"), Status::Firing);
@@ -380,15 +402,33 @@ fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
         assert_eq!((shown.required, shown.findings[0].subject.as_str()), (1, "application A"));
         assert!(model.tenants[0].alerts.iter().any(|alert| alert.rule == rules::AUDIT && alert.status == "firing"));
         assert_eq!(settings.rules.lifetimes.of(TENANT, AUDIENCE).from.name(), "from the tenant's configuration");
-        // A restart pages nobody again, one more finding is one more page, and what could not be looked at stays.
-        let mut watch = Watch::open(workers.store.clone(), settings).await.expect("opens");
-        watch.audit(audited(&[("A", false), ("B", true)]));
-        step(&mut workers, &mut [&mut other, &mut watch]).await;
+        // A restart pages nobody again, and one more finding is one more page.
+        watch.audit(audited(&["A", "B"], None));
+        let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
+        watch.audit(audited(&["A", "B"], None));
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B")]);
-        watch.audit(audited(&[("B", true)]));
+        // What could not be looked at stays, also for one that was started since and has never seen it; it is shown as such.
+        for unknown in [&["A", "B"] as &[&str], &[]] {
+            settings.rules.audit(Arc::new(audited(&[], Some(unknown))));
+            let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
+            step(&mut workers, &mut [&mut other, &mut watch]).await;
+            step(&mut workers, &mut [&mut other, &mut watch]).await;
+            assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B")], "{unknown:?}");
+            let model = watch.model(now.get());
+            let shown = &model.tenants[0].audit.as_ref().expect("it is audited").findings;
+            let shown: Vec<_> = shown.iter().map(|finding| (finding.subject.as_str(), finding.is_judged)).collect();
+            assert_eq!(shown, [("application A", false), ("application B", false)]);
+        }
+        // Of others of its kind it says nothing.
+        settings.rules.audit(Arc::new(audited(&[], Some(&["B"]))));
+        let mut watch = Watch::open(workers.store.clone(), settings).await.expect("opens");
+        step(&mut workers, &mut [&mut other, &mut watch]).await;
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B"), off("A")]);
+        watch.audit(audited(&[], None));
+        step(&mut workers, &mut [&mut other, &mut watch]).await;
+        assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B"), off("A"), off("B")]);
     });
 }
 
@@ -396,9 +436,13 @@ fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
 fn an_export_in_the_settings_is_on_the_page_an_alert_and_how_long_tokens_live() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name);
+    // Up to yesterday, so that they cover the days that what is unused is asked for.
+    let since_1970 = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    let today = Day::of(EventTime::from_ms(since_1970.as_millis() as i64));
     succeed(
         ghostlight()
-            .args(["simulate", "--events", "20000", "--days", "2", "--tenant-config"])
+            .args(["simulate", "--events", "30000", "--days", "8", "--start", &today.plus(-8).to_string()])
+            .arg("--tenant-config")
             .arg(place("tenants"))
             .arg("-o")
             .arg(place("events.ndjson")),
@@ -408,7 +452,9 @@ fn an_export_in_the_settings_is_on_the_page_an_alert_and_how_long_tokens_live() 
         std::fs::read_dir(place("tenants")).expect("a folder").map(|entry| entry.expect("one")).collect();
     let tenant = tenants[0].file_name().into_string().expect("a name");
     let audit = |config: &Path| {
-        format!("[live]\ninterval = \"50ms\"\n[audit]\nconfig = {config:?}\ninterval = \"50ms\"\ntenant = {tenant:?}\n")
+        format!(
+            "[live]\ninterval = \"50ms\"\n[audit]\nconfig = {config:?}\ninterval = \"50ms\"\ntenant = {tenant:?}\nunused_days = 6\n"
+        )
     };
     let watch = |settings: &Path| {
         let mut command = ghostlight();
@@ -439,6 +485,26 @@ fn an_export_in_the_settings_is_on_the_page_an_alert_and_how_long_tokens_live() 
         "{}",
         shown["audit"]
     );
+    // It says the same as the command does of the same moment.
+    let shown_audit = &shown["audit"];
+    let at = shown_audit["at"].as_str().expect("a time");
+    let output = ghostlight()
+        .args(["audit", "--format", "json", "--unused-days", "6", "--as-of", at, "--config"])
+        .arg(&config)
+        .arg("--data")
+        .arg(place("out"))
+        .output()
+        .expect("it runs");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for (key, name) in [("required", "required"), ("recommended", "recommended"), ("best_practice", "best-practice")] {
+        assert_eq!(shown_audit[key], told["open"][name], "{key}: {shown_audit} {told}");
+    }
+    assert_eq!(shown_audit["not_run"].as_u64(), told["not_run"].as_array().map(|all| all.len() as u64));
+    assert!(told["findings"].as_array().expect("findings").iter().any(|one| one["check"] == "connection-unused"));
+    let has =
+        |check: &str| shown_audit["findings"].as_array().expect("findings").iter().any(|one| one["check"] == check);
+    assert!(has("organizations-bypassed") && has("client-callback-localhost"), "{shown_audit}");
+    assert!(shown_audit["events"].as_str().is_some_and(|text| text.contains("in 6 days")), "{shown_audit}");
     let of_configuration = |ghost: &Value| ghost["lifetime_from"] == "from the tenant's configuration";
     assert!(
         shown["ghosts"].as_array().is_some_and(|ghosts| ghosts.iter().any(of_configuration)),

@@ -176,6 +176,21 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "client-refresh-infinite",
+        area: Area::Tokens,
+        severity: Recommended,
+        title: "Refresh tokens that are used live for ever",
+        looks_at: "clients: grant_types, refresh_token.infinite_token_lifetime",
+        why: "whoever stole one keeps it alive by using it",
+        fix: "set refresh_token.token_lifetime, and infinite_token_lifetime to false",
+        docs: "https://auth0.com/docs/secure/tokens/refresh-tokens/configure-refresh-token-expiration",
+        judge: |scene, out| {
+            refreshing(scene, out, |client, out| {
+                out.on(&client.thing, &client.lives_forever, "refresh_token.infinite_token_lifetime is true")
+            })
+        },
+    },
+    Check {
         id: "client-id-token-lifetime",
         area: Area::Tokens,
         severity: BestPractice,

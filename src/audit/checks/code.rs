@@ -70,6 +70,25 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "script-logs",
+        area: Area::Code,
+        severity: BestPractice,
+        title: "A script writes to its log",
+        looks_at: "actions: code; databases: options.customScripts",
+        why: "what it writes may hold tokens and users' data, and is kept where nobody looks after it",
+        fix: "leave console.log to development",
+        docs: "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/pre-launch-tips",
+        judge: |scene, out| {
+            for action in part(&scene.tenant.actions)? {
+                smelling(&action.thing, &action.logs, out);
+            }
+            for database in part(&scene.tenant.databases)? {
+                smelling(&database.thing, &database.script_logs, out);
+            }
+            Ok(())
+        },
+    },
+    Check {
         id: "rules-left",
         area: Area::Code,
         severity: Required,
@@ -172,7 +191,7 @@ pub const CHECKS: &[Check] = &[
                         out.thing(&action.thing, "it denies a signup, and says that somebody exists")
                     }
                     Ok(_) => {}
-                    Err(why) => out.unjudged(&action.thing, "code", why),
+                    Err(why) => out.unjudged(&action.thing, "code", &format!("not known: {why}")),
                 }
             }
             Ok(())
@@ -198,7 +217,7 @@ pub const CHECKS: &[Check] = &[
                         );
                     }
                 }
-                Err(why) => out.unjudged(&page.thing, "html", why),
+                Err(why) => out.unjudged(&page.thing, "html", &format!("not known: {why}")),
             }
             Ok(())
         },
@@ -210,7 +229,7 @@ fn smelling(thing: &Thing, smells: &Part<Vec<Smell>>, out: &mut Outcome) {
         Ok(smells) => smells.iter().for_each(|smell| {
             out.script(thing, &smell.place, smell.line, format!("line {} of the script: {}", smell.line, smell.what));
         }),
-        Err(why) => out.unjudged(thing, "code", why),
+        Err(why) => out.unjudged(thing, "code", &format!("not known: {why}")),
     }
 }
 
@@ -236,7 +255,7 @@ pub(super) fn runs_at(action: &Action, trigger: &str) -> bool {
 fn unreadable(actions: &[&Action], out: &mut Outcome) {
     for action in actions {
         if let Err(why) = &action.traits {
-            out.unjudged(&action.thing, "code", why);
+            out.unjudged(&action.thing, "code", &format!("not known: {why}"));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::tenant::{BotDetection, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing};
 use super::code::runs_at;
-use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part};
+use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part, tenant_thing};
 
 const BRUTE_FORCE: &str = "https://auth0.com/docs/secure/attack-protection/brute-force-protection";
 const THROTTLING: &str = "https://auth0.com/docs/secure/attack-protection/suspicious-ip-throttling";
@@ -45,6 +45,58 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| shield(&scene.tenant.brute_force, out, blocks),
     },
     Check {
+        id: "brute-force-notify",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Nobody is told that somebody tries their account",
+        looks_at: "attackProtection: bruteForceProtection.shields",
+        why: "a user who is told changes the password; one who is not cannot log in, and does not know why",
+        fix: "let it notify users",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| {
+                has_shield(shield, &shield.shields, "user_notification", out)
+            })
+        },
+    },
+    Check {
+        id: "brute-force-lockout",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "One account may be tried from many addresses",
+        looks_at: "attackProtection: bruteForceProtection.mode",
+        why: "attempts are counted for each address, and whoever has many has as many attempts",
+        fix: "set the mode to count_per_identifier, if a locked account harms less than a guessed password",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| {
+                if !is_on(shield, out) {
+                    return;
+                }
+                match out.read(&shield.thing, &shield.mode) {
+                    Some(Some(mode)) if mode != "count_per_identifier" => {
+                        out.at(&shield.thing, &shield.mode, format!("its mode is {mode}"));
+                    }
+                    Some(None) => out.unjudged(&shield.thing, shield.mode.key, NOT_THERE),
+                    _ => {}
+                }
+            })
+        },
+    },
+    Check {
+        id: "brute-force-attempts",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "A password may be guessed more often than ten times",
+        looks_at: "attackProtection: bruteForceProtection.max_attempts",
+        why: "the more attempts, the better the chance of the next one",
+        fix: "set max_attempts to 10 or less",
+        docs: BRUTE_FORCE,
+        judge: |scene, out| {
+            shield(&scene.tenant.brute_force, out, |shield, out| at_most(shield, &shield.attempts, 10.0, out))
+        },
+    },
+    Check {
         id: "brute-force-allowlist",
         area: Area::Defences,
         severity: BestPractice,
@@ -84,6 +136,37 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| shield(&scene.tenant.ip_throttling, out, blocks),
     },
     Check {
+        id: "ip-throttling-notify",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Nobody is told of addresses that try many accounts",
+        looks_at: "attackProtection: suspiciousIpThrottling.shields",
+        why: "an attack that goes on unseen goes on",
+        fix: "let it notify administrators",
+        docs: THROTTLING,
+        judge: |scene, out| {
+            shield(&scene.tenant.ip_throttling, out, |shield, out| {
+                has_shield(shield, &shield.shields, "admin_notification", out)
+            })
+        },
+    },
+    Check {
+        id: "ip-throttling-attempts",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "One address may try more than Auth0's defaults allow",
+        looks_at: "attackProtection: suspiciousIpThrottling.stage.*.max_attempts",
+        why: "lists of passwords are tried from few addresses, and each gets further",
+        fix: "set 100 logins and 50 signups or less",
+        docs: THROTTLING,
+        judge: |scene, out| {
+            shield(&scene.tenant.ip_throttling, out, |shield, out| {
+                at_most(shield, &shield.login_attempts, 100.0, out);
+                at_most(shield, &shield.signup_attempts, 50.0, out);
+            })
+        },
+    },
+    Check {
         id: "ip-throttling-allowlist",
         area: Area::Defences,
         severity: BestPractice,
@@ -121,6 +204,23 @@ pub const CHECKS: &[Check] = &[
         fix: "let it block",
         docs: BREACHED,
         judge: |scene, out| shield(&scene.tenant.breached_passwords, out, blocks),
+    },
+    Check {
+        id: "breached-passwords-new",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "A breached password may be chosen",
+        looks_at: "attackProtection: breachedPasswordDetection.stage.*.shields",
+        why: "who signs up with one, or changes to one, is blocked only later, if at all",
+        fix: "let it block at signups and at changes of a password",
+        docs: BREACHED,
+        judge: |scene, out| {
+            shield(&scene.tenant.breached_passwords, out, |shield, out| {
+                for shields in &shield.stage_shields {
+                    has_shield(shield, shields, "block", out);
+                }
+            })
+        },
     },
     Check {
         id: "bot-detection-off",
@@ -213,7 +313,7 @@ pub const CHECKS: &[Check] = &[
             }
             for action in actions {
                 if let Err(why) = &action.traits {
-                    out.unjudged(&action.thing, "code", why);
+                    out.unjudged(&action.thing, "code", &format!("not known: {why}"));
                 }
             }
             if out.unjudged.is_empty() {
@@ -490,6 +590,23 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| stopped(&scene.tenant.log_streams, out),
     },
     Check {
+        id: "log-stream-filtered",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "The log stream leaves events out",
+        looks_at: "events: types that ought to come",
+        why: "whoever watches the logs misses what is left out, and counts are too low",
+        fix: "let the stream deliver every category of events",
+        docs: "https://auth0.com/docs/customize/log-streams/event-filters",
+        judge: |scene, out| {
+            let traffic = scene.seen()?;
+            for what in &traffic.missing {
+                out.thing(&tenant_thing(scene, "log stream"), what);
+            }
+            Ok(())
+        },
+    },
+    Check {
         id: "event-stream-stopped",
         area: Area::Defences,
         severity: Recommended,
@@ -501,15 +618,6 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| stopped(&scene.tenant.event_streams, out),
     },
 ];
-
-/// What stands for something that is not there.
-fn tenant_thing(scene: &Scene<'_>, name: &str) -> Thing {
-    let place = match &scene.tenant.settings {
-        Ok(settings) => settings.thing.place.clone(),
-        Err(_) => super::Place::of("tenant"),
-    };
-    Thing { kind: "tenant", name: name.to_owned(), id: None, place, is_unnamed: false }
-}
 
 fn shield(given: &Part<Option<Shield>>, out: &mut Outcome, judge: impl Fn(&Shield, &mut Outcome)) -> Judged {
     match part(given)? {
@@ -527,21 +635,44 @@ fn bots(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&BotDetection, &mut
     Ok(())
 }
 
-/// Whether one that is on blocks.
-fn blocks(shield: &Shield, out: &mut Outcome) {
+/// Whether it is on; notes it where nobody knows. That it is off is another check's; what it would do, nobody knows.
+fn is_on(shield: &Shield, out: &mut Outcome) -> bool {
     match out.read(&shield.thing, &shield.enabled) {
-        Some(Some(true)) => {}
-        // That it is off is another check's; what it would block, nobody knows.
-        Some(Some(false)) => return out.unjudged(&shield.thing, shield.enabled.key, "off"),
-        Some(None) => return out.unjudged(&shield.thing, shield.enabled.key, NOT_THERE),
-        None => return,
+        Some(Some(true)) => return true,
+        Some(Some(false)) => out.unjudged(&shield.thing, shield.enabled.key, "off"),
+        Some(None) => out.unjudged(&shield.thing, shield.enabled.key, NOT_THERE),
+        None => {}
     }
-    if shield.shields.has("block") {
+    false
+}
+
+fn blocks(shield: &Shield, out: &mut Outcome) {
+    has_shield(shield, &shield.shields, "block", out);
+}
+
+/// Whether one that is on does something about it.
+fn has_shield(shield: &Shield, shields: &Texts, wanted: &str, out: &mut Outcome) {
+    if !is_on(shield, out) || shields.has(wanted) {
         return;
     }
-    match shield.shields.is_open() {
-        true => out.unjudged(&shield.thing, shield.shields.key, "a placeholder in part"),
-        false => out.at(&shield.thing, &shield.shields, "shields has no block"),
+    match &shields.value {
+        _ if shields.is_open() => out.unjudged(&shield.thing, shields.key, "a placeholder in part"),
+        Known::Absent => out.unjudged(&shield.thing, shields.key, NOT_THERE),
+        _ => out.at(&shield.thing, shields, format!("{} has no {wanted}", shields.key)),
+    }
+}
+
+/// Whether one that is on lets through no more attempts than this.
+fn at_most(shield: &Shield, attempts: &Field<f64>, most: f64, out: &mut Outcome) {
+    if !is_on(shield, out) {
+        return;
+    }
+    match out.read(&shield.thing, attempts) {
+        Some(Some(given)) if *given > most => {
+            out.at(&shield.thing, attempts, format!("{} is {given}, more than {most}", attempts.key));
+        }
+        Some(None) => out.unjudged(&shield.thing, attempts.key, NOT_THERE),
+        _ => {}
     }
 }
 

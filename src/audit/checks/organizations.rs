@@ -44,7 +44,7 @@ pub const CHECKS: &[Check] = &[
         title: "Logins go past the organizations an application requires",
         looks_at: "clients: organization_usage; events: logins without organization_id",
         why: "whoever is a member nowhere gets in all the same, or by an old session",
-        fix: "look at who these users are, end their sessions, and check the organization in tokens; logins from before it was required count too",
+        fix: "look at who these users are, end their sessions, and check the organization in tokens",
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let traffic = scene.seen()?;
@@ -57,14 +57,16 @@ pub const CHECKS: &[Check] = &[
                     continue;
                 }
                 let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
-                if used.logins_without_organization > 0 {
+                // What was before it was required is over.
+                let lately = traffic.until.map(|until| until.plus(-BYPASSED_DAYS));
+                if let Some(last) = used.last_without_organization.filter(|last| Some(*last) >= lately) {
                     out.at(
                         &client.thing,
                         &client.organization_usage,
                         format!(
-                            "{} of {} logins had no organization {}",
-                            used.logins_without_organization,
-                            used.logins,
+                            "{} of {} logins had no organization {}, the last on {last}",
+                            used.logins.without_organization,
+                            used.logins.all,
                             traffic.period()
                         ),
                     );
@@ -276,15 +278,16 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let configured = configured(scene)?;
             let traffic = scene.seen()?;
-            if traffic.logins < LOGINS_MIN {
-                return Err(NotRun(format!("{} logins are too few to tell", traffic.logins)));
+            let logins = traffic.logins;
+            if logins.all < LOGINS_MIN {
+                return Err(NotRun(format!("{} logins are too few to tell", logins.all)));
             }
-            let percent = |part: u64| part * 100 / traffic.logins;
+            let percent = |part: u64| part * 100 / logins.all;
             let (organizations, enterprise) =
-                (percent(traffic.logins_with_organization), percent(traffic.enterprise_logins));
+                (percent(logins.all - logins.without_organization), percent(logins.enterprise));
             let shares = format!(
                 "{organizations} % of {} logins had an organization, {enterprise} % an enterprise connection, {}",
-                traffic.logins,
+                logins.all,
                 traffic.period()
             );
             let thing = &part(&scene.tenant.settings)?.thing;
@@ -310,6 +313,8 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
+/// Logins past an organization are over after so many days without one, up to the last day of the data.
+const BYPASSED_DAYS: i64 = 2;
 /// Of fewer logins no share is taken.
 const LOGINS_MIN: u64 = 100;
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::super::tenant::{Known, Texts, Thing};
 use super::applications::clients;
-use super::{Area, Check, Judged, Outcome, Scene, Severity};
+use super::{Area, Check, Judged, Outcome, Scene, Severity, tenant_thing};
 
 const SETTINGS: &str = "https://auth0.com/docs/get-started/applications/application-settings";
 const REQUIRED_FIXES: &str =
@@ -23,11 +23,15 @@ const WILDCARD: &str = "one sub-domain that somebody else gets hold of is enough
 const PLACEHOLDER: &str = "it was copied from an example: the domain is somebody else's, or nobody's yet";
 const SHARED: &str = "the name is free for anybody once it is given up there, and with it the logins";
 
+const SCHEME: &str = "any program on the device may claim the scheme, and gets the code in its place";
+
 const NO_LOCALHOST: &str = "remove it; develop in a tenant of its own";
 const NO_HTTP: &str = "use https";
 const NO_WILDCARD: &str = "list the hosts, or use {organization_name} for organizations";
 const NO_PLACEHOLDER: &str = "remove it, or write the real host";
 const NO_SHARED: &str = "make sure the name is still yours, or move to a domain of your own";
+
+const NO_SCHEME: &str = "use an https link that the device verifies (App Links, Universal Links)";
 
 const fn check(
     id: &'static str,
@@ -51,6 +55,7 @@ pub const CHECKS: &[Check] = &[
     check("client-callback-wildcard", Required, "A callback URL has a wildcard", CALLBACKS, (WILDCARD, NO_WILDCARD), WILDCARDS, |scene, out| each(scene, out, Callback, is_wild)),
     check("client-callback-placeholder", Required, "A callback URL is an example's", CALLBACKS, (PLACEHOLDER, NO_PLACEHOLDER), SETTINGS, |scene, out| each(scene, out, Callback, is_example)),
     check("client-callback-shared-host", Recommended, "A callback URL is at a shared host", CALLBACKS, (SHARED, NO_SHARED), SETTINGS, |scene, out| each(scene, out, Callback, is_shared)),
+    check("client-callback-scheme", BestPractice, "A callback URL has a scheme of its own", CALLBACKS, (SCHEME, NO_SCHEME), SETTINGS, |scene, out| each(scene, out, Callback, is_own_scheme)),
     check("client-logout-localhost", BestPractice, "A logout URL leads to this computer", LOGOUTS, (LOCALHOST, NO_LOCALHOST), SETTINGS, |scene, out| each(scene, out, Logout, is_localhost)),
     check("client-logout-http", Recommended, "A logout URL is not encrypted", LOGOUTS, (HTTP, NO_HTTP), SETTINGS, |scene, out| each(scene, out, Logout, is_plain)),
     check("client-logout-wildcard", BestPractice, "A logout URL has a wildcard", LOGOUTS, (WILDCARD, NO_WILDCARD), WILDCARDS, |scene, out| each(scene, out, Logout, is_wild)),
@@ -89,7 +94,9 @@ fn each(scene: &Scene<'_>, out: &mut Outcome, kind: Kind, is_wrong: fn(&Url) -> 
     if kind == Logout {
         match &scene.tenant.settings {
             Ok(settings) => among(&settings.thing, &settings.logout_urls, out, is_wrong),
-            Err(why) => out.unjudged.push(format!("the tenant's own logout URLs: {why}")),
+            Err(why) => {
+                out.unjudged(&tenant_thing(scene, "settings"), "allowed_logout_urls", &format!("not known: {why}"))
+            }
         }
     }
     Ok(())
@@ -155,6 +162,10 @@ impl Url {
             Some((address, _)) => address,
             None => host.split(':').next().unwrap_or(host),
         };
+        // Such as com.acme.app:/callback, without an authority.
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        let own = text.split_once(":/").filter(|(scheme, _)| scheme.chars().all(is_scheme));
+        let scheme = if scheme.is_empty() { own.map_or("", |(scheme, _)| scheme) } else { scheme };
         Self { scheme: scheme.to_owned(), host: name.trim_end_matches('.').to_ascii_lowercase() }
     }
 
@@ -191,6 +202,11 @@ fn is_here(address: IpAddr) -> bool {
 /// Not encrypted, and not this computer, which has a check of its own.
 fn is_plain(url: &Url) -> bool {
     url.scheme.eq_ignore_ascii_case("http") && !is_localhost(url)
+}
+
+/// Not the network's, and not a file's, which counts as this computer.
+fn is_own_scheme(url: &Url) -> bool {
+    !url.is_web() && !url.scheme.eq_ignore_ascii_case("file")
 }
 
 fn is_wild(url: &Url) -> bool {
@@ -279,6 +295,16 @@ mod tests {
             assert!(!is(is_localhost, text), "{text}");
         }
         assert!(is(is_plain, "HTTP://a.io/x") && !is(is_plain, "https://a.io") && !is(is_plain, "com.acme://x"));
+        for (text, is_own) in [
+            ("com.acme.app://callback", true),
+            ("com.acme.app:/callback", true),
+            ("https://a.io/cb", false),
+            ("a.io:443/cb", false),
+            ("a.io/cb?next=x:/y", false),
+            ("file:///x", false),
+        ] {
+            assert_eq!(is(is_own_scheme, text), is_own, "{text}");
+        }
         assert!(is(is_wild, "https://*.a.io/cb") && !is(is_wild, "https://{organization_name}.a.io/*"));
         assert!(is(is_example, "https://www.example.com/") && !is(is_example, "https://notexample.com/"));
         assert!(

@@ -1,7 +1,7 @@
 //! Attack surface: what is allowed, beside what is used. "Unused" is said only where the events cover the period.
 
 use super::super::tenant::{Client, Grant, Known, Thing};
-use super::super::traffic::Traffic;
+use super::super::traffic::{Traffic, Used};
 use super::applications::clients;
 use super::connections::both;
 use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, organizations, part};
@@ -104,6 +104,24 @@ pub const CHECKS: &[Check] = &[
                 } else {
                     out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
                 }
+            }
+            Ok(())
+        },
+    },
+    Check {
+        id: "client-grant-type-unused",
+        area: Area::Surface,
+        severity: Recommended,
+        title: "A grant that an application never uses",
+        looks_at: "clients: grant_types; events: exchanges by application",
+        why: "each is a way to tokens that nobody looks after",
+        fix: "remove it from the application's grant types",
+        docs: "https://auth0.com/docs/get-started/applications/update-grant-types",
+        judge: |scene, out| {
+            let all = clients(scene)?;
+            let traffic = scene.covered()?;
+            for client in all {
+                grant_types_unused(client, traffic, out);
             }
             Ok(())
         },
@@ -260,6 +278,46 @@ fn invisible(client: &Client, traffic: &Traffic) -> Option<&'static str> {
     of_client.or(of_users).or(of_refresh)
 }
 
+/// The type of event that each use of a grant leaves; of others, as the implicit one, nothing tells.
+const EXCHANGES: [(&str, &str); 5] = [
+    ("authorization_code", "seacft"),
+    ("refresh_token", "sertft"),
+    ("client_credentials", "seccft"),
+    ("urn:ietf:params:oauth:grant-type:device_code", "sede"),
+    ("urn:openid:params:grant-type:ciba", "ciba_exchange_succeeded"),
+];
+
+fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
+    let thing = &client.thing;
+    if thing.is_unnamed && thing.id.is_none() {
+        return out.unjudged(thing, "name", "a placeholder");
+    }
+    if client.grant_types.is_open() {
+        out.unjudged(thing, client.grant_types.key, "a placeholder in part");
+    }
+    let used = traffic.client(thing.id.as_deref(), &thing.name);
+    // That it is unused altogether is another check's.
+    if used.used.events == 0 {
+        return;
+    }
+    for (index, grant) in client.grant_types.known().into_iter().flatten().enumerate() {
+        let Known::Is(grant) = grant else { continue };
+        let Some((_, code)) = EXCHANGES.iter().find(|(name, _)| name == grant) else { continue };
+        let last = used.types.get(code).map(|last| last.start());
+        if last.is_some_and(|last| last >= traffic.begin) {
+            continue;
+        }
+        let why = if *code == "seccft" { traffic.without_client_tokens() } else { traffic.without_exchanges() };
+        if let Some(why) = why {
+            untold(thing, why, out);
+            continue;
+        }
+        let last = traffic.last(Some(&Used { events: 0, last_at: last }));
+        let evidence = format!("no {grant} ({code}) {}; {last}", traffic.period());
+        out.place(thing, thing.place.at(client.grant_types.key).item(index), evidence);
+    }
+}
+
 /// Why a grant of the Management API is wide.
 fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
     if !grant.audience.known().is_some_and(|audience| apis::is_management(audience)) {
@@ -306,7 +364,7 @@ fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u6
             last = last.max(used.used.last_at);
         }
     }
-    let used = super::super::traffic::Used { events: tokens, last_at: last };
+    let used = Used { events: tokens, last_at: last };
     Ok((tokens, traffic.last(Some(&used))))
 }
 
@@ -334,7 +392,7 @@ fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
             if used > 0 || logins.used.events == 0 {
                 continue;
             }
-            let single = match logins.logins_without_connection {
+            let single = match logins.logins.without_connection {
                 0 => String::new(),
                 count => format!("; {count} single sign-ons of the application name no connection, and could be of it"),
             };

@@ -280,13 +280,18 @@ pub const CHECKS: &[Check] = &[
         area: Area::Tenant,
         severity: BestPractice,
         title: "Sessions live longer than Auth0's defaults",
-        looks_at: "tenant: session_lifetime, idle_session_lifetime (hours)",
+        looks_at: "tenant: session_lifetime, idle_session_lifetime (hours), and those of ephemeral sessions",
         why: "a stolen session cookie works for as long",
         fix: "keep sessions to 168 hours, and to 72 hours without use",
         docs: SESSIONS,
         judge: |scene, out| {
             let at = settings(scene)?;
-            for (field, usual) in [(&at.session_hours, 168.0), (&at.idle_session_hours, 72.0)] {
+            for (field, usual) in [
+                (&at.session_hours, 168.0),
+                (&at.idle_session_hours, 72.0),
+                (&at.ephemeral_session_hours, 168.0),
+                (&at.idle_ephemeral_session_hours, 72.0),
+            ] {
                 if let Some(Some(hours)) =
                     out.read(&at.thing, field).filter(|hours| hours.is_some_and(|hours| *hours > usual))
                 {

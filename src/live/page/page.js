@@ -539,7 +539,8 @@ function findingRow(finding) {
   return h("details", { "data-key": `${finding.check}:${finding.subject}`, class: "alert" },
     h("summary", null, h("span", { class: "alert-grid" },
       h("span", null, h("span", { class: "chip bad" }, "required")),
-      h("span", null, h("span", { class: "name clamp" }, finding.title), h("span", { class: "muted clamp" }, finding.subject)),
+      h("span", null, h("span", { class: "name clamp" }, finding.title),
+        h("span", { class: "muted clamp" }, finding.subject, !finding.is_judged && ", found before, and could not be looked at now")),
       h("span", { class: "when" }))),
     h("div", { class: "more" },
       h("div", null,
@@ -559,7 +560,7 @@ function audit(overview) {
       "The tenant's configuration, of ", mono(audit.source), audit.at ? [", read ", time(audit.at)] : ", not read yet", "."),
     audit.problem && h("p", { class: "notice" }, h("strong", null, "Not read since: "), audit.problem),
     audit.at && h("p", { class: "empty" }, `Open are ${number(audit.required)} required findings, ${number(audit.recommended)} recommended and ${number(audit.best_practice)} of best practice; `
-      + `${number(audit.accepted)} are accepted, and ${number(audit.not_run)} checks could not be run. All of them: ghostlight audit.`),
+      + `${number(audit.accepted)} are accepted, and ${number(audit.not_run)} checks could not be run. Judged beside ${audit.events ?? "no events"}. All of them: ghostlight audit.`),
     audit.findings.length > 0 && [
       h("div", { class: "rows", "data-key": "findings" }, limited(audit.findings, "findings").map(findingRow)),
       moreButton(audit.findings, "findings", "findings"),

@@ -1,7 +1,7 @@
 //! What a report shows to people, in words and tables, whatever it is shown on.
 
 use super::super::{Change, Cost, CostlyGhost, Report, TypeEvents, UnusedKey, UsersOfKey};
-use crate::live::model::{CountOfMonth, Projection, Users};
+use crate::live::model::{Audit, AuditFinding, CountOfMonth, Projection, Users};
 use crate::render::{Column, grouped};
 
 /// What is said under every report.
@@ -50,7 +50,7 @@ pub fn days(report: &Report) -> String {
     format!("{} to {}, UTC; {compared}", period.from, period.to)
 }
 
-pub fn summary(report: &Report) -> [Fact; 4] {
+pub fn summary(report: &Report) -> Vec<Fact> {
     let (active, tokens, events) = (&report.active_users, &report.m2m_tokens, &report.events);
     let of_quota = |used: f64, quota: Option<u64>| {
         quota.and_then(|quota| Some(format!("{} of the quota of {}", share(used, quota as f64)?, grouped(quota))))
@@ -63,7 +63,7 @@ pub fn summary(report: &Report) -> [Fact; 4] {
     let failed: u64 = events.by_day.iter().map(|day| day.failed_logins).sum();
     let fact =
         |name, value, more: Vec<Option<String>>| Fact { name, value, more: more.into_iter().flatten().collect() };
-    [
+    let mut facts = vec![
         fact(
             "Active users",
             rounded(total.users.estimate),
@@ -111,7 +111,22 @@ pub fn summary(report: &Report) -> [Fact; 4] {
                 Some(format!("attack protection {} times", sum(&events.attacks))),
             ],
         ),
-    ]
+    ];
+    if let Some(audit) = &report.audit {
+        facts.push(fact(
+            "Audit",
+            format!("{} required", grouped(audit.required)),
+            vec![
+                Some(format!(
+                    "{} recommended, {} of best practice",
+                    grouped(audit.recommended),
+                    grouped(audit.best_practice)
+                )),
+                Some(format!("{} checks could not be run", grouped(audit.not_run))),
+            ],
+        ));
+    }
+    facts
 }
 
 /// Users by week, and by each dimension.
@@ -330,6 +345,39 @@ pub fn unused_note(report: &Report) -> String {
         "Used before these days and not in them, by the data{since}. What nobody ever used only the tenant's configuration tells: \
          see ghostlight audit."
     )
+}
+
+/// What was audited, and how it stands.
+pub fn audit(audit: &Audit) -> String {
+    let read = audit.at.map_or_else(String::new, |at| format!(" was read at {at}"));
+    let beside = audit.events.as_ref().map_or_else(String::new, |events| format!(", and judged beside {events}"));
+    let open = match audit.required {
+        0 => "Nothing that is required is open".to_owned(),
+        1 => "One required finding is open".to_owned(),
+        required => format!("{} required findings are open", grouped(required)),
+    };
+    format!(
+        "The configuration in {}{read}{beside}. {open}, {} recommended and {} of best practice; {} are accepted, and {} checks \
+         could not be run. All of them, and why: ghostlight audit.",
+        audit.source,
+        grouped(audit.recommended),
+        grouped(audit.best_practice),
+        grouped(audit.accepted),
+        grouped(audit.not_run)
+    )
+}
+
+/// What is required, with what there is to know of it.
+pub fn finding(found: &AuditFinding) -> (&str, [(&'static str, String); 6]) {
+    let facts = [
+        ("At", found.subject.clone()),
+        ("Found", found.evidence.join("; ")),
+        ("Why", found.why.clone()),
+        ("Fix", found.fix.clone()),
+        ("See", found.docs.clone()),
+        ("Check", found.check.clone()),
+    ];
+    (&found.title, facts)
 }
 
 /// Such as `2,999`.

@@ -27,6 +27,7 @@ pub fn render(report: &Report) -> String {
     table.users();
     table.tokens();
     table.events();
+    table.audit();
     match table.writer.into_inner().map(String::from_utf8) {
         Ok(Ok(text)) => text,
         _ => unreachable!("text is written to memory"),
@@ -201,6 +202,24 @@ impl Table<'_> {
                 let UnusedKey { key, name, last_on } = found;
                 self.count("uses_since", Of { dimension, key, name, date: last_on, ..Of::default() }, 0);
             }
+        }
+    }
+
+    fn audit(&mut self) {
+        let Some(audit) = &self.report.audit else { return };
+        let all = Of::default();
+        for (metric, count) in [
+            ("audit_required", audit.required),
+            ("audit_recommended", audit.recommended),
+            ("audit_best_practice", audit.best_practice),
+            ("audit_accepted", audit.accepted),
+            ("audit_not_run", audit.not_run),
+        ] {
+            self.count(metric, all, count);
+        }
+        for found in &audit.findings {
+            let of = Of { dimension: &found.check, key: &found.subject, name: &found.title, ..all };
+            self.count("audit_findings", of, found.evidence.len() as u64);
         }
     }
 }

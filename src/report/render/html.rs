@@ -52,6 +52,7 @@ pub fn render(report: &Report) -> String {
         content::unused(report).iter().for_each(|found| table(out, found));
         paragraph(out, &content::unused_note(report));
     });
+    audit(&mut out, report);
     section(&mut out, "How to read it", |out| list(out, HOW_TO_READ));
     out.push_str("</main>\n</body>\n</html>\n");
     out
@@ -147,13 +148,29 @@ fn tokens(out: &mut String, report: &Report) {
         return;
     }
     section(out, &format!("Ghosts ({})", tokens.ghosts.len()), |out| {
-        for found in &tokens.ghosts {
-            let (name, facts) = content::ghost(report, found);
-            let _ = writeln!(out, "<article class=\"ghost\">\n<h3>{}</h3>\n<dl>", escaped(name));
-            for (name, text) in facts {
-                let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(&text));
-            }
-            out.push_str("</dl>\n</article>\n");
-        }
+        items(out, tokens.ghosts.iter().map(|found| content::ghost(report, found)));
     });
+}
+
+/// What the audit of the tenant's configuration says, if the settings have it audited.
+fn audit(out: &mut String, report: &Report) {
+    let Some(audit) = &report.audit else { return };
+    section(out, &format!("Audit ({} required)", grouped(audit.required)), |out| {
+        paragraph(out, &content::audit(audit));
+        items(out, audit.findings.iter().map(content::finding));
+    });
+}
+
+/// Each by its name, with what there is to know of it.
+fn items<'a, F: IntoIterator<Item = (&'static str, String)>>(
+    out: &mut String,
+    items: impl Iterator<Item = (&'a str, F)>,
+) {
+    for (name, facts) in items {
+        let _ = writeln!(out, "<article class=\"item\">\n<h3>{}</h3>\n<dl>", escaped(name));
+        for (name, text) in facts {
+            let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(&text));
+        }
+        out.push_str("</dl>\n</article>\n");
+    }
 }

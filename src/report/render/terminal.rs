@@ -38,6 +38,7 @@ pub fn render(report: &Report, look: Look) -> String {
     }
     page.line("");
     page.wrapped("  ", &content::unused_note(report));
+    audit(&mut page, report);
     page.title("HOW TO READ IT");
     HOW_TO_READ.iter().for_each(|text| page.wrapped("  - ", text));
     page.finish()
@@ -118,8 +119,27 @@ fn tokens(page: &mut Page, report: &Report) {
         return;
     }
     page.title(&format!("GHOSTS ({})", tokens.ghosts.len()));
-    for (at, found) in tokens.ghosts.iter().enumerate() {
-        let (name, facts) = content::ghost(report, found);
+    let ghosts = tokens.ghosts.iter().map(|found| content::ghost(report, found));
+    items(page, ghosts);
+}
+
+/// What the audit of the tenant's configuration says, if the settings have it audited.
+fn audit(page: &mut Page, report: &Report) {
+    let Some(audit) = &report.audit else { return };
+    page.title(&format!("AUDIT ({} required)", grouped(audit.required)));
+    page.wrapped("  ", &shown(&content::audit(audit)));
+    if !audit.findings.is_empty() {
+        page.line("");
+    }
+    items(page, audit.findings.iter().map(content::finding));
+}
+
+/// Each by its name, with what there is to know of it.
+fn items<'a, F: IntoIterator<Item = (&'static str, String)>>(
+    page: &mut Page,
+    items: impl Iterator<Item = (&'a str, F)>,
+) {
+    for (at, (name, facts)) in items.enumerate() {
         if at > 0 {
             page.line("");
         }
