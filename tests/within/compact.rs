@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ghostlight::event::{Chunk, Content, Day, Decoder, EventTime, RecordSpan};
+use ghostlight::event::{Chunk, Content, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::dedupe::Dedupe;
-use ghostlight::partial::sketch::{Estimate, Registers, UserUnion};
-use ghostlight::partial::{Batch, Dimension, Partial};
+use ghostlight::partial::sketch::Precision;
+use ghostlight::partial::{Batch, Partial};
 use ghostlight::run::WriteSettings;
 use ghostlight::store::commit::{CommitError, PartitionLog};
 use ghostlight::store::compact::{CompactSettings, Compactor, Current, Generations, Round};
-use ghostlight::store::datasets::{self, ACTIVE_USERS, AGGREGATES, DAILY};
+use ghostlight::store::datasets::{self, AGGREGATES};
 use ghostlight::store::ledger::{self, Entry, PartitionId};
 use ghostlight::store::retired::Retired;
 use ghostlight::store::{Store, StoreError};
@@ -23,6 +23,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use crate::faulty_store::{Fault, FaultyStore};
+use crate::support::months::month;
 use crate::support::{committed, config, dead_letters, runtime, tables, verified};
 
 /// Everything is due at once, and what is held goes at once: the harshest order of events.
@@ -335,6 +336,51 @@ fn readers_at_every_operation_find_everything_and_nothing_twice() {
         two_rounds(&Store::of(watched.clone())).expect("nobody disturbs it");
         if !watched.was_reached() {
             return;
+        }
+    }
+}
+
+#[test]
+fn a_reader_frozen_anywhere_while_what_it_reads_is_merged_and_removed_finds_everything_once() {
+    type Read<'a> = &'a dyn Fn(&Store) -> Result<(), String>;
+    let begun = begun();
+    let expected = Expected::of(&begun);
+    let (tables_of_all, records) = (expected.tables.clone(), expected.records);
+    // The live page, reports, backtests and audits read as a follower does.
+    let follows = move |store: &Store| {
+        let folded = runtime().block_on(ghostlight::usage::fold(store)).map_err(|error| error.to_string())?;
+        if tables(&folded) == tables_of_all { Ok(()) } else { Err("other tables".to_owned()) }
+    };
+    let proves = move |store: &Store| {
+        let report = runtime().block_on(ghostlight::store::verify::verify(store)).map_err(|error| error.to_string())?;
+        if report.problems.is_empty() && report.accounting.records == records {
+            Ok(())
+        } else {
+            Err(format!("{report:?}"))
+        }
+    };
+    // Who starts to write.
+    let starts = |store: &Store| {
+        runtime().block_on(async {
+            let log = PartitionLog::recover(store, partition("0")).await.map_err(|error| error.to_string())?;
+            let known = log.dedupe(1_000_000).await.map_err(|error| error.to_string())?.len() as u64;
+            let counted = log.tail().accounting.counted;
+            if known == counted { Ok(()) } else { Err(format!("{known} ids are known of {counted}")) }
+        })
+    };
+    let readers: [(&str, Read<'_>); 3] = [("a follower", &follows), ("verify", &proves), ("a start", &starts)];
+    for (what, read) in readers {
+        for number in 1.. {
+            let inner = Arc::new(begun.fork());
+            let meanwhile = Store::of(inner.clone());
+            let others = move || two_rounds(&meanwhile).expect("compacts");
+            let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+            read(&Store::of(frozen.clone()))
+                .unwrap_or_else(|error| panic!("{what}, frozen at operation {number}: {error}"));
+            if !frozen.was_reached() {
+                assert!(number > 5, "{what}: only {number} operations");
+                break;
+            }
         }
     }
 }
@@ -662,37 +708,18 @@ fn altered_and_missing_files_of_compaction_are_found() {
     assert!(error.to_string().contains("altered"), "{error}");
 }
 
-/// The registers and the estimate of a month, over all rows of one dataset.
-fn month(store: &Store, dataset: &str) -> (Registers, Estimate) {
-    let mut partial = Partial::default();
-    for path in objects(store, dataset) {
-        let bytes = runtime().block_on(store.read(&Path::from(path.as_str()))).expect("read");
-        datasets::absorb(ACTIVE_USERS, bytes, &mut partial).expect("rows");
-    }
-    let mut union = UserUnion::default();
-    partial.users().iter().filter(|row| row.dimension == Dimension::Tenant).for_each(|row| union.add(&row.users));
-    (union.sketch().registers(), union.estimate())
-}
-
+/// `cargo bench --bench error` does so for 50 seeds, and prints how far off they are.
 #[test]
-fn a_months_users_by_day_are_those_by_window_in_registers() {
-    for users in [100_u64, 10_000] {
-        let store = Store::of(Arc::new(InMemory::new()));
-        for day in 1..=30_i64 {
-            let now = Day::of(at("01T00:00:00")).plus(day - 1).start();
-            let login = |n: u64| {
-                let time = after(now, (n as i64 * 7_919) % 86_400_000);
-                let user = (n * 31 + day as u64 * 997) % users;
-                format!(r#"{{"type":"s","log_id":"{day}-{n}","date":"{time}","user_id":"auth0|{user}"}}"#)
-            };
-            let lines: Vec<_> = (0..users / 10).map(login).collect();
-            commit(&store, &partition("0"), &lines, after(now, 86_400_000)).expect("commits");
+fn a_months_users_by_day_are_those_by_window_in_registers_and_the_bounds_hold_the_truth() {
+    for (users, seeds) in [(100_u64, 3), (10_000, 3), (1_000_000, 1)] {
+        for seed in 0..seeds {
+            let (by_window, by_day) = runtime().block_on(month(users, seed));
+            assert_eq!(by_day, by_window, "{users} users, seed {seed}");
+            let (exact, found) = (users as f64, by_day.1);
+            assert!((found.lower..=found.upper).contains(&exact), "{users} users, seed {seed}: {found:?}");
+            let error = (found.estimate / exact - 1.0).abs();
+            assert!(error <= 3.0 * Precision::DEFAULT.standard_error(), "{users} users, seed {seed}: {found:?}");
         }
-        let of_windows = month(&store, ACTIVE_USERS);
-        compact(&store, EventTime::parse("2026-12-04T00:00:00Z").expect("a time")).expect("compacts");
-        assert_eq!(objects(&store, DAILY).len(), 30);
-        assert_eq!(month(&store, DAILY), of_windows, "{users} users");
-        assert_eq!(month(&store, ACTIVE_USERS), of_windows, "{users} users");
     }
 }
 
