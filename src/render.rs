@@ -141,31 +141,71 @@ impl Page {
         self.line(&title);
     }
 
-    /// As wide as it needs to be, and no wider than the page.
+    /// As wide as it needs to be, and no wider than the page: where that is too narrow for the columns, a line a cell.
     pub fn table(&mut self, columns: &[Column], rows: &[Vec<String>]) {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(self.look.width).unwrap_or(u16::MAX)).set_truncation_indicator("…");
-        table.set_header(columns.iter().map(|column| aligned(column.name().to_owned(), *column)));
-        for cells in rows {
-            // A name that takes lines and lines says no more by it.
-            let shown = |cell: &str| if cell.is_empty() { String::new() } else { text::line(cell, CELL_MAX) };
-            table.add_row(cells.iter().zip(columns).map(|(cell, column)| aligned(shown(cell), *column)));
+        // A name that takes lines and lines says no more by it.
+        let shown = |cell: &String| if cell.is_empty() { String::new() } else { text::line(cell, CELL_MAX) };
+        let rows: Vec<Vec<String>> = rows.iter().map(|cells| cells.iter().map(shown).collect()).collect();
+        let mut table = self.arranged(columns);
+        for cells in &rows {
+            table.add_row(cells.iter().zip(columns).map(|(cell, column)| aligned(cell, *column)));
         }
-        for (at, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((if at == 0 { 2 } else { 1 }, 1));
-            if !matches!(columns[at], Column::Text(_)) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+        if needed_width(&table, columns) > self.look.width {
+            return self.records(columns, &rows);
         }
         for (at, line) in table.lines().enumerate() {
             let line = if at == 0 { self.styled(line.trim_end(), Style::Dim) } else { line };
             self.line(&line);
         }
     }
+
+    /// The same rows one below the other: each cell beside the name of its column.
+    fn records(&mut self, columns: &[Column], rows: &[Vec<String>]) {
+        let mut table = self.arranged(&[Column::Whole(""), Column::Text("")]);
+        for (at, cells) in rows.iter().enumerate() {
+            if at > 0 {
+                table.add_row(["", ""]);
+            }
+            let told = cells.iter().zip(columns).filter(|(cell, _)| !cell.is_empty());
+            told.for_each(|(cell, column)| _ = table.add_row([column.name(), cell]));
+        }
+        // The first line would be the columns' names, which have none.
+        for line in table.lines().skip(1) {
+            self.line(&line);
+        }
+    }
+
+    fn arranged(&self, columns: &[Column]) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(self.look.width).unwrap_or(u16::MAX)).set_truncation_indicator("…");
+        table.set_header(columns.iter().map(|column| aligned(column.name(), *column)));
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((padding_left(at), 1));
+            if !matches!(columns[at], Column::Text(_)) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        table
+    }
 }
 
-fn aligned(text: String, column: Column) -> Cell {
+fn padding_left(at: usize) -> u16 {
+    if at == 0 { 2 } else { 1 }
+}
+
+/// What a table takes at the least: columns that are whole as they are, and some letters of each of the others.
+fn needed_width(table: &Table, columns: &[Column]) -> usize {
+    const LETTERS: u16 = 12;
+    let widths = table.column_max_content_widths().into_iter().zip(columns).enumerate();
+    let width = |(at, (content, column)): (usize, (u16, &Column))| {
+        let content = if matches!(column, Column::Text(_)) { content.min(LETTERS) } else { content };
+        usize::from(padding_left(at) + content + 1)
+    };
+    widths.map(width).sum()
+}
+
+fn aligned(text: &str, column: Column) -> Cell {
     let cell = Cell::new(text);
     match column {
         Column::Number(_) => cell.set_alignment(CellAlignment::Right),
@@ -188,7 +228,7 @@ mod tests {
     fn a_table_fits_the_page_and_breaks_no_number() {
         let columns = [Column::Text("client"), Column::Number("issued"), Column::Whole("verdict")];
         let row = |name: &str| vec![name.to_owned(), "1,234,567".to_owned(), "does not cache".to_owned()];
-        for width in [50, 60, 80] {
+        for width in [34, 40, 49, 50, 60, 80] {
             let mut page = Page::new(Look { width, color: false });
             page.table(&columns, &[row("short"), row(&"long ".repeat(30)), row("語語語語語語語語語語語語語語語語")]);
             let text = page.finish();

@@ -75,7 +75,7 @@ pub(super) fn compaction(raw: RawCompaction) -> Result<Option<CompactSettings>, 
     let interval = duration(raw.interval, "compaction.interval", "1h", "interval = \"1h\"")?;
     let keep = duration(raw.keep, "compaction.keep", "1day", "keep = \"1day\"")?;
     let settings = CompactSettings { interval, keep, ..CompactSettings::default() };
-    Ok(raw.enabled.unwrap_or(false).then_some(settings))
+    Ok(raw.enabled.unwrap_or(true).then_some(settings))
 }
 
 pub(super) fn describe_compaction(settings: Option<&CompactSettings>) -> Vec<String> {

@@ -13,11 +13,20 @@ const EVERY: Duration = Duration::from_secs(300);
 
 /// Compacts `store`, round by round.
 pub(super) async fn rounds(store: Store, settings: CompactSettings) -> Infallible {
-    let mut compactor = Compactor::new(store, settings);
+    let mut compactor = Compactor::new(store.clone(), settings);
+    let mut is_probed = false;
     loop {
         tokio::time::sleep(EVERY).await;
         let began = clock::monotonic();
-        match compactor.round(clock::now()).await {
+        let mut turn = async || {
+            // A process that only watches has not looked yet: without put-if-absent two could believe that a generation is theirs.
+            if !is_probed {
+                store.probe().await?;
+                is_probed = true;
+            }
+            compactor.round(clock::now()).await
+        };
+        match turn().await {
             Ok(round) => {
                 metrics::counter!("ghostlight_generations_total").increment(round.generations);
                 metrics::counter!("ghostlight_retired_files_total").increment(round.retired_files);
@@ -28,5 +37,26 @@ pub(super) async fn rounds(store: Store, settings: CompactSettings) -> Infallibl
             // Nothing waits for it, and whatever it left is gone on with.
             Err(error) => tracing::warn!("compaction failed: {}; tried again", error_chain(&error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::store::compact::Current;
+    use crate::store::datasets::DAILY;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_runs_compacts_by_itself() {
+        let store = Store::of(Arc::new(InMemory::new()));
+        let running = rounds(store.clone(), CompactSettings::default());
+        let stopped = tokio::time::timeout(EVERY + Duration::from_secs(1), running).await;
+        assert!(stopped.is_err(), "it goes on until it is stopped");
+        assert!(Current::read(&store, DAILY).await.expect("can be read").is_some(), "a round was made");
+        assert!(store.list("_probe").await.expect("can be listed").is_empty());
     }
 }

@@ -187,6 +187,7 @@ pub struct TokenUse {
     pub confidence: Confidence,
     /// In one sentence, why it was judged so.
     pub explanation: String,
+    /// In the period, to the day.
     pub first_at: EventTime,
     pub last_at: EventTime,
     pub first_log_id: String,
@@ -564,7 +565,7 @@ impl Judged {
             }
         }
         let tokens = || keys.iter().map(|(_, key)| key);
-        let first = tokens().map(|key| &key.first).min();
+        let first = tokens().filter_map(|key| key.first_since(self.span.start)).min();
         let last = tokens().map(|key| &key.last).max();
         let named = tokens().max_by_key(|key| &key.last).map_or("", |key| key.client_name.as_str());
         let unknown = (EventTime::from_ms(0), String::new());

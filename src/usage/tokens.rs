@@ -39,9 +39,10 @@ pub struct Tokens {
 pub struct KeyTokens {
     pub client_name: String,
     pub billable: bool,
-    /// Event time and `log_id` of the first and the last token.
-    pub first: (EventTime, String),
+    /// Event time and `log_id` of the last token.
     pub last: (EventTime, String),
+    /// The first of each day.
+    first_of_day: BTreeMap<Day, (EventTime, String)>,
     /// The first of each of the last windows.
     firsts: BTreeMap<u32, (EventTime, String)>,
     addresses: BTreeMap<String, Issues>,
@@ -276,8 +277,8 @@ impl KeyTokens {
         Self {
             client_name: row.client_name.to_owned(),
             billable: row.billable,
-            first: (row.first_at, row.first_log_id.to_owned()),
             last: (row.last_at, row.last_log_id.to_owned()),
+            first_of_day: BTreeMap::new(),
             firsts: BTreeMap::new(),
             addresses: BTreeMap::new(),
             shared: Issues::default(),
@@ -291,18 +292,12 @@ impl KeyTokens {
     fn absorb(&mut self, row: &TokensRow<'_>) {
         let start = second(row.window_start);
         self.billable |= row.billable;
-        if (row.first_at, row.first_log_id) < (self.first.0, self.first.1.as_str()) {
-            self.first = (row.first_at, row.first_log_id.to_owned());
-        }
         if (row.last_at, row.last_log_id) >= (self.last.0, self.last.1.as_str()) {
             self.last = (row.last_at, row.last_log_id.to_owned());
             row.client_name.clone_into(&mut self.client_name);
         }
-        let first = || (row.first_at, row.first_log_id.to_owned());
-        let kept = self.firsts.entry(start).or_insert_with(first);
-        if (row.first_at, row.first_log_id) < (kept.0, kept.1.as_str()) {
-            *kept = first();
-        }
+        keep_first(&mut self.first_of_day, Day::of(row.window_start), row);
+        keep_first(&mut self.firsts, start, row);
         if self.firsts.len() > FIRSTS_MAX {
             self.firsts.pop_first();
         }
@@ -348,6 +343,7 @@ impl KeyTokens {
         self.addresses.retain(|_, issues| !issues.seconds.is_empty());
         self.shared.forget_before(second);
         self.crowd = self.crowd.split_off(&second);
+        self.first_of_day = self.first_of_day.split_off(&Day::of(time(second)));
     }
 
     pub fn issued(&self, period: &Range<u32>) -> u64 {
@@ -368,6 +364,11 @@ impl KeyTokens {
     /// What that would have saved.
     pub fn avoidable_per_address(&self, period: &Range<u32>) -> u64 {
         self.issued(period).saturating_sub(self.needed_per_address(period))
+    }
+
+    /// The first token of the days from this second's on.
+    pub fn first_since(&self, second: u32) -> Option<&(EventTime, String)> {
+        self.first_of_day.range(Day::of(time(second))..).next().map(|(_, first)| first)
     }
 
     /// The first token of the window that this second is in, unless that is long ago.
@@ -399,6 +400,14 @@ impl KeyTokens {
         let mut agents: Vec<_> = self.user_agents.iter().filter(|(agent, _)| !agent.is_empty()).collect();
         agents.sort_by_key(|(agent, issued)| (std::cmp::Reverse(**issued), agent.as_str()));
         agents.into_iter().map(|(agent, _)| agent.as_str()).collect()
+    }
+}
+
+fn keep_first<K: Ord>(firsts: &mut BTreeMap<K, (EventTime, String)>, key: K, row: &TokensRow<'_>) {
+    let first = || (row.first_at, row.first_log_id.to_owned());
+    let kept = firsts.entry(key).or_insert_with(first);
+    if (row.first_at, row.first_log_id) < (kept.0, kept.1.as_str()) {
+        *kept = first();
     }
 }
 

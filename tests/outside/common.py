@@ -1,12 +1,17 @@
 """What the checks share: an error that names what is wrong, and the datasets as rows."""
 
 import json
+import struct
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pyarrow.dataset
+from datasketches import hll_union, tgt_hll_type
 
+# Event types that make a user active, as Auth0's staff published them.
+PUBLISHED = {"s", "sepft", "ssa", "seoobft", "seotpft", "sercft", "sertft", "seacft", "scoa", "sens"}
+LG_K = 12
 DATASETS = ["active_users", "m2m_tokens", "event_counts", "dead_letters"]
 
 
@@ -29,11 +34,11 @@ def expect_equal(found, expected, what):
     raise Wrong(f"{what}: found {found}, expected {expected}")
 
 
-def run(check):
+def run(check, *more):
     """Runs `check(out, truth, events path)` on the command line's three paths."""
     out, truth, events = (Path(argument) for argument in sys.argv[1:4])
     try:
-        check(out, json.loads(truth.read_text()), events)
+        check(out, json.loads(truth.read_text()), events, *more)
     except Wrong as wrong:
         sys.exit(f"{Path(sys.argv[0]).name}: {wrong}")
 
@@ -54,6 +59,46 @@ def events_of(path):
                 seen.add(log_id)
                 events.append(data)
     return events, others
+
+
+def users_of(path):
+    """The users of each tenant and day."""
+    users = defaultdict(set)
+    for event in events_of(path)[0]:
+        if event["type"] in PUBLISHED and event.get("user_id"):
+            users[event["tenant_name"], event["date"][:10]].add(event["user_id"])
+    return users
+
+
+def union_of(sketches):
+    union = hll_union(LG_K)
+    for sketch in sketches:
+        union.update(sketch)
+    return union.get_result(tgt_hll_type.HLL_8)
+
+
+def estimate_of(sketches):
+    """The estimate that does not depend on the order the users came in: that of a union with itself."""
+    union = union_of(sketches)
+    return union_of([union, union]).get_estimate()
+
+
+def registers_of(sketch):
+    """How a sketch holds its users, and what it knows of them, whatever order they came in."""
+    data = union_of([sketch]).serialize_compact()
+    match data[7] & 3:
+        case 2:
+            return "array", data[40 : 40 + (1 << LG_K)]
+        case mode:
+            return "set", sorted(struct.unpack_from(f"<{(len(data) - (8, 12)[mode]) // 4}I", data, (8, 12)[mode]))
+
+
+def expect_same_registers(sketches, what):
+    """Sketches by who made them, all of the same users; how they hold them."""
+    (first, one), *others = ((name, registers_of(sketch)) for name, sketch in sketches.items())
+    for name, other in others:
+        expect(one == other, f"{what}: {first} and {name} are other registers")
+    return one[0]
 
 
 def rows_of(out, dataset):

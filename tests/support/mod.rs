@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod kafka;
+pub mod months;
 pub mod overview;
 pub mod smtp;
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -50,24 +50,40 @@ impl FaultyStore {
         self.operations.load(Ordering::SeqCst) >= self.at
     }
 
-    async fn meet<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+    /// What becomes of the next operation.
+    fn arrive(&self) -> Met {
         let number = self.operations.fetch_add(1, Ordering::SeqCst) + 1;
         let is_now = number == self.at;
         match &self.fault {
-            Fault::Before if is_now => Err(failure(number)),
-            Fault::After if is_now => operation.await.and_then(|_| Err(failure(number))),
-            Fault::Crash if number >= self.at => Err(failure(number)),
-            Fault::CrashAfter if is_now => operation.await.and_then(|_| Err(failure(number))),
-            Fault::CrashAfter if number > self.at => Err(failure(number)),
+            Fault::Before if is_now => Met::Fails(failure(number)),
+            Fault::After | Fault::CrashAfter if is_now => Met::Lost(failure(number)),
+            Fault::Crash if number >= self.at => Met::Fails(failure(number)),
+            Fault::CrashAfter if number > self.at => Met::Fails(failure(number)),
             Fault::Frozen(meanwhile) if is_now => {
                 // Off this runtime: what happens meanwhile runs its own.
                 let meanwhile = meanwhile.clone();
                 std::thread::spawn(move || meanwhile()).join().expect("what happens meanwhile works");
-                operation.await
+                Met::Works
             }
-            _ => operation.await,
+            _ => Met::Works,
         }
     }
+
+    async fn meet<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.arrive() {
+            Met::Works => operation.await,
+            Met::Fails(error) => Err(error),
+            Met::Lost(error) => operation.await.and(Err(error)),
+        }
+    }
+}
+
+enum Met {
+    Works,
+    /// Without effect.
+    Fails(Error),
+    /// Done, and its answer is lost.
+    Lost(Error),
 }
 
 fn failure(number: u64) -> Error {
@@ -105,26 +121,26 @@ impl ObjectStore for FaultyStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let number = self.operations.fetch_add(1, Ordering::SeqCst) + 1;
-        let fails = match self.fault {
-            Fault::Before | Fault::After => number == self.at,
-            Fault::Crash | Fault::CrashAfter => number >= self.at,
-            Fault::Frozen(_) => false,
+        let (inner, met) = (self.inner.clone(), self.arrive());
+        // What is deleted may be gone although the answer is lost.
+        let deleted = async move {
+            match met {
+                Met::Fails(error) => vec![Err(error)],
+                Met::Works => inner.delete_stream(locations).collect().await,
+                Met::Lost(error) => {
+                    inner.delete_stream(locations).collect::<Vec<_>>().await;
+                    vec![Err(error)]
+                }
+            }
         };
-        if let Fault::Frozen(meanwhile) = &self.fault
-            && number == self.at
-        {
-            let meanwhile = meanwhile.clone();
-            std::thread::spawn(move || meanwhile()).join().expect("what happens meanwhile works");
-        }
-        if fails {
-            return futures::stream::once(async move { Err(failure(number)) }).boxed();
-        }
-        self.inner.delete_stream(locations)
+        deleted.map(futures::stream::iter).flatten_stream().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        match self.arrive() {
+            Met::Works => self.inner.list(prefix),
+            Met::Fails(error) | Met::Lost(error) => futures::stream::once(async { Err(error) }).boxed(),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod bad_input;
+mod commits;
 mod compact;
 mod faulty_store;
 mod files;

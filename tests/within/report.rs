@@ -171,6 +171,29 @@ fn the_numbers_of_a_report_are_the_truth_or_hold_it_between_their_bounds() {
 }
 
 #[test]
+fn a_ghosts_evidence_is_of_the_reported_days() {
+    let start = OCTOBER + 15 * DAY_MS;
+    let simulated = Simulated::new(&[Simulation { seed: 4, events: 30_000, days: 30, start, ..Simulation::default() }]);
+    let lines = std::fs::read(simulated.path("events-0")).expect("the events");
+    let mut firsts: BTreeMap<(String, String), (String, String)> = BTreeMap::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let Ok(event) = serde_json::from_slice::<Value>(line) else { continue };
+        let text = |name: &str| event["data"][name].as_str().unwrap_or_default().to_owned();
+        if text("type") == "seccft" && text("date").starts_with("2026-11") {
+            let this = (text("date"), text("log_id"));
+            let first = firsts.entry((text("client_id"), text("audience"))).or_insert_with(|| this.clone());
+            *first = this.min(first.clone());
+        }
+    }
+    let ghosts = simulated.read(&["--tenant", TENANT, "--month", "2026-11"]).m2m_tokens.ghosts;
+    assert!(!ghosts.is_empty(), "the simulation has ghosts");
+    for CostlyGhost { ghost, .. } in ghosts {
+        let (_, log_id) = &firsts[&(ghost.client_id.clone(), ghost.audience.clone())];
+        assert_eq!(ghost.first_log_id, *log_id, "{}", ghost.client_name);
+    }
+}
+
+#[test]
 fn a_month_is_compared_with_the_one_before_and_names_what_is_no_longer_used() {
     let simulated = two_months();
     let [october, november] = &simulated.truths[..] else { panic!("two months") };
@@ -294,13 +317,13 @@ fn without_color(text: &str) -> String {
 fn text_fits_the_terminal_and_has_colour_only_there() {
     let simulated = two_months();
     let month = ["--month", "2026-11"];
-    for columns in [80, 120] {
+    for columns in [44, 80, 120] {
         let colored = on_terminal(&mut simulated.report(&month), columns);
         let text = without_color(&colored);
         assert!(colored != text && !text.contains('\u{1b}'), "{text}");
         for line in text.lines() {
             // An id that is longer than the line stays whole.
-            let is_one_word = line.split_whitespace().any(|word| word.chars().count() > 40);
+            let is_one_word = line.split_whitespace().any(|word| word.chars().count() + 16 > usize::from(columns));
             assert!(line.chars().count() <= usize::from(columns) || is_one_word, "{columns}: {line}");
         }
         let plain = on_terminal(simulated.report(&month).env("NO_COLOR", "1"), columns);

@@ -1,0 +1,48 @@
+//! Question: does what lies on the store, and what a start has to do, stay bounded over a year beside compaction?
+//!
+//! Twelve partitions, in memory: a year with a flush an hour, which shows what grows with the days; then a week of a flush a
+//! minute, which shows how high what stays bounded is where there are 518,400 entries a month. Run with `cargo bench --bench year`;
+//! GHOSTLIGHT_BENCH_DAYS and GHOSTLIGHT_BENCH_MINUTE_DAYS change how long they are. It prints counts, which are the same in
+//! every run.
+
+#[allow(dead_code)]
+#[path = "../tests/within/commits.rs"]
+mod commits;
+#[allow(dead_code)]
+#[path = "../tests/within/faulty_store.rs"]
+mod faulty_store;
+
+use std::sync::Arc;
+
+use commits::{Level, Year};
+use ghostlight::store::compact::CompactSettings;
+use object_store::memory::InMemory;
+
+fn number(variable: &str, default: i64) -> i64 {
+    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let of_hours = (24, number("GHOSTLIGHT_BENCH_DAYS", 365), 73);
+    let of_minutes = (1440, number("GHOSTLIGHT_BENCH_MINUTE_DAYS", 7), 1);
+    for (flushes, days, step) in [of_hours, of_minutes] {
+        println!("12 partitions, {flushes} flushes a day each:\n");
+        println!(
+            "| day | commits | ledger entries | raw files a dataset | id files | a start's operations | a reader's | objects |"
+        );
+        println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+        let year = Year { partitions: 12, days, flushes, settings: CompactSettings::default() };
+        let tell = |day: i64, level: Level| {
+            if (day + 1) % step == 0 || day == 4 {
+                let Level { raw_files, entries, id_files, start_operations, read_operations, objects, commits } = level;
+                println!(
+                    "| {} | {commits} | {entries} | {raw_files} | {id_files} | {start_operations} | {read_operations} | {objects} |",
+                    day + 1
+                );
+            }
+        };
+        runtime.block_on(year.run(&Arc::new(InMemory::new()), tell)).expect("compacts");
+        println!();
+    }
+}

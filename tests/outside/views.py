@@ -1,0 +1,53 @@
+"""What DuckDB finds in the views of _current/views.sql, or with GLOB in the datasets' folders: views.py OUT TENANT [GLOB]
+
+Prints JSON: events and users by day, users of all days by `active_users` and by `daily`, tokens, dead letters.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import duckdb
+from datasketches import hll_sketch
+
+from common import DATASETS, estimate_of
+
+out, tenant, how = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+connection = duckdb.connect()
+connection.execute("SET TimeZone = 'UTC'")
+if how == ["glob"]:
+    for dataset in DATASETS:
+        files = f"{out}/{dataset}/**/*.parquet"
+        connection.execute(f"CREATE VIEW {dataset} AS SELECT * FROM read_parquet('{files}', hive_partitioning = true)")
+else:
+    connection.execute((out / "_current" / "views.sql").read_text())
+
+
+def ask(sql):
+    return connection.execute(sql, {"tenant": tenant} if "$tenant" in sql else None).fetchall()
+
+
+def estimate(sketches):
+    return estimate_of([hll_sketch.deserialize(sketch) for sketch in sketches])
+
+
+def users_of(view):
+    rows = ask(
+        f"SELECT CAST(date AS VARCHAR), list(users_hll) FROM {view} WHERE tenant = $tenant AND dimension = 'tenant' GROUP BY 1"
+    )
+    by_day = {day: estimate(sketches) for day, sketches in rows}
+    return {"by_day": by_day, "all": estimate([sketch for _, sketches in rows for sketch in sketches])}
+
+
+[(issued, failed)] = ask(
+    "SELECT CAST(sum(issued) FILTER (billable) AS BIGINT), CAST(sum(failed) AS BIGINT) FROM m2m_tokens WHERE tenant = $tenant"
+)
+events = ask("SELECT CAST(date AS VARCHAR), CAST(sum(events) AS BIGINT) FROM event_counts WHERE tenant = $tenant GROUP BY 1")
+found = {
+    "events_by_day": dict(events),
+    "users": [users_of(view) for view in (["active_users"] if how else ["active_users", "daily"])],
+    "issued": issued,
+    "failed": failed,
+    "dead_letters": ask("SELECT count(*) FROM dead_letters")[0][0],
+}
+print(json.dumps(found))
