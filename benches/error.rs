@@ -1,9 +1,9 @@
 //! Question: how far off are a month's active users, and do the bounds that are stated hold?
 //!
 //! A month of 100, 10,000 and 1,000,000 users (an id each, at three random hours) is committed by hours and compacted to
-//! days, 50 times with other ids and hours. Both must unite to the same registers; their estimate is compared with the number
-//! of users. Run with `cargo bench --bench error`: prints the table of ARCHITECTURE.md in some minutes. GHOSTLIGHT_BENCH_SEEDS changes
-//! how often. The seeds are fixed, so every run prints the same.
+//! days, 50 times with other ids and hours. Both must unite to the same registers; their estimate is compared with the
+//! number of users. Run with `cargo bench --bench error`: prints the table of ARCHITECTURE.md in a minute or so.
+//! GHOSTLIGHT_BENCH_SEEDS changes how often. The seeds are fixed, so every run prints the same.
 
 #[path = "../tests/support/months.rs"]
 mod months;

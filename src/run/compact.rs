@@ -19,7 +19,8 @@ pub(super) async fn rounds(store: Store, settings: CompactSettings) -> Infallibl
         tokio::time::sleep(EVERY).await;
         let began = clock::monotonic();
         let mut turn = async || {
-            // A process that only watches has not looked yet: without put-if-absent two could believe that a generation is theirs.
+            // A process that only watches has not looked yet. Without put-if-absent two could believe that a generation is
+            // theirs.
             if !is_probed {
                 store.probe().await?;
                 is_probed = true;

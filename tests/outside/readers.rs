@@ -100,7 +100,7 @@ fn the_views_for_duckdb_have_the_reports_numbers_before_and_after_compaction_rem
     let dead_letters = simulated.truth().malformed;
     assert!(by_glob.dead_letters == dead_letters && dead_letters > 0);
 
-    // Merged, and nothing removed yet; then late events of the same days come, which the views do not name before the next round.
+    // Merged, and nothing removed yet; then late events of the same days come, which the views name after the next round.
     compact("1day");
     assert_eq!(report(&out), raw);
     let named = views(&out, &[]);

@@ -1,6 +1,7 @@
-"""Spark, in one session: answers questions by the recipe, and makes sketches of the same ids: spark.py OUT TRUTH EVENTS QUESTIONS
+"""Spark, in one session, answers questions by the recipe and makes sketches of the same ids.
 
-A question is [tenant, first day, last day, dimension]. Prints the answers as JSON, in their order.
+spark.py OUT TRUTH EVENTS QUESTIONS: a question is [tenant, first day, last day, dimension]. Prints the answers as JSON, in
+their order.
 """
 
 import contextlib

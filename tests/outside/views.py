@@ -32,17 +32,16 @@ def estimate(sketches):
 
 
 def users_of(view):
-    rows = ask(
-        f"SELECT CAST(date AS VARCHAR), list(users_hll) FROM {view} WHERE tenant = $tenant AND dimension = 'tenant' GROUP BY 1"
-    )
+    of_tenant = f"FROM {view} WHERE tenant = $tenant AND dimension = 'tenant'"
+    rows = ask(f"SELECT CAST(date AS VARCHAR), list(users_hll) {of_tenant} GROUP BY 1")
     by_day = {day: estimate(sketches) for day, sketches in rows}
     return {"by_day": by_day, "all": estimate([sketch for _, sketches in rows for sketch in sketches])}
 
 
 [(issued, failed)] = ask(
-    "SELECT CAST(sum(issued) FILTER (billable) AS BIGINT), CAST(sum(failed) AS BIGINT) FROM m2m_tokens WHERE tenant = $tenant"
+    "SELECT sum(issued) FILTER (billable)::BIGINT, sum(failed)::BIGINT FROM m2m_tokens WHERE tenant = $tenant"
 )
-events = ask("SELECT CAST(date AS VARCHAR), CAST(sum(events) AS BIGINT) FROM event_counts WHERE tenant = $tenant GROUP BY 1")
+events = ask("SELECT date::VARCHAR, sum(events)::BIGINT FROM event_counts WHERE tenant = $tenant GROUP BY 1")
 found = {
     "events_by_day": dict(events),
     "users": [users_of(view) for view in (["active_users"] if how else ["active_users", "daily"])],

@@ -122,10 +122,10 @@ impl Year {
     }
 
     async fn level(&self, store: &Arc<InMemory>, flushes: i64) -> Result<Level, StoreError> {
-        let counted = FaultyStore::new(store.clone(), u64::MAX, Fault::Before);
+        let counted = FaultyStore::with_listings(store.clone(), u64::MAX, Fault::Before);
         let log = PartitionLog::recover(&Store::of(counted.clone()), partition("0")).await?;
         log.dedupe(1_000_000).await?;
-        let read = FaultyStore::new(store.clone(), u64::MAX, Fault::Before);
+        let read = FaultyStore::with_listings(store.clone(), u64::MAX, Fault::Before);
         Follower::new(Store::of(read.clone())).poll(|_| {}).await?;
         let all = Store::of(store.clone()).list("").await?;
         let count = |is: &dyn Fn(&str) -> bool| all.iter().filter(|object| is(object.location.as_ref())).count();

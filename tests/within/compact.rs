@@ -242,7 +242,7 @@ fn at_every_operation(begun: &Arc<InMemory>, rounds: Rounds, fault: &Fault, what
     for number in 1.. {
         let inner = Arc::new(begun.fork());
         let store = Store::of(inner.clone());
-        let faulty = FaultyStore::new(inner.clone(), number, fault.clone());
+        let faulty = FaultyStore::with_listings(inner.clone(), number, fault.clone());
         let ended = rounds(&Store::of(faulty.clone()));
         let what = format!("{what} at operation {number}");
         expected.check_now(&store, &what);
@@ -313,7 +313,7 @@ fn generations_that_wait_behind_the_settled_one_are_safe_at_every_operation() {
         let inner = Arc::new(unsettled.fork());
         let meanwhile = Store::of(inner.clone());
         let others = move || settling_rounds(&meanwhile).expect("the other compacts");
-        let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+        let frozen = FaultyStore::with_listings(inner.clone(), number, Fault::Frozen(Arc::new(others)));
         let woken = settling_rounds(&Store::of(frozen.clone()));
         let what = format!("frozen at operation {number}: {woken:?}");
         let store = Store::of(inner);
@@ -338,7 +338,7 @@ fn readers_at_every_operation_find_everything_and_nothing_twice() {
             seen.check_now(&reader, &what);
             seen.check_current(&reader, &what);
         };
-        let watched = FaultyStore::new(inner, number, Fault::Frozen(Arc::new(read)));
+        let watched = FaultyStore::with_listings(inner, number, Fault::Frozen(Arc::new(read)));
         two_rounds(&Store::of(watched.clone())).expect("nobody disturbs it");
         if !watched.was_reached() {
             return;
@@ -380,7 +380,7 @@ fn a_reader_frozen_anywhere_while_what_it_reads_is_merged_and_removed_finds_ever
             let inner = Arc::new(begun.fork());
             let meanwhile = Store::of(inner.clone());
             let others = move || two_rounds(&meanwhile).expect("compacts");
-            let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+            let frozen = FaultyStore::with_listings(inner.clone(), number, Fault::Frozen(Arc::new(others)));
             read(&Store::of(frozen.clone()))
                 .unwrap_or_else(|error| panic!("{what}, frozen at operation {number}: {error}"));
             if !frozen.was_reached() {
@@ -406,7 +406,7 @@ fn a_compactor_frozen_anywhere_while_others_go_on_loses_and_doubles_nothing() {
             commit(&meanwhile, &partition("1"), &events(80_000, at("02T05:00:00")), at("08T15:00:00"))
                 .expect("commits");
         };
-        let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+        let frozen = FaultyStore::with_listings(inner.clone(), number, Fault::Frozen(Arc::new(others)));
         let store = Store::of(inner.clone());
         // It may find that what it was about to read is gone; it need not succeed.
         let woken = two_rounds(&Store::of(frozen.clone()));
@@ -443,7 +443,7 @@ fn a_worker_frozen_anywhere_while_its_range_is_committed_and_retired_adds_nothin
                 two_rounds(&meanwhile).expect("compacts");
             }
         };
-        let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+        let frozen = FaultyStore::with_listings(inner.clone(), number, Fault::Frozen(Arc::new(others)));
         let (id, now) = (partition("0"), at("05T00:00:00"));
         let committed = runtime().block_on(async {
             let mut log = PartitionLog::recover(&Store::of(frozen.clone()), id.clone()).await?;
@@ -485,7 +485,7 @@ fn a_worker_frozen_anywhere_while_what_is_before_its_range_is_retired_commits() 
         let inner = Arc::new(begun.fork());
         let (store, meanwhile) = (Store::of(inner.clone()), Store::of(inner.clone()));
         let others = move || two_rounds(&meanwhile).expect("compacts");
-        let frozen = FaultyStore::new(inner.clone(), number, Fault::Frozen(Arc::new(others)));
+        let frozen = FaultyStore::with_listings(inner.clone(), number, Fault::Frozen(Arc::new(others)));
         let lines = events(60_000, at("04T23:30:00"));
         let committed = commit(&Store::of(frozen.clone()), &partition("0"), &lines, at("05T00:00:00"));
         committed.unwrap_or_else(|error| panic!("frozen at operation {number}: {error}"));
@@ -533,7 +533,7 @@ fn a_range_that_was_retired_cannot_be_committed_again() {
     for number in 1.. {
         let now_there = inner.clone();
         let inner = Arc::new(InMemory::new());
-        let faulty = FaultyStore::new(inner.clone(), number, Fault::Crash);
+        let faulty = FaultyStore::with_listings(inner.clone(), number, Fault::Crash);
         // It recovered when nothing was there.
         let recovered = runtime.block_on(PartitionLog::recover(&Store::of(faulty.clone()), id.clone()));
         let Ok(mut log) = recovered else { continue };

@@ -32,12 +32,19 @@ pub struct FaultyStore {
     at: u64,
     fault: Fault,
     operations: AtomicU64,
+    /// Whether a listing is one of the operations.
+    are_listings_met: bool,
 }
 
 impl FaultyStore {
-    /// Operation number `at`, from 1, meets `fault`.
+    /// Operation number `at`, from 1, meets `fault`; listings work.
     pub fn new(inner: Arc<dyn ObjectStore>, at: u64, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, at, fault, operations: AtomicU64::new(0) })
+        Arc::new(Self { inner, at, fault, operations: AtomicU64::new(0), are_listings_met: false })
+    }
+
+    /// The same where listings are operations like others.
+    pub fn with_listings(inner: Arc<dyn ObjectStore>, at: u64, fault: Fault) -> Arc<Self> {
+        Arc::new(Self { inner, at, fault, operations: AtomicU64::new(0), are_listings_met: true })
     }
 
     /// How many there were.
@@ -137,7 +144,7 @@ impl ObjectStore for FaultyStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.arrive() {
+        match if self.are_listings_met { self.arrive() } else { Met::Works } {
             Met::Works => self.inner.list(prefix),
             Met::Fails(error) | Met::Lost(error) => futures::stream::once(async { Err(error) }).boxed(),
         }

@@ -52,7 +52,7 @@ impl Scene {
 fn at_every_operation(scene: &Scene, fault: &Fault, what: &str) -> u64 {
     for at in 1.. {
         let inner = Arc::new(InMemory::new());
-        let faulty = FaultyStore::new(inner.clone(), at, fault.clone());
+        let faulty = FaultyStore::with_listings(inner.clone(), at, fault.clone());
         let first = ingest(&Store::of(faulty.clone()), &config(SETTINGS[0]), &[&scene.file]);
         if !faulty.was_reached() {
             first.expect("without a fault it works");
@@ -97,7 +97,7 @@ fn a_process_frozen_anywhere_while_another_takes_over_adds_nothing() {
             let other = config(SETTINGS[at as usize % SETTINGS.len()]);
             ingest(&Store::of(meanwhile.clone()), &other, &[&file]).expect("the other process works");
         };
-        let frozen = FaultyStore::new(inner.clone(), at, Fault::Frozen(Arc::new(takeover)));
+        let frozen = FaultyStore::with_listings(inner.clone(), at, Fault::Frozen(Arc::new(takeover)));
         let woken = ingest(&Store::of(frozen.clone()), &config(SETTINGS[0]), &[&scene.file]);
         woken.expect("a process that wakes up late goes on from what the other did");
         scene.check(&inner, &format!("frozen at operation {at}"));
@@ -121,7 +121,7 @@ fn any_number_of_crashes_in_a_row_changes_nothing_in_the_end() {
                 2 => Fault::Crash,
                 _ => Fault::CrashAfter,
             };
-            let faulty = FaultyStore::new(inner.clone(), at, fault);
+            let faulty = FaultyStore::with_listings(inner.clone(), at, fault);
             let settings = config(SETTINGS[dice.roll(3) as usize]);
             if ingest(&Store::of(faulty.clone()), &settings, &[&scene.file]).is_ok() || run > 200 {
                 break;
