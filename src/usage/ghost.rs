@@ -316,10 +316,11 @@ impl Judged {
                 judged.address(issues, thresholds);
             }
         }
-        if judged.accused == 0 {
-            judged.together(keys, thresholds);
-        }
         judged.accused_seconds.sort_unstable();
+        if (judged.most_a_day() as f64) < thresholds.avoidable_per_day {
+            judged.together(keys, thresholds);
+            judged.accused_seconds.sort_unstable();
+        }
         judged.issue_seconds.sort_unstable();
         judged.decide(thresholds);
         judged
@@ -369,6 +370,10 @@ impl Judged {
         let is_much = old().map(|issues| issues.avoidable(&self.span)).sum::<u64>() > thresholds.processes_per_address;
         if is_much && old().nth(1).is_some() {
             let pool = Issues::pooled(old(), &self.span, SLOT_SECONDS);
+            // It has what little was accused of some of them.
+            (self.accused, self.accused_issued, self.again_after_seconds, self.is_sudden) = (0, 0, None, true);
+            self.accused_seconds.clear();
+            self.issue_seconds.clear();
             self.sudden(&pool, begin, counted, thresholds);
         }
     }
