@@ -169,7 +169,7 @@ function month(overview) {
     h("p", null, h("span", { class: "key wasted" }), `${number(tokens.avoidable)} avoidable`,
       ` (${percent(tokens.avoidable / tokens.issued)}) with a cache at each address`),
     tokens.avoidable > 0 && h("p", { class: "muted" }, `${number(ghosts)} of them by ghosts`,
-      ghosts < tokens.avoidable && ", the others by what fleets behind one address, jobs and restarts ask for"),
+      ghosts < tokens.avoidable && ", the others by fleets behind one address, jobs and restarts"),
   ];
   show(byId("month"),
     heading("month", month.name ? `${monthName(month.name)} so far` : "This month so far",
