@@ -243,6 +243,17 @@ impl Traffic {
         )
     }
 
+    /// The same of one type: what is as common as these is left out by the settings (`events.ignore`), if nobody has it.
+    pub fn without_exchange(&self, code: &str) -> Option<&'static str> {
+        match code {
+            "seccft" => self.without_client_tokens(),
+            "seacft" | "sertft" if !self.kinds.contains(code) => Some(
+                "the data has none of any application in that time: the stream or events.ignore may leave them out",
+            ),
+            _ => self.without_exchanges(),
+        }
+    }
+
     /// Whether an application occurs in the events at all.
     pub fn knows(&self, id: Option<&str>, name: &str) -> bool {
         self.ids_of(id, name).iter().any(|id| self.clients.contains_key(*id))

@@ -50,7 +50,7 @@ impl PageServer {
         let (stop, mut stopping) = watch::channel(false);
         let page = page::router(self.overview.subscribe(), self.token.clone(), stopping.clone());
         let metrics = live::metrics::install().expect("a recorder");
-        let router = live::router(Readiness::default(), None, metrics, None).merge(page);
+        let router = live::router(Readiness::default(), None, metrics, self.token.as_ref()).merge(page);
         let until = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
         let server = axum::serve(Listener::new(listener), router).with_graceful_shutdown(until);
         self.running = Some((stop, tokio::spawn(async move { server.await.expect("serves") })));

@@ -307,8 +307,7 @@ fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
         if last.is_some_and(|last| last >= traffic.begin) {
             continue;
         }
-        let why = if *code == "seccft" { traffic.without_client_tokens() } else { traffic.without_exchanges() };
-        if let Some(why) = why {
+        if let Some(why) = traffic.without_exchange(code) {
             untold(thing, why, out);
             continue;
         }

@@ -90,8 +90,13 @@ impl<'a> Parts<'a> {
         read.map_err(|error| format!("{}: {}; right would be {}", error.place, error.problem, error.right))
     }
 
-    fn one<T>(&self, key: &str, read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Option<T>> {
-        Ok(self.many(key, read)?.into_iter().next())
+    /// What is no object says nothing of its fields, least of all that they are not set.
+    fn one<T>(&self, key: &str, mut read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Option<T>> {
+        let read_object = |node: &Node<'a>| match node.value {
+            Value::Object(_) | Value::Null => read(node),
+            _ => Err(ReadError::new(&node.place, "it is no object", "an object with its fields")),
+        };
+        Ok(self.many(key, read_object)?.into_iter().next())
     }
 }
 
