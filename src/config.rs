@@ -952,6 +952,8 @@ mod tests {
                 "of \"https://a/\": must be more",
                 "https://api.example.com/",
             ),
+            ("[ghosts.lifetimes]\n\"a\" = \"1500ms\"", "of \"a\": 1s 500ms is not in whole seconds", "= \"1h\""),
+            ("[ghosts.lifetimes]\n\"\" = \"1h\"", "ghosts.lifetimes: an empty audience", "= \"1h\""),
         ] {
             let error = error(text);
             assert!(error.contains(key) && error.contains(example), "{text}: {error}");

@@ -62,12 +62,23 @@ impl RawAlerts {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum RawChannel {
-    Webhook { name: String, min_severity: Option<String>, url: String, secret: Option<RawSecret> },
+    Webhook { name: String, min_severity: Option<String>, url: RawUrl, secret: Option<RawSecret> },
     Slack { name: String, min_severity: Option<String>, url: RawSecret },
-    PagerDuty { name: String, min_severity: Option<String>, url: Option<String>, routing_key: RawSecret },
-    Alertmanager { name: String, min_severity: Option<String>, url: String, authorization: Option<RawSecret> },
+    PagerDuty { name: String, min_severity: Option<String>, url: Option<RawUrl>, routing_key: RawSecret },
+    Alertmanager { name: String, min_severity: Option<String>, url: RawUrl, authorization: Option<RawSecret> },
     Teams { name: String, min_severity: Option<String>, url: RawSecret },
     Email(RawEmail),
+}
+
+/// A URL that is no secret.
+#[derive(Debug)]
+struct RawUrl(String);
+
+impl<'de> Deserialize<'de> for RawUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let wrong = |error| serde::de::Error::custom(format!("url: {error}; of this type it is written here itself"));
+        String::deserialize(from).map(Self).map_err(wrong)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,7 +123,7 @@ pub(super) fn alerts(raw: RawAlerts) -> Result<AlertSettings, ConfigError> {
 fn target(raw: RawChannel) -> Result<Target, ConfigError> {
     Ok(match raw {
         RawChannel::Webhook { name, min_severity, url, secret } => {
-            let url = plain_url(&name, url, "url = \"https://alerts.example.com/ghostlight\"")?;
+            let url = plain_url(&name, url.0, "url = \"https://alerts.example.com/ghostlight\"")?;
             let example = "secret = { env = \"GHOSTLIGHT_ALERT_WEBHOOK_SECRET\" }";
             let secret = secret.map(|raw| read_secret(raw, "alerts.channels.secret", example)).transpose()?;
             named(name, min_severity, Channel::Webhook(Webhook { url, secret }))?
@@ -122,7 +133,7 @@ fn target(raw: RawChannel) -> Result<Target, ConfigError> {
             named(name, min_severity, Channel::Slack(Slack { url }))?
         }
         RawChannel::PagerDuty { name, min_severity, url, routing_key } => {
-            let url = url.unwrap_or_else(|| pagerduty::URL.to_owned());
+            let url = url.map_or_else(|| pagerduty::URL.to_owned(), |url| url.0);
             let url = plain_url(&name, url, "url = \"https://events.eu.pagerduty.com/v2/enqueue\"")?;
             let example = "routing_key = { env = \"GHOSTLIGHT_PAGERDUTY_KEY\" }";
             let routing_key = read_secret(routing_key, "alerts.channels.routing_key", example)?;
@@ -130,7 +141,7 @@ fn target(raw: RawChannel) -> Result<Target, ConfigError> {
             named(name, min_severity, Channel::PagerDuty(PagerDuty { url, routing_key }))?
         }
         RawChannel::Alertmanager { name, min_severity, url, authorization } => {
-            let mut url = plain_url(&name, url, "url = \"http://alertmanager:9093\"")?;
+            let mut url = plain_url(&name, url.0, "url = \"http://alertmanager:9093\"")?;
             if !url.ends_with(Alertmanager::PATH) {
                 url = format!("{}{}", url.trim_end_matches('/'), Alertmanager::PATH);
             }
@@ -423,6 +434,7 @@ mod tests {
             (webhook("name = \"a\"\nsecret = \"hidden\""), "x.toml", "expected `{ env ="),
             (webhook("name = \"a\"\nrouting_key = \"x\""), "routing_key", "min_severity"),
             (channel("type = \"webhook\"\nname = \"a\""), "url", "missing"),
+            (channel("type = \"webhook\"\nname = \"a\"\nurl = { env = \"X\" }"), "url: ", "written here itself"),
             (channel("type = \"webhook\"\nname = \"a\"\nurl = \"ftp://x\""), "alerts.channels.url", "https://alerts"),
             (
                 channel("type = \"webhook\"\nname = \"a\"\nurl = \"https://u:p@x\""),

@@ -103,6 +103,11 @@ pub(super) fn ghosts(raw: RawGhosts) -> Result<(Lifetimes, Thresholds), ConfigEr
     let lifetime = |text: Option<String>, key, default: &str, example| {
         let length = duration(text, key, default, example)?;
         match u32::try_from(length.as_secs()) {
+            _ if length.subsec_nanos() != 0 => Err(ConfigError::Value {
+                key,
+                problem: format!("{} is not in whole seconds, as Auth0's are", humantime::format_duration(length)),
+                example,
+            }),
             Ok(seconds) if (1..=LIFETIME_SECONDS_MAX).contains(&seconds) => Ok(seconds),
             _ => Err(ConfigError::Value {
                 key,
@@ -116,6 +121,13 @@ pub(super) fn ghosts(raw: RawGhosts) -> Result<(Lifetimes, Thresholds), ConfigEr
     };
     let mut by_setting = BTreeMap::new();
     for (audience, text) in raw.lifetimes {
+        if audience.is_empty() {
+            return Err(ConfigError::Value {
+                key: "ghosts.lifetimes",
+                problem: "an empty audience: no token is for none".to_owned(),
+                example: LIFETIMES_EXAMPLE,
+            });
+        }
         let seconds = lifetime(Some(text), "ghosts.lifetimes", "", LIFETIMES_EXAMPLE).map_err(|error| match error {
             ConfigError::Value { key, problem, example } => {
                 ConfigError::Value { key, problem: format!("of {audience:?}: {problem}"), example }

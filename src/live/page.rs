@@ -205,6 +205,7 @@ async fn login(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TenantQuery {
     tenant: Option<String>,
 }

@@ -99,6 +99,9 @@ async fn the_tenant_asked_for_is_shown_and_one_that_is_not_known_is_an_error() {
         assert!(json_of(response).await["error"].as_str().is_some_and(|text| text.contains("<b>")), "{path}");
         let response = get(&server.url(&format!("/api/v1/{path}?tenant=a&tenant=b"))).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        let response = get(&server.url(&format!("/api/v1/{path}?tenat=northwind-prod"))).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+        assert!(json_of(response).await["error"].as_str().is_some_and(|text| text.contains("tenat")), "{path}");
     }
     let response = get(&server.url("/api/v2/anything")).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
