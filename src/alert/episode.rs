@@ -236,7 +236,7 @@ impl Subject {
                     State::Pending { since, windows } => (since, windows + 1),
                     _ => (window.begin, 1),
                 };
-                if windows < timing.for_windows {
+                if windows < timing.for_windows.max(condition.for_windows) {
                     self.state = State::Pending { since, windows };
                     return None;
                 }
@@ -383,6 +383,7 @@ mod tests {
             key: key.to_owned(),
             subject: format!("subject {key}"),
             level,
+            for_windows: 0,
             title: format!("{key} is high"),
             summary: format!("{level:?}"),
             evidence: Vec::new(),

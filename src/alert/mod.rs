@@ -90,6 +90,8 @@ pub struct Condition {
     pub key: String,
     pub subject: String,
     pub level: Level,
+    /// Windows in a row it must last at least, if that is longer than the rule says.
+    pub for_windows: u32,
     pub title: String,
     pub summary: String,
     pub evidence: Vec<(String, String)>,
@@ -130,6 +132,7 @@ mod tests {
             key: key.to_owned(),
             subject: text(),
             level: Level::On,
+            for_windows: 0,
             title: text(),
             summary: text(),
             evidence: Vec::new(),

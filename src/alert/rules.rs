@@ -187,6 +187,7 @@ fn ghost(tenant: &str, found: &Recent) -> Condition {
             State::Between => Level::Between,
             State::Caching | State::Few => Level::Clear,
         },
+        for_windows: 0,
         title: format!("{name} asks for M2M tokens it already has: {:.0} an hour", found.per_hour),
         summary: match found.state {
             State::Caching | State::Few => format!(
@@ -237,6 +238,7 @@ fn slow_ghost(found: &ghost::TokenUse, level: Level) -> Condition {
         key: format!("{}\n{}", found.client_id, found.audience),
         subject: format!("{name} for {}", found.audience),
         level,
+        for_windows: 0,
         title: format!(
             "{name} {}: {} avoidable M2M tokens in 24 hours",
             found.verdict.text(),
@@ -281,6 +283,7 @@ fn rate_limits(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<
             key: code.to_owned(),
             subject: code.to_owned(),
             level: if in_window > 0 { Level::On } else { Level::Between },
+            for_windows: 0,
             title: format!("{code}, {}: {in_hour} in the last hour", kind.meaning),
             summary: format!(
                 "Auth0 logged {in_window} events of type {code} ({}) in the last five minutes, {in_hour} in the last hour and \
@@ -311,7 +314,7 @@ fn plain(
     summary: String,
 ) -> Condition {
     let (tenant, evidence) = (tenant.to_owned(), Vec::new());
-    Condition { rule, severity, tenant, key, subject, level, title, summary, evidence, fix: None }
+    Condition { rule, severity, tenant, key, subject, level, for_windows: 0, title, summary, evidence, fix: None }
 }
 
 /// A month's quota of tokens and of users: used up, and about to be.
@@ -416,11 +419,14 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         let history = series.slots(first.max(EventTime::from_ms(begin.ms() - 21 * DAY_MS))..begin);
         let is_of = |classes: &[Class]| classes.iter().any(|of| of.name() == class);
         let bursts = if is_of(&[Class::M2mOk, Class::UserTokenOk]) { Bursts::Recurring } else { Bursts::Daily };
-        let Some(mut spike) = spike::detect(&history, SLOTS, begin, now, bursts) else { continue };
-        // Where it is a ghost the page that says so comes first.
-        let is_first = || is_of(&[Class::M2mOk]) && !goes_on(&history, begin, bursts);
-        if spike.level == spike::Level::On && is_first() {
-            spike.level = spike::Level::Between;
+        let detect = |now: u64| spike::detect(&history, SLOTS, begin, now, bursts);
+        let Some(mut spike) = detect(now) else { continue };
+        if spike.level == spike::Level::On && is_of(&[Class::M2mOk]) {
+            // Many that were started together renew together.
+            let anew = detect(now.saturating_sub(usage.tokens.renewed(&(begin..window_end))));
+            if anew.is_none_or(|anew| anew.level != spike::Level::On) {
+                spike.level = spike::Level::Between;
+            }
         }
         let of_class = |code: &&str| catalogue::lookup(code).class.name() == class;
         let types: Vec<&str> = usage.activity.types().map(|(code, _)| code).filter(of_class).collect();
@@ -444,20 +450,11 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
             ("types of this class".to_owned(), types.join(", ")),
         ];
         let fix = Some(format!("look at them: in Auth0, Monitoring > Logs, search {query}"));
-        found.push(Condition { evidence, fix, ..spike_of });
+        // Where it is a ghost the page that says so comes first.
+        let for_windows = if is_of(&[Class::M2mOk]) { 3 } else { 0 };
+        found.push(Condition { for_windows, evidence, fix, ..spike_of });
     }
     found
-}
-
-/// Whether the last two windows before `begin` were a spike too.
-fn goes_on(history: &[u64], begin: EventTime, bursts: Bursts) -> bool {
-    (1..=2).all(|back| {
-        let Some((window, before)) = history.len().checked_sub(back).map(|at| (history[at], &history[..at])) else {
-            return false;
-        };
-        let at = EventTime::from_ms(begin.ms() - back as i64 * WINDOW_MS);
-        spike::detect(before, SLOTS, at, window, bursts).is_some_and(|spike| spike.level == spike::Level::On)
-    })
 }
 
 fn level(of_spike: spike::Level) -> Level {
@@ -568,6 +565,7 @@ fn audit(tenant: &str, settings: &RuleSettings) -> Vec<Condition> {
             key: audit_key(check, subject),
             subject: subject.clone(),
             level: Level::On,
+            for_windows: 0,
             title: format!("{}: {subject}", check.title),
             summary: format!("The audit found: {}. It matters because {}.", evidence.join("; "), check.why),
             evidence: facts.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -596,6 +594,7 @@ pub fn unknown<'a>(firing: impl Iterator<Item = &'a Alert>, settings: &RuleSetti
             key: audit_key(check, &alert.subject),
             subject: alert.subject.clone(),
             level: Level::Unknown,
+            for_windows: 0,
             title: alert.title.clone(),
             summary: alert.summary.clone(),
             evidence: alert.evidence.clone(),

@@ -94,6 +94,7 @@ impl History {
                 key: subject.to_string(),
                 subject: format!("subject {subject}"),
                 level,
+                for_windows: 0,
                 title: "failed logins spike".to_owned(),
                 summary: format!("window {window}: {level:?}"),
                 evidence: vec![("events".to_owned(), window.to_string())],

@@ -370,6 +370,7 @@ async fn page_written(store: &ghostlight::store::Store, notifier: &Notifier, key
         key: key.to_owned(),
         subject: alert().subject,
         level: Level::On,
+        for_windows: 0,
         title: alert().title,
         summary: alert().summary,
         evidence: alert().evidence,
