@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::rhythm::{Pattern, pattern};
 use super::sudden::{QUIET_SLOTS, SLOT_SECONDS, Slots};
-use super::tokens::{ADDRESSES_MAX, Issues, KeyTokens, TokenKey, Tokens, seconds, time};
+use super::tokens::{ADDRESSES_MAX, Issues, KeyTokens, TokenKey, Tokens, pool, seconds, time};
 use crate::event::EventTime;
 
 /// The lifetime of an API's tokens unless its settings say otherwise (Auth0's `resource-servers`, `token_lifetime`).
@@ -82,6 +82,15 @@ impl Lifetime {
     /// For how long a token makes another one avoidable: its life but for the leeway.
     pub fn counted_seconds(self) -> u32 {
         (u64::from(self.seconds) * u64::from(100 - self.leeway_percent.min(99)) / 100).max(1) as u32
+    }
+
+    /// The same where somebody is woken by it: where nobody said how long it lives, no longer than most do.
+    pub fn surely_counted_seconds(self) -> u32 {
+        const ASSUMED_MAX: u32 = 3600;
+        match self.from {
+            LifetimeFrom::Default => Self { seconds: self.seconds.min(ASSUMED_MAX), ..self }.counted_seconds(),
+            LifetimeFrom::Setting | LifetimeFrom::TenantConfiguration => self.counted_seconds(),
+        }
     }
 }
 
@@ -271,62 +280,89 @@ struct Judged {
     issued: u64,
     needed_per_address: u64,
     needed_shared: u64,
-    accused: u64,
-    /// Tokens issued to addresses that are accused.
-    accused_issued: u64,
+    accused: Accused,
     /// Tokens that a fleet, a job, or too little to tell explains.
     excused: u64,
     peak: u64,
     patterns: Vec<Pattern>,
-    /// The seconds of accused tokens, and all seconds with tokens at accused addresses, ascending.
-    accused_seconds: Vec<u32>,
-    issue_seconds: Vec<u32>,
-    is_sudden: bool,
-    /// After how long accused addresses ask again, if that is a rhythm of theirs.
-    again_after_seconds: Option<u32>,
     verdict: Verdict,
     confidence: Confidence,
 }
 
+/// Tokens that nothing but missing caching explains.
+#[derive(Default)]
+struct Accused {
+    avoidable: u64,
+    /// All of the addresses and times that are accused.
+    issued: u64,
+    /// The seconds of the avoidable ones, and all with tokens of those addresses, also from shortly before, ascending.
+    seconds: Vec<u32>,
+    issue_seconds: Vec<u32>,
+    /// Some are a rhythm's: not all came suddenly, in some hours.
+    is_steady: bool,
+    /// After how long the addresses ask again, if that is a rhythm of theirs.
+    again_after_seconds: Option<u32>,
+}
+
+impl Accused {
+    fn add(&mut self, issues: &Issues, span: &Range<u32>) {
+        self.avoidable += issues.avoidable(span);
+        self.issued += issues.issued(span);
+        self.seconds.extend(issues.avoidable_seconds(span));
+    }
+
+    fn sorted(mut self) -> Self {
+        self.seconds.sort_unstable();
+        self.issue_seconds.sort_unstable();
+        self
+    }
+
+    /// The most of any 24 hours: what was bad for a day is not diluted by a month. Of those beyond one a second as many as of
+    /// the others.
+    fn most_a_day(&self) -> u64 {
+        let (mut begin, mut most) = (0, 0);
+        for (at, second) in self.seconds.iter().enumerate() {
+            while second - self.seconds[begin] >= 86_400 {
+                begin += 1;
+            }
+            most = most.max(at + 1 - begin);
+        }
+        (most as u64 * self.avoidable).checked_div(self.seconds.len() as u64).unwrap_or(0)
+    }
+}
+
 impl Judged {
     fn new(keys: &[(&TokenKey, &KeyTokens)], span: &Range<u32>, lifetime: Lifetime, thresholds: &Thresholds) -> Self {
+        let keys: Vec<&KeyTokens> = keys.iter().map(|(_, key)| *key).collect();
+        let sum = |of: &dyn Fn(&KeyTokens) -> u64| keys.iter().map(|key| of(key)).sum();
         let mut judged = Self {
             span: span.clone(),
             lifetime,
-            issued: 0,
-            needed_per_address: 0,
-            needed_shared: 0,
-            accused: 0,
-            accused_issued: 0,
+            issued: sum(&|key| key.issued(span)),
+            needed_per_address: sum(&|key| key.needed_per_address(span)),
+            needed_shared: sum(&|key| key.needed_shared(span)),
+            accused: Accused::default(),
             excused: 0,
             peak: 0,
             patterns: Vec::new(),
-            accused_seconds: Vec::new(),
-            issue_seconds: Vec::new(),
-            is_sudden: true,
-            again_after_seconds: None,
             verdict: Verdict::CachesWell,
             confidence: Confidence::High,
         };
-        for (_, key) in keys {
-            judged.issued += key.issued(span);
-            judged.needed_per_address += key.needed_per_address(span);
-            judged.needed_shared += key.needed_shared(span);
-            for (_, issues) in key.addresses() {
-                judged.address(issues, thresholds);
-            }
+        let mut alone = Accused::default();
+        keys.iter().flat_map(|key| key.addresses()).for_each(|(_, issues)| {
+            judged.address(issues, thresholds, &mut alone);
+        });
+        judged.accused = alone.sorted();
+        if (judged.accused.most_a_day() as f64) < thresholds.avoidable_per_day
+            && let Some(together) = judged.together(&keys, thresholds)
+        {
+            judged.accused = together.sorted();
         }
-        judged.accused_seconds.sort_unstable();
-        if (judged.most_a_day() as f64) < thresholds.avoidable_per_day {
-            judged.together(keys, thresholds);
-            judged.accused_seconds.sort_unstable();
-        }
-        judged.issue_seconds.sort_unstable();
         judged.decide(thresholds);
         judged
     }
 
-    fn address(&mut self, issues: &Issues, thresholds: &Thresholds) {
+    fn address(&mut self, issues: &Issues, thresholds: &Thresholds, accused: &mut Accused) {
         let avoidable = issues.avoidable(&self.span);
         if avoidable == 0 {
             return;
@@ -335,11 +371,11 @@ impl Judged {
         let pattern = pattern(issues, &self.span, self.lifetime, thresholds);
         match pattern {
             Pattern::Uncached | Pattern::Again { .. } => {
-                self.accuse(issues, &self.span.clone());
-                self.is_sudden = false;
-                self.issue_seconds.extend(issues.seconds(&self.span));
+                accused.add(issues, &self.span);
+                accused.is_steady = true;
+                accused.issue_seconds.extend(issues.seconds(&self.known()));
                 if let Pattern::Again { after_seconds } = pattern {
-                    self.again_after_seconds = self.again_after_seconds.max(Some(after_seconds));
+                    accused.again_after_seconds = accused.again_after_seconds.max(Some(after_seconds));
                 }
             }
             Pattern::Cached => {}
@@ -353,40 +389,35 @@ impl Judged {
                     _ => self.lifetime.counted_seconds(),
                 };
                 let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
-                self.sudden(issues, first, counted, thresholds);
+                self.sudden(issues, first, counted, thresholds, accused);
             }
         }
         self.patterns.push(pattern);
     }
 
     /// What no address shows by itself all may show together: those that were there from the begin.
-    fn together(&mut self, keys: &[(&TokenKey, &KeyTokens)], thresholds: &Thresholds) {
-        let all = || keys.iter().flat_map(|(_, key)| key.addresses()).map(|(_, issues)| issues);
-        let first = |issues: &Issues| issues.seconds(&self.span).next();
-        let Some(begin) = all().filter_map(first).min() else { return };
-        let counted = self.lifetime.counted_seconds();
+    fn together(&self, keys: &[&KeyTokens], thresholds: &Thresholds) -> Option<Accused> {
+        let all = keys.iter().flat_map(|key| key.addresses());
+        let begin = all.filter_map(|(_, issues)| issues.seconds(&self.span).next()).min()?;
+        let counted = self.lifetime.surely_counted_seconds();
         let known = begin.saturating_add(counted.clamp(3600, 86_400));
-        let old = || all().filter(|issues| first(issues).is_some_and(|first| first < known));
-        let is_much = old().map(|issues| issues.avoidable(&self.span)).sum::<u64>() > thresholds.processes_per_address;
-        if is_much && old().nth(1).is_some() {
-            let pool = Issues::pooled(old(), &self.span, SLOT_SECONDS);
-            // It has what little was accused of some of them.
-            (self.accused, self.accused_issued, self.again_after_seconds, self.is_sudden) = (0, 0, None, true);
-            self.accused_seconds.clear();
-            self.issue_seconds.clear();
-            self.sudden(&pool, begin, counted, thresholds);
-        }
-    }
-
-    fn accuse(&mut self, issues: &Issues, span: &Range<u32>) {
-        self.accused += issues.avoidable(span);
-        self.accused_issued += issues.issued(span);
-        self.accused_seconds.extend(issues.avoidable_seconds(span));
+        let expected = thresholds.processes_per_address;
+        let pool = pool(keys, &self.span, (known, self.span.start), counted, expected, SLOT_SECONDS)?;
+        let mut accused = Accused::default();
+        self.sudden(&pool, begin, counted, thresholds, &mut accused);
+        (accused.avoidable > 0).then_some(accused)
     }
 
     /// Hours in which a cache was broken say little of a month; what was sudden, by what is known since `first`, is accused
     /// by itself.
-    fn sudden(&mut self, issues: &Issues, first: u32, counted_seconds: u32, thresholds: &Thresholds) {
+    fn sudden(
+        &self,
+        issues: &Issues,
+        first: u32,
+        counted_seconds: u32,
+        thresholds: &Thresholds,
+        accused: &mut Accused,
+    ) {
         /// Of tokens that live shorter there are lifetimes enough for their rhythm.
         const COUNTED_SECONDS_MIN: u32 = 1800;
         if counted_seconds < COUNTED_SECONDS_MIN || (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day
@@ -401,15 +432,20 @@ impl Judged {
         // A rollout that went on for long shows as a fleet after it.
         let is_excused = |span: &Range<u32>| pattern(issues, span, self.lifetime, thresholds).is_excuse();
         let spans: Vec<Range<u32>> = spans.filter(|span| !is_excused(span)).collect();
-        spans.iter().for_each(|span| self.accuse(issues, span));
+        spans.iter().for_each(|span| accused.add(issues, span));
         if !spans.is_empty() {
-            self.issue_seconds.extend(issues.seconds(&self.span));
+            accused.issue_seconds.extend(issues.seconds(&self.known()));
         }
     }
 
+    /// The period and what came shortly before, where a cache may have shown.
+    fn known(&self) -> Range<u32> {
+        self.span.start.saturating_sub(self.lifetime.seconds.max(86_400).saturating_mul(2))..self.span.end
+    }
+
     fn decide(&mut self, thresholds: &Thresholds) {
-        let is_enough = self.most_a_day() as f64 >= thresholds.avoidable_per_day;
-        let ratio = self.accused as f64 / self.accused_issued.max(1) as f64;
+        let is_enough = self.accused.most_a_day() as f64 >= thresholds.avoidable_per_day;
+        let ratio = self.accused.avoidable as f64 / self.accused.issued.max(1) as f64;
         if !is_enough || ratio < thresholds.waste_ratio.min(0.2) {
             let shared_waste = self.issued.saturating_sub(self.needed_shared) as f64 / self.issued.max(1) as f64;
             self.verdict = if self.excused > 0 || shared_waste >= thresholds.waste_ratio {
@@ -424,7 +460,9 @@ impl Judged {
         }
         self.verdict = match self.stopped_at() {
             Some(at) => Verdict::StoppedCaching { at },
-            None if ratio < 0.8 || self.again_after_seconds.is_some_and(|after| after >= CACHES_SECONDS_MIN) => {
+            None if ratio < 0.8
+                || self.accused.again_after_seconds.is_some_and(|after| after >= CACHES_SECONDS_MIN) =>
+            {
                 Verdict::CachesPartly
             }
             None => Verdict::DoesNotCache,
@@ -432,24 +470,10 @@ impl Judged {
         self.confidence = match self.peak / thresholds.processes_per_address.max(1) {
             0 => Confidence::Low,
             // Whether it caches at all is a guess.
-            _ if self.again_after_seconds.is_some() => Confidence::Medium,
+            _ if self.accused.again_after_seconds.is_some() => Confidence::Medium,
             1..4 => Confidence::Medium,
             _ => Confidence::High,
         };
-    }
-
-    /// The most accused tokens of any 24 hours: what was bad for a day is not diluted by a month. Of those beyond one a
-    /// second as many as of the others.
-    fn most_a_day(&self) -> u64 {
-        let seconds = &self.accused_seconds;
-        let (mut begin, mut most) = (0, 0);
-        for (at, second) in seconds.iter().enumerate() {
-            while second - seconds[begin] >= 86_400 {
-                begin += 1;
-            }
-            most = most.max(at + 1 - begin);
-        }
-        (most as u64 * self.accused).checked_div(seconds.len() as u64).unwrap_or(0)
     }
 
     /// When it was mended: since then there are hardly any of what came before, for longer than it paused before, as over
@@ -457,18 +481,18 @@ impl Judged {
     fn mended_at(&self) -> Option<EventTime> {
         const QUIET_SECONDS: u32 = 3600;
         const PAUSE_SECONDS_MAX: u32 = 86_400;
-        let first = *self.accused_seconds.first()?;
-        let last = self.accused_seconds.len() - 1 - self.accused_seconds.len() / 20;
+        let first = *self.accused.seconds.first()?;
+        let last = self.accused.seconds.len() - 1 - self.accused.seconds.len() / 20;
         // The last twentieth may be what came after; as long as they come as they did, it is not.
-        let usual = (self.accused_seconds[last] - first) / last.max(1) as u32;
-        let goes_on = |at: &usize| self.accused_seconds[*at + 1] - self.accused_seconds[*at] <= 10 * usual.max(1);
+        let usual = (self.accused.seconds[last] - first) / last.max(1) as u32;
+        let goes_on = |at: &usize| self.accused.seconds[*at + 1] - self.accused.seconds[*at] <= 10 * usual.max(1);
         let last =
-            (last..self.accused_seconds.len() - 1).find(|at| !goes_on(at)).unwrap_or(self.accused_seconds.len() - 1);
-        let end = self.accused_seconds[last];
+            (last..self.accused.seconds.len() - 1).find(|at| !goes_on(at)).unwrap_or(self.accused.seconds.len() - 1);
+        let end = self.accused.seconds[last];
         let rate = |count: usize, length: u32| count as f64 / f64::from(length.max(1));
         let (during, since) =
-            (rate(last + 1, end - first), rate(self.accused_seconds.len() - 1 - last, self.span.end - end));
-        let pauses = self.accused_seconds[..=last].windows(2).map(|pair| pair[1] - pair[0]);
+            (rate(last + 1, end - first), rate(self.accused.seconds.len() - 1 - last, self.span.end - end));
+        let pauses = self.accused.seconds[..=last].windows(2).map(|pair| pair[1] - pair[0]);
         let pause = pauses.filter(|pause| *pause < PAUSE_SECONDS_MAX).max().unwrap_or(0);
         // So long that twenty would have come.
         let enough = (20.0 / during).max(f64::from(QUIET_SECONDS)).max(f64::from(pause) * 1.25);
@@ -480,23 +504,25 @@ impl Judged {
     /// long enough for a cache to show.
     fn stopped_at(&self) -> Option<EventTime> {
         const SLOT: u32 = 300;
-        let first = *self.issue_seconds.first()?;
-        let total = self.accused_seconds.len();
+        let first = *self.accused.issue_seconds.first()?;
+        let total = self.accused.seconds.len();
         let mut slots: BTreeMap<u32, u64> = BTreeMap::new();
-        self.accused_seconds.iter().for_each(|second| *slots.entry(second / SLOT).or_default() += 1);
+        self.accused.seconds.iter().for_each(|second| *slots.entry(second / SLOT).or_default() += 1);
         let mut busy: Vec<u64> = slots.values().copied().collect();
         busy.sort_unstable();
         let usual = busy[busy.len() / 2];
         let (slot, _) = slots.iter().find(|(_, count)| **count >= usual.div_ceil(4).max(1))?;
-        let at = self.accused_seconds.partition_point(|second| *second < slot * SLOT);
-        let begin = *self.accused_seconds.get(at)?;
+        let at = self.accused.seconds.partition_point(|second| *second < slot * SLOT);
+        let begin = *self.accused.seconds.get(at)?;
         let quiet = begin.saturating_sub(first);
-        let asked_before = self.issue_seconds.partition_point(|second| *second < begin);
-        let rate_before = asked_before as f64 / f64::from(quiet.max(1));
-        let end = *self.accused_seconds.last()?;
+        let asked_by = |end: u32| self.accused.issue_seconds.partition_point(|second| *second < end);
+        let rate_before = asked_by(begin) as f64 / f64::from(quiet.max(1));
+        // What was so when the period began, began before.
+        let rate_lately = (asked_by(begin) - asked_by(begin.saturating_sub(3600))) as f64 / 3600.0;
+        let end = *self.accused.seconds.last()?;
         let rate_after = (total - at) as f64 / f64::from(end.saturating_sub(begin).max(1));
         let is_long = quiet >= self.lifetime.seconds.clamp(3600, 6 * 3600);
-        (is_long && at * 20 <= total && rate_before * 5.0 <= rate_after).then(|| time(begin))
+        (is_long && at * 20 <= total && rate_before.max(rate_lately) * 5.0 <= rate_after).then(|| time(begin))
     }
 
     fn median_spacing(keys: &[(&TokenKey, &KeyTokens)], span: &Range<u32>) -> Option<u32> {
@@ -517,7 +543,7 @@ impl Judged {
         let from = self.lifetime.from.name();
         let avoidable = self.issued.saturating_sub(self.needed_per_address);
         if self.verdict.is_ghost() {
-            let why = match self.again_after_seconds {
+            let why = match self.accused.again_after_seconds {
                 Some(after) => format!(
                     "each is followed by the next about {} later, whatever its lifetime: a loop without a cache, or a cache \
                      that keeps tokens for no longer",
@@ -592,9 +618,9 @@ impl Judged {
             needed_shared: self.needed_shared,
             from: time(self.span.start),
             avoidable_last_day: tokens().map(|key| key.avoidable_per_address(&day)).sum(),
-            accused: self.accused,
-            is_sudden: self.is_sudden,
-            last_accused_at: self.accused_seconds.last().copied().map(time),
+            accused: self.accused.avoidable,
+            is_sudden: !self.accused.is_steady,
+            last_accused_at: self.accused.seconds.last().copied().map(time),
             mended_at: self.mended_at(),
             equals_processes: self.peak.max(1),
             addresses: addresses.len() as u64,

@@ -12,7 +12,7 @@ use super::TenantUsage;
 use super::ghost::{Lifetime, LifetimeFrom, Lifetimes, Thresholds};
 use super::rhythm::{Pattern, is_by_the_clock, pattern};
 use super::sudden::{MENDED_SLOTS, SLOT_SECONDS, Slots};
-use super::tokens::{Issues, KeyTokens, TokenKey, second, time};
+use super::tokens::{Issues, KeyTokens, TokenKey, pool, second, time};
 use crate::event::EventTime;
 
 /// How many of the last slots are the present.
@@ -112,7 +112,7 @@ impl Moment<'_> {
         let needed = sum(&|key| key.needed_per_address(&now)).min(issued);
         let avoidable = self.avoidable_by_slot(keys);
         // Of the others there was never enough for anything to be sudden.
-        let counted_seconds = self.counted_seconds();
+        let counted_seconds = self.lifetime.surely_counted_seconds();
         let pool = self.pool(keys, counted_seconds);
         let looked = |issues| Some((issues, self.slots(issues, counted_seconds)?));
         let addresses = keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues);
@@ -171,26 +171,12 @@ impl Moment<'_> {
         }
     }
 
-    /// How long a token is taken to make another one avoidable: where nobody said how long it lives, no longer than most do,
-    /// since somebody is woken by it.
-    fn counted_seconds(&self) -> u32 {
-        const ASSUMED_MAX: u32 = 3600;
-        match self.lifetime.from {
-            LifetimeFrom::Default => self.lifetime.counted_seconds().min(ASSUMED_MAX),
-            LifetimeFrom::Setting | LifetimeFrom::TenantConfiguration => self.lifetime.counted_seconds(),
-        }
-    }
-
     /// What was avoidable at all addresses, organizations and scope sets together, if that is so much that it could be
-    /// sudden. Those that are new are left out: somebody scales up.
+    /// sudden.
     fn pool(&self, keys: &[&KeyTokens], counted_seconds: u32) -> Option<Issues> {
-        let past = self.past();
-        let lately = self.end.saturating_sub(counted_seconds.clamp(3600, 43_200))..self.end;
-        let is_old = |issues: &&Issues| issues.seconds(&past).next().is_some_and(|first| first < lately.start);
-        let old = || keys.iter().flat_map(|key| key.addresses()).map(|(_, issues)| issues).filter(is_old);
-        let is_much =
-            old().map(|issues| issues.avoidable(&lately)).sum::<u64>() > self.thresholds.processes_per_address;
-        (is_much && old().nth(1).is_some()).then(|| Issues::pooled(old(), &past, SLOT_SECONDS))
+        let lately = self.end.saturating_sub(counted_seconds.clamp(3600, 43_200));
+        let expected = self.thresholds.processes_per_address;
+        pool(keys, &self.past(), (lately, lately), counted_seconds, expected, SLOT_SECONDS)
     }
 
     /// What is looked at: as far back as it is known, in whole slots.
@@ -211,7 +197,7 @@ impl Moment<'_> {
 
     /// Since when an address suddenly asks for more.
     fn sudden_since(&self, issues: &Issues, slots: &Slots) -> Option<u32> {
-        let since = self.sudden_by(issues, slots, self.counted_seconds())?;
+        let since = self.sudden_by(issues, slots, self.lifetime.surely_counted_seconds())?;
         if is_by_the_clock(issues, &(since..self.end)) {
             return None;
         }
@@ -221,7 +207,7 @@ impl Moment<'_> {
         // What is renewed earlier than is assumed lives shorter: that is a fleet's measure then.
         let spans = [self.past().start..since, since..self.end];
         let shorter = spans.iter().find_map(|span| match pattern(issues, span, self.lifetime, self.thresholds) {
-            Pattern::ShorterLived { seconds } if seconds < self.counted_seconds() => Some(seconds),
+            Pattern::ShorterLived { seconds } if seconds < self.lifetime.surely_counted_seconds() => Some(seconds),
             _ => None,
         });
         match shorter {
@@ -276,9 +262,12 @@ impl Moment<'_> {
         let earliest = past.start.max(self.end.saturating_sub(lifetimes(EXPLAINED_LIFETIMES)));
         let sudden = self.last_sudden(issues, slots).map(|(_, end)| end).filter(|end| *end >= earliest);
         let since = sudden.unwrap_or(earliest);
-        // So soon after nothing is known of what came; a lifetime that is assumed says nothing of how soon that is.
-        let is_known = self.lifetime.from != LifetimeFrom::Default;
-        if sudden.is_some() && is_known && self.end - since < self.lifetime.seconds.saturating_mul(2) {
+        // So soon after nothing is known of what came.
+        let known_after = match self.lifetime.from {
+            LifetimeFrom::Default => self.lifetime.surely_counted_seconds(),
+            LifetimeFrom::Setting | LifetimeFrom::TenantConfiguration => self.lifetime.seconds.saturating_mul(2),
+        };
+        if sudden.is_some() && self.end - since < known_after {
             return false;
         }
         let is_excuse = |from: u32| pattern(issues, &(from..self.end), self.lifetime, self.thresholds).is_excuse();

@@ -73,34 +73,32 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
     if let Some(processes) = started_together(issues, &since).filter(|size| *size <= thresholds.processes_per_address) {
         return Pattern::TooFew { processes };
     }
-    let renewal = renewal(issues, &since, lifetime);
     let (expected, most) =
         (thresholds.processes_per_address, thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET));
+    let renewal = renewal(issues, &since, lifetime);
+    let is_known = lifetime.from != LifetimeFrom::Default;
     match renewal {
-        Renewal::Multiple(_) if peak > most && lifetime.from != LifetimeFrom::Default => return Pattern::Uncached,
+        Renewal::Multiple(_) if peak > most && is_known => return Pattern::Uncached,
         Renewal::After(seconds) | Renewal::Multiple(seconds) if seconds > lifetime.seconds / EARLY => {
             return Pattern::Fleet { processes: peak };
         }
-        Renewal::After(seconds) | Renewal::Multiple(seconds)
-            if lifetime.from == LifetimeFrom::Default && seconds >= RENEWED_SECONDS_MIN =>
-        {
+        Renewal::After(seconds) | Renewal::Multiple(seconds) if !is_known && seconds >= RENEWED_SECONDS_MIN => {
             return Pattern::ShorterLived { seconds };
         }
         Renewal::After(after_seconds) | Renewal::Multiple(after_seconds) => return Pattern::Again { after_seconds },
         Renewal::Never | Renewal::Unclear => {}
     }
+    if !is_known {
+        return of_any_lifetime(issues, &since, lifetime, expected..most)
+            .unwrap_or(Pattern::TooFew { processes: peak });
+    }
     // A large fleet must show it better, and for longer: a ghost is looked at every five minutes, and must not look even by
     // chance.
-    let (margin, pairs_min) = if peak > expected { (4.0, PAIRS_SURE) } else { (1.0, PAIRS_ENOUGH) };
-    match unevenness(issues, &since, lifetime) {
-        // Half of what chance would give, with more than chance of the estimate to spare.
-        Some(Unevenness { value, error, pairs }) if pairs >= pairs_min && value + error * margin < 0.6 => {
-            Pattern::Fleet { processes: peak }
-        }
-        Some(Unevenness { value, error, pairs }) if pairs >= PAIRS_ENOUGH && value + error * 2.0 < 0.6 => {
-            Pattern::TooFew { processes: peak }
-        }
-        Some(Unevenness { value, error, pairs }) if pairs >= PAIRS_ENOUGH && value - error > 0.6 => Pattern::Uncached,
+    let (margin, pairs_min) = if peak > expected { (MARGIN_SURE, PAIRS_SURE) } else { (1.0, PAIRS_ENOUGH) };
+    match unevenness(issues, &since, lifetime.seconds) {
+        Some(found) if found.is_even(margin, pairs_min) => Pattern::Fleet { processes: peak },
+        Some(found) if found.is_even(2.0, PAIRS_ENOUGH) => Pattern::TooFew { processes: peak },
+        Some(found) if found.is_uneven() => Pattern::Uncached,
         _ if peak > most => Pattern::Uncached,
         // Neither renews, nor comes as evenly as what renews when it is asked to.
         Some(Unevenness { value, .. }) if renewal == Renewal::Never && value > 0.5 => Pattern::Uncached,
@@ -108,18 +106,49 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
     }
 }
 
+/// What evenness says where nobody said how long tokens live. A fleet is even over the lifetime its tokens have, whichever
+/// that is; what is uneven over all that a fleet of the processes expected could have is none. A loop is even over spans in
+/// which no fleet renews. `None` if there is too little to tell.
+fn of_any_lifetime(issues: &Issues, span: &Range<u32>, assumed: Lifetime, processes: Range<u64>) -> Option<Pattern> {
+    let issued = issues.issued(span).max(1);
+    let length = u64::from(span.end - span.start);
+    // So long would tokens of as many processes live that are asked for as often.
+    let lifetime_of = |processes: u64| (processes.saturating_mul(length) / issued).min(u64::from(assumed.seconds));
+    let (likely, longest) = (lifetime_of(processes.start) as u32, lifetime_of(processes.end) as u32);
+    let of = |seconds: u32| unevenness(issues, span, seconds);
+    let is_even = |found: &Unevenness| found.is_even(MARGIN_SURE, PAIRS_SURE);
+    if of(RENEWED_SECONDS_MIN / 4).as_ref().is_some_and(is_even) {
+        return Some(Pattern::Again { after_seconds: (length / issued) as u32 });
+    }
+    let next = |seconds: &u32| Some(seconds + seconds / 4);
+    let lifetimes = std::iter::successors(Some(RENEWED_SECONDS_MIN), next).take_while(|seconds| *seconds <= longest);
+    let mut is_none = true;
+    for seconds in lifetimes {
+        let found = of(seconds);
+        if found.as_ref().is_some_and(is_even) {
+            return Some(Pattern::ShorterLived { seconds });
+        }
+        is_none &= seconds > likely || found.as_ref().is_some_and(Unevenness::is_uneven);
+    }
+    is_none.then_some(Pattern::Uncached)
+}
+
 /// How many tokens come at once at most, if nearly all come in bursts no more often than people deploy: processes that
 /// start together look like that, and so does a job that asks for every step.
 fn started_together(issues: &Issues, span: &Range<u32>) -> Option<u64> {
     const APART: u32 = 300;
-    const LONGEST: u32 = 900;
+    /// So long a deploy takes, and so often people do it; longer ones less often.
+    const BURSTS: [(u32, usize); 2] = [(900, 16), (3600, 4)];
     const TOKENS_MIN: u64 = 5;
-    const A_DAY: usize = 16;
+    let grain = issues.grain_seconds();
     let (mut bursts, mut together, mut most) = (Vec::new(), 0, 0);
+    let mut longest = 0;
     let mut close = |burst: Range<u32>| {
-        let size = issues.issued(&burst);
-        if size >= TOKENS_MIN && burst.end - burst.start <= LONGEST {
+        // Those beyond one a second count where their window begins.
+        let size = issues.issued(&(burst.start - burst.start % grain..burst.end));
+        if size >= TOKENS_MIN && burst.end - burst.start <= BURSTS[1].0 {
             bursts.push(burst.start);
+            longest = longest.max(burst.end - burst.start);
             (together, most) = (together + size, most.max(size));
         }
     };
@@ -131,7 +160,8 @@ fn started_together(issues: &Issues, span: &Range<u32>) -> Option<u64> {
         }
     }
     burst.into_iter().for_each(close);
-    let is_often = bursts.windows(A_DAY + 1).any(|some| some[A_DAY] - some[0] < 86_400);
+    let (_, a_day) = BURSTS.into_iter().find(|(length, _)| longest <= *length)?;
+    let is_often = bursts.windows(a_day + 1).any(|some| some[a_day] - some[0] < 86_400);
     (!is_often && together * 10 >= issues.issued(span) * 9).then_some(most)
 }
 
@@ -259,12 +289,13 @@ fn renewal(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Renewal {
     /// Of tokens that live shorter than is assumed, many are seen only by looking at more of them, and less far.
     const SOON: u32 = 7200;
     let latest = (u64::from(lifetime.seconds) * LATEST_PERCENT / 100).min(u64::from(span.end - span.start) / 2) as u32;
-    let found = renewal_within(issues, span, lifetime, latest);
-    let is_found = |found: &Renewal| matches!(found, Renewal::After(_) | Renewal::Multiple(_));
-    if is_found(&found) || lifetime.from != LifetimeFrom::Default || latest <= SOON {
-        return found;
+    if lifetime.from == LifetimeFrom::Default && latest > SOON {
+        let near = renewal_within(issues, span, lifetime, SOON);
+        if matches!(near, Renewal::After(_) | Renewal::Multiple(_)) {
+            return near;
+        }
     }
-    Some(renewal_within(issues, span, lifetime, SOON)).filter(is_found).unwrap_or(found)
+    renewal_within(issues, span, lifetime, latest)
 }
 
 /// The same, of times up to `latest`.
@@ -277,17 +308,19 @@ fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest
     const LAGS: u32 = 10;
     let edges = lags(latest);
     let seconds: Vec<u32> = issues.seconds(span).collect();
-    let count = |period: Range<u32>| {
-        seconds.partition_point(|second| *second < period.end)
-            - seconds.partition_point(|second| *second < period.start)
+    let within = |period: Range<u32>| {
+        let before = |end: u32| seconds.partition_point(|second| *second < end);
+        &seconds[before(period.start)..before(period.end)]
     };
     let end = span.end - latest;
     let begin = end.saturating_sub(latest.saturating_mul(LAGS)).max(span.start);
-    let followed = count(begin..end);
-    let partners = (count(begin..span.end) * latest as usize / (span.end - begin).max(1) as usize).max(1);
-    // Far apart, so that no two of them look at the same ones.
-    let every = followed.div_ceil((PAIRS / partners).clamp(1, TOKENS)).max(1);
-    let tokens: Vec<u32> = issues.seconds(&(begin..end)).step_by(every).collect();
+    let followed = within(begin..end);
+    let length = (span.end - begin).max(1) as usize;
+    let partners = (within(begin..span.end).len() * latest as usize / length).max(1);
+    let every = followed.len().div_ceil((PAIRS / partners).clamp(1, TOKENS)).max(1);
+    // Any one of so many: every n-th would be of the same few processes of a fleet, again and again.
+    let any_of = |some: &[u32]| some[(some[0].wrapping_mul(0x9e37_79b1) >> 8) as usize % some.len()];
+    let tokens: Vec<u32> = followed.chunks(every).map(any_of).collect();
     if tokens.len() < TOKENS_MIN || edges.len() < 2 {
         return Renewal::Unclear;
     }
@@ -438,6 +471,7 @@ impl<'a> Pairs<'a> {
 /// So many spans are enough to judge by their evenness alone, and to do so again and again.
 const PAIRS_ENOUGH: usize = 7;
 const PAIRS_SURE: usize = 20;
+const MARGIN_SURE: f64 = 4.0;
 
 /// How much the number of tokens differs between neighbouring spans, as a multiple of what chance (Poisson) would give.
 struct Unevenness {
@@ -448,15 +482,29 @@ struct Unevenness {
     pairs: usize,
 }
 
+impl Unevenness {
+    /// Half of what chance would give is where they are told apart.
+    const EVEN: f64 = 0.6;
+
+    /// With so many times more than chance of the estimate to spare.
+    fn is_even(&self, margin: f64, pairs_min: usize) -> bool {
+        self.pairs >= pairs_min && self.value + self.error * margin < Self::EVEN
+    }
+
+    fn is_uneven(&self) -> bool {
+        self.pairs >= PAIRS_ENOUGH && self.value - self.error > Self::EVEN
+    }
+}
+
 /// The Allan variance of counts over spans of one lifetime: half the mean square of the difference of neighbours, over
 /// the mean (D. W. Allan, "Statistics of atomic frequency standards", 1966). Slow changes, as by the hour of the day,
 /// cancel out; the quarter of the spans that differ most, those with a restart or a rollout, is left out.
-fn unevenness(issues: &Issues, span: &Range<u32>, lifetime: Lifetime) -> Option<Unevenness> {
+fn unevenness(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> Option<Unevenness> {
     const PAIRS_MIN: usize = 4;
     const SPANS_MAX: u32 = 2_000;
     // Counts are known by windows only where there are several tokens a second.
     let grain = issues.grain_seconds();
-    let length = lifetime.seconds.div_ceil(grain).saturating_mul(grain);
+    let length = lifetime_seconds.div_ceil(grain).saturating_mul(grain);
     let first = issues.seconds(span).next()?.next_multiple_of(grain);
     // The last ones: what happens now counts.
     let count = (span.end.saturating_sub(first) / length).min(SPANS_MAX);

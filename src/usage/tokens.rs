@@ -199,21 +199,6 @@ impl Issues {
         self.grain_seconds.max(1)
     }
 
-    /// What was avoidable of several, as if one address had asked for nothing else.
-    pub fn pooled<'a>(several: impl Iterator<Item = &'a Self>, period: &Range<u32>, grain_seconds: u32) -> Self {
-        let mut pool = Self { grain_seconds, ..Self::default() };
-        let mut again = |second: u32, count| *pool.more.entry(second - second % grain_seconds).or_default() += count;
-        for issues in several {
-            for second in issues.avoidable_seconds(period) {
-                if !pool.seconds.insert(second) {
-                    again(second, 1);
-                }
-            }
-            issues.more.range(period.clone()).for_each(|(window, more)| again(*window, *more));
-        }
-        pool
-    }
-
     fn forget_before(&mut self, day: u32) {
         self.seconds.remove_range(..day);
         self.more = self.more.split_off(&day);
@@ -263,6 +248,14 @@ impl Tokens {
     /// Refused requests by client and day; clients Auth0 does not know share a key.
     pub fn failed(&self) -> impl Iterator<Item = (&str, &BTreeMap<Day, u64>)> {
         self.failed.iter().map(|(client, days)| (client.as_str(), days))
+    }
+
+    /// Tokens that took the place of one that ran out, at addresses that had one before the period.
+    pub fn renewed(&self, period: &Range<EventTime>) -> u64 {
+        let period = seconds(period);
+        let is_known = |issues: &&Issues| issues.seconds.min().is_some_and(|first| first < period.start);
+        let addresses = self.keys.values().flat_map(|key| key.addresses.values());
+        addresses.filter(is_known).map(|issues| issues.needed(&period)).sum()
     }
 
     /// Tokens issued, billable or not, of all keys.
@@ -401,6 +394,39 @@ impl KeyTokens {
         agents.sort_by_key(|(agent, issued)| (std::cmp::Reverse(**issued), agent.as_str()));
         agents.into_iter().map(|(agent, _)| agent.as_str()).collect()
     }
+}
+
+/// What was avoidable at all addresses of these keys in `period`, as if it had been asked for at one, of tokens that are valid
+/// for so long. Of addresses that first asked in the period before `known`: who asks later is new, as when somebody scales
+/// up. `None` if that is one address, or `expected` tokens or fewer since `looked`.
+pub fn pool(
+    keys: &[&KeyTokens],
+    period: &Range<u32>,
+    (known, looked): (u32, u32),
+    valid_seconds: u32,
+    expected: u64,
+    grain_seconds: u32,
+) -> Option<Issues> {
+    let is_known = |issues: &&Issues| issues.seconds(period).next().is_some_and(|first| first < known);
+    let several = || keys.iter().flat_map(|key| key.addresses.values()).filter(is_known);
+    let lately = looked..period.end;
+    if several().nth(1).is_none() || several().map(|issues| issues.avoidable(&lately)).sum::<u64>() <= expected {
+        return None;
+    }
+    let mut pool = Issues { grain_seconds, ..Issues::default() };
+    let mut again = |second: u32, count| *pool.more.entry(second - second % grain_seconds).or_default() += count;
+    for issues in several() {
+        let mut valid_until = 0;
+        for second in issues.seconds(period) {
+            if second >= valid_until {
+                valid_until = second.saturating_add(valid_seconds);
+            } else if !pool.seconds.insert(second) {
+                again(second, 1);
+            }
+        }
+        issues.more.range(period.clone()).for_each(|(window, more)| again(*window, *more));
+    }
+    (pool.issued(&lately) > expected).then_some(pool)
 }
 
 fn keep_first<K: Ord>(firsts: &mut BTreeMap<K, (EventTime, String)>, key: K, row: &TokensRow<'_>) {

@@ -188,6 +188,9 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     let mut grown = fleet(dice, 1, start()..start() + 300, end(), HOUR, Early);
     grown.extend(fleet(dice, 9, at(2, 9, 0)..at(2, 9, 10), end(), HOUR, Early));
     add("one becomes ten, taken for a day's", None, grown);
+    let rollout: Vec<u32> = (0..45).map(|n| at(1, 9, 0) + n * 30 + dice.roll(4) as u32).collect();
+    let rollout = rollout.into_iter().flat_map(|from| process(dice, from..end(), DAY, Early)).collect();
+    add("45 rolled out evenly, with a day's tokens", Some(DAY), rollout);
     add("150 with a day's tokens", Some(DAY), old_fleet(dice, 150, DAY, Early));
     add("40 with ten minutes' tokens", Some(10 * MINUTE), old_fleet(dice, 40, 10 * MINUTE, Late));
     add("20 with an hour's tokens, taken for a day's", None, old_fleet(dice, 20, HOUR, Early));
@@ -268,6 +271,15 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         });
         all.push(story("40 new places within an hour and a half", old_fleet(dice, 10, HOUR, Early), new));
     }
+    let one = |n: u32, dice: &mut Dice| process(dice, start() + n * 4..end(), DAY, Early);
+    let others = (Place::Address, (1..400).map(|n| one(n, dice)).collect());
+    all.push(Story {
+        name: "400 places that renew in step",
+        lifetime: Some(DAY),
+        issues: one(0, dice),
+        others,
+        expected: Expected::Nothing,
+    });
     all
 }
 
@@ -370,6 +382,58 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
             let (name, expected) =
                 ("breaks at 60 places", Expected::Episode(broke..at(2, 14, 31), mended..at(2, 20, 41)));
             all.push(Story { name, lifetime: hour, issues: one(dice), others, expected });
+        }
+    }
+    all
+}
+
+/// The same of audiences of which nobody said how long their tokens live.
+fn of_unknown_lifetimes(dice: &mut Dice) -> Vec<Story> {
+    use Renews::{Early, Late, Spread};
+    let mut all = Vec::new();
+    let (broke, mended) = (at(2, 14, 3), at(2, 17, 40));
+    let broken = |dice: &mut Dice, lifetime: u32, per_hour: f64| {
+        let mut issues = process(dice, start()..broke, lifetime, Late);
+        issues.extend(requests(dice, broke..mended, per_hour));
+        issues.extend(process(dice, mended..end(), lifetime, Late));
+        issues
+    };
+    let minutes = |count: u32| count * MINUTE;
+    for (place, count, per_hour, lifetime, paged) in [
+        (Place::Address, 20, 180.0, minutes(10), at(2, 14, 31)),
+        (Place::Organization, 30, 120.0, minutes(10), at(2, 14, 31)),
+        (Place::Organization, 200, 18.0, HOUR, at(2, 14, 31)),
+        (Place::Address, 1, 60.0, DAY, at(2, 15, 31)),
+        (Place::Address, 1, 300.0, DAY, at(2, 14, 26)),
+        (Place::Address, 1, 300.0, HOUR, at(2, 14, 26)),
+        (Place::Address, 1, 600.0, 2 * HOUR, at(2, 14, 21)),
+        (Place::Address, 1, 3600.0, minutes(10), at(2, 14, 16)),
+    ] {
+        let others = (place, (1..count).map(|_| broken(dice, lifetime, per_hour)).collect());
+        let expected = Expected::Episode(broke..paged, mended..mended + 3 * HOUR);
+        let issues = broken(dice, lifetime, per_hour);
+        all.push(Story { name: "breaks", lifetime: None, issues, others, expected });
+    }
+    let mut add = |name, issues, others| {
+        all.push(Story { name, lifetime: None, issues, others, expected: Expected::Nothing });
+    };
+    for count in [12, 25, 45] {
+        for lifetime in [minutes(15), minutes(30), HOUR, 2 * HOUR] {
+            add("a fleet that renews some time before", old_fleet(dice, count, lifetime, Spread), NOWHERE);
+        }
+    }
+    for lifetime in [minutes(15), HOUR, DAY] {
+        add("a fleet that renews early", old_fleet(dice, 30, lifetime, Early), NOWHERE);
+        add("a fleet that renews late", old_fleet(dice, 30, lifetime, Late), NOWHERE);
+    }
+    for place in [Place::Address, Place::Organization] {
+        for lifetime in [HOUR, DAY] {
+            let one = |dice: &mut Dice| {
+                let from = at(1, 9, 0) + dice.roll(u64::from(HOUR)) as u32;
+                process(dice, from..end(), lifetime, Early)
+            };
+            let others = (place, (1..200).map(|_| one(dice)).collect());
+            add("200 places that start within an hour", one(dice), others);
         }
     }
     all
@@ -510,7 +574,8 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
 fn check(tell: fn(&mut Dice) -> Vec<Story>) {
     let mut wrong = Vec::new();
     let mut count = 0;
-    for seed in 0..1 {
+    let seeds = std::env::var("GHOSTLIGHT_TEST_SEEDS").map_or(1, |seeds| seeds.parse().expect("how many seeds"));
+    for seed in 0..seeds {
         let mut dice = Dice(2026 + seed);
         for story in tell(&mut dice) {
             count += 1;
@@ -528,4 +593,9 @@ fn who_caches_well_is_never_paged_however_many_they_are_and_however_they_start()
 #[test]
 fn every_ghost_is_paged_once_and_resolved_only_when_it_is_mended() {
     check(ghosts);
+}
+
+#[test]
+fn who_caches_is_told_from_a_ghost_where_nobody_said_how_long_tokens_live() {
+    check(of_unknown_lifetimes);
 }

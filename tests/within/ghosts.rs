@@ -374,6 +374,27 @@ fn verdicts_over_hundreds_of_clients_are_right() {
 }
 
 #[test]
+fn a_cache_that_broke_early_in_a_period_was_a_cache_before_it() {
+    let day = |number: u32| start() + number * DAY;
+    // Its last good token is of six days before; a month begins, and half a day later it breaks. Or it was broken before.
+    for (broke, expected) in [(day(7) + DAY / 2, true), (day(6), false)] {
+        let mut dice = Dice(7);
+        let mut issues: Vec<Issue> = vec![(day(1), 0, 0)];
+        issues.extend(requests(&mut dice, broke..day(DAYS), 600.0).into_iter().map(|second| (second, 0, 0)));
+        let client = Client { kind: "breaks", lifetime: 7 * DAY, issues, expected: Expected::StoppedAt(broke) };
+        let mut usage = Usage::default();
+        rows(&client, "client", &mut dice).iter().for_each(|rows| usage.absorb(rows));
+        usage.settle(&lifetimes());
+        let period = EventTime::from_ms(i64::from(day(7)) * 1000)..EventTime::from_ms(i64::from(day(DAYS)) * 1000);
+        let tokens = &usage.tenant(TENANT).expect("the tenant").tokens;
+        let found = token_use(TENANT, tokens, &period, &lifetimes(), &Thresholds::default()).remove(0);
+        assert!(found.verdict.is_ghost(), "{found:?}");
+        let stopped = matches!(found.verdict, Verdict::StoppedCaching { at } if (at.ms() / 1000).abs_diff(i64::from(broke)) < 600);
+        assert_eq!(stopped, expected, "{:?}", found.verdict);
+    }
+}
+
+#[test]
 fn the_fix_is_for_the_program_and_not_for_a_word_in_its_name() {
     let fix = |agent: &str| fix(&[agent.to_owned()], "https://api.example/", Verdict::DoesNotCache);
     assert!(fix("Java/17.0.2").contains("auth0-java"));
