@@ -98,7 +98,13 @@ fn ours(location: &Path) -> Result<object_store::path::Path> {
 
 fn theirs(error: object_store::Error) -> Error {
     match error {
-        object_store::Error::NotFound { path, source } => Error::NotFound { path, source },
+        object_store::Error::NotFound { path, source } => {
+            let source = format!(
+                "{source}; the ledger named it when the query began: if compaction removed it since, with a short --keep, \
+                 ask again; else see `ghostlight verify`"
+            );
+            Error::NotFound { path, source: source.into() }
+        }
         other => Error::Generic { store: NAME, source: Box::new(other) },
     }
 }

@@ -6,7 +6,6 @@ mod functions;
 pub mod output;
 mod table;
 
-use std::error::Error;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
@@ -68,28 +67,13 @@ fn explained(error: DataFusionError) -> anyhow::Error {
         DataFusionError::Plan(_) if text.contains(" not supported: ") => {
             Some("ghostlight query only reads: SELECT, SHOW TABLES, DESCRIBE, EXPLAIN".to_owned())
         }
-        _ if is_gone(root) => Some(
-            "the ledger names that file: if compaction removed it since, with a short --keep, ask again; else see \
-             `ghostlight verify`"
-                .to_owned(),
-        ),
         _ => None,
     };
-    let text = text.replace(".\nDid you mean", "; did you mean").replace('\n', " ");
+    // What DataFusion guesses was meant by a function is seldom near.
+    let text = text.split("\nDid you mean").next().unwrap_or_default();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match advice {
         Some(advice) => anyhow!("the query failed: {}; {advice}", text.trim_end_matches(['.', ' '])),
         None => anyhow!("the query failed: {text}"),
     }
-}
-
-/// Whether a file is not there.
-fn is_gone(error: &DataFusionError) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(object_store_013::Error::NotFound { .. }) = error.downcast_ref() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -22,7 +22,7 @@ use crate::render::{Column, Look, Page, shown, visible};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For a terminal.
+    /// For a terminal; long values are cut.
     Table,
     /// With a line of names; binary values as hexadecimal digits.
     Csv,

@@ -133,7 +133,7 @@ const QUESTIONS: [&str; 5] = [
      4 ORDER BY 1, 2, 3, 4",
     "SELECT tenant, date_trunc('hour', window_start) AS hour, type, sum(events) AS events FROM event_counts GROUP BY 1, 2, 3 \
      ORDER BY 1, 2, 3",
-    "SELECT reason, count(*) AS letters, sum(octet_length(raw)) AS bytes FROM dead_letters GROUP BY 1 ORDER BY 1",
+    "SELECT reason, count(*) AS letters, sum(position) AS positions FROM dead_letters GROUP BY 1 ORDER BY 1",
     "SELECT sum(events) AS events, count(DISTINCT date) AS days FROM event_counts WHERE date > '2026-11-02'",
 ];
 
@@ -287,15 +287,15 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
     for (sql, expected) in [
         ("SELECT * FROM nothing", "table 'nothing' not found; the tables are active_users, m2m_tokens, event_counts"),
         ("SELECT whom FROM event_counts", "No field named whom"),
-        ("SELECT hll_estimate(users_hll) FROM daily", "'hll_estimate'; did you mean 'hll_sketch_estimate'"),
+        ("SELECT hll_estimate(users_hll) FROM daily", "Invalid function 'hll_estimate'; of sketches there are"),
         ("SELECT hll_estimate(users_hll) FROM daily", "of sketches there are hll_sketch_estimate, hll_sketch_lower"),
         ("SELEC 1", "is it one statement of SQL?"),
-        ("", "no statement"),
+        ("", "No SQL statements"),
         ("SELECT 1; SELECT 2", "single SQL statement"),
         ("SELECT hll_sketch_estimate(x'0102')", "2 bytes are not a DataSketches HLL sketch"),
         ("SELECT hll_sketch_estimate(raw) FROM dead_letters", "such as the column users_hll"),
         ("SELECT hll_union_agg(raw) FROM dead_letters", "hll_union_agg: "),
-        ("SELECT hll_sketch_estimate(1)", "hll_sketch_estimate"),
+        ("SELECT hll_sketch_estimate(1)", "Candidate functions: hll_sketch_estimate(Binary)"),
         ("DROP TABLE daily", "ghostlight query only reads"),
         ("CREATE TABLE mine AS SELECT 1", "ghostlight query only reads"),
         ("INSERT INTO daily SELECT * FROM daily", "ghostlight query only reads"),
