@@ -10,6 +10,9 @@ mod audit;
 mod backfill;
 mod compact;
 mod demo;
+mod export;
+#[cfg_attr(not(feature = "query"), path = "cli/query_absent.rs")]
+mod query;
 mod report;
 mod simulate;
 
@@ -58,6 +61,10 @@ enum Command {
     Compact(compact::CompactArgs),
     /// A month of a tenant on one page: who is active, what is burnt, what it costs, where it is heading.
     Report(report::ReportArgs),
+    /// Answers a question in SQL about what was written.
+    Query(query::QueryArgs),
+    /// Keeps the datasets as tables of another format, beside what ghostlight writes.
+    Export(export::ExportArgs),
     /// Says what is wrong with a tenant's configuration, beside what is really used.
     Audit(audit::AuditArgs),
     /// Proves an output directory: nothing lost, nothing twice, nothing altered.
@@ -147,6 +154,8 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Alerts(args) => alerts::alerts(&args),
         Command::Compact(args) => compact::compact(&args),
         Command::Report(args) => report::report(&args),
+        Command::Query(args) => query::query(&args),
+        Command::Export(args) => export::export(&args),
         Command::Audit(args) => Ok(audit::audit(&args)),
         Command::Verify(args) => verify(&args),
         Command::Simulate(args) => simulate::simulate(&args),

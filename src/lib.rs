@@ -21,8 +21,11 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;
+pub mod export;
 pub mod live;
 pub mod partial;
+#[cfg(feature = "query")]
+pub mod query;
 pub mod render;
 pub mod report;
 pub mod run;

@@ -67,17 +67,17 @@ pub enum Style {
 
 /// A column of a table, by what becomes of cells that do not fit.
 #[derive(Clone, Copy)]
-pub enum Column {
+pub enum Column<'a> {
     /// Broken into lines.
-    Text(&'static str),
+    Text(&'a str),
     /// Always whole.
-    Whole(&'static str),
+    Whole(&'a str),
     /// Always whole, and at the right.
-    Number(&'static str),
+    Number(&'a str),
 }
 
-impl Column {
-    pub fn name(self) -> &'static str {
+impl<'a> Column<'a> {
+    pub fn name(self) -> &'a str {
         let (Self::Text(name) | Self::Whole(name) | Self::Number(name)) = self;
         name
     }
@@ -142,7 +142,7 @@ impl Page {
     }
 
     /// As wide as it needs to be, and no wider than the page: where that is too narrow for the columns, a line a cell.
-    pub fn table(&mut self, columns: &[Column], rows: &[Vec<String>]) {
+    pub fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<String>]) {
         // A name that takes lines and lines says no more by it.
         let shown = |cell: &String| if cell.is_empty() { String::new() } else { text::line(cell, CELL_MAX) };
         let rows: Vec<Vec<String>> = rows.iter().map(|cells| cells.iter().map(shown).collect()).collect();
@@ -160,7 +160,7 @@ impl Page {
     }
 
     /// The same rows one below the other: each cell beside the name of its column.
-    fn records(&mut self, columns: &[Column], rows: &[Vec<String>]) {
+    fn records(&mut self, columns: &[Column<'_>], rows: &[Vec<String>]) {
         let mut table = self.arranged(&[Column::Whole(""), Column::Text("")]);
         for (at, cells) in rows.iter().enumerate() {
             if at > 0 {
@@ -175,7 +175,7 @@ impl Page {
         }
     }
 
-    fn arranged(&self, columns: &[Column]) -> Table {
+    fn arranged(&self, columns: &[Column<'_>]) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(u16::try_from(self.look.width).unwrap_or(u16::MAX)).set_truncation_indicator("…");
@@ -195,17 +195,17 @@ fn padding_left(at: usize) -> u16 {
 }
 
 /// What a table takes at the least: columns that are whole as they are, and some letters of each of the others.
-fn needed_width(table: &Table, columns: &[Column]) -> usize {
+fn needed_width(table: &Table, columns: &[Column<'_>]) -> usize {
     const LETTERS: u16 = 12;
     let widths = table.column_max_content_widths().into_iter().zip(columns).enumerate();
-    let width = |(at, (content, column)): (usize, (u16, &Column))| {
+    let width = |(at, (content, column)): (usize, (u16, &Column<'_>))| {
         let content = if matches!(column, Column::Text(_)) { content.min(LETTERS) } else { content };
         usize::from(padding_left(at) + content + 1)
     };
     widths.map(width).sum()
 }
 
-fn aligned(text: &str, column: Column) -> Cell {
+fn aligned(text: &str, column: Column<'_>) -> Cell {
     let cell = Cell::new(text);
     match column {
         Column::Number(_) => cell.set_alignment(CellAlignment::Right),

@@ -115,8 +115,16 @@ impl UserSketch {
         self.0.serialize()
     }
 
+    /// Reads a sketch of any implementation, with registers of four, six or eight bits; it has eight from then on.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SketchError> {
-        HllSketch::deserialize(bytes).map(Self).map_err(|error| SketchError(error.to_string()))
+        let wrong = |error: datasketches::error::Error| SketchError(error.to_string());
+        let sketch = HllSketch::deserialize(bytes).map_err(wrong)?;
+        if sketch.target_type() == HllType::Hll8 {
+            return Ok(Self(sketch));
+        }
+        let mut union = HllUnion::new(sketch.lg_config_k()).map_err(wrong)?;
+        union.update(&sketch);
+        Ok(Self(union.to_sketch(HllType::Hll8)))
     }
 
     /// What the sketch knows, without the parts of its bytes that depend on the order of arrival. Equal sets of users
@@ -258,6 +266,21 @@ mod tests {
             let mut union = UserUnion::default();
             order.iter().for_each(|part| union.add(&parts[*part]));
             assert_eq!(union.sketch().registers(), whole.registers(), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn registers_of_four_and_six_bits_hold_the_same_users() {
+        for users in [0, 5, 100, 2_000, 60_000] {
+            let ours = sketch(0..users);
+            for hll_type in [HllType::Hll4, HllType::Hll6] {
+                let mut other = HllSketch::new(12, hll_type).expect("in range");
+                let hashes = (0..users).filter_map(|id| UserHash::of(&format!("auth0|{id}")));
+                hashes.for_each(|user| other.update_with_coupon(user.0));
+                let read = UserSketch::from_bytes(&other.serialize()).expect("a sketch");
+                assert_eq!(read.registers(), ours.registers(), "{users} users, {hll_type:?}");
+                assert_eq!(read.estimate(), ours.estimate(), "{users} users, {hll_type:?}");
+            }
         }
     }
 

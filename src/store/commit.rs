@@ -345,7 +345,7 @@ fn parse_stage_name(path: &Path) -> Option<(u64, String, usize)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next()?.parse().ok()?))
 }
 
-pub(super) fn sha256(bytes: &Bytes) -> String {
+pub(crate) fn sha256(bytes: &Bytes) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -51,6 +51,29 @@ impl Location {
         }
         Ok(Self::Folder(PathBuf::from(text)))
     }
+
+    /// Whether it is `other`, or lies below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder(folder), Self::Folder(other)) => absolute(folder).starts_with(absolute(other)),
+            (Self::S3 { bucket, prefix }, Self::S3 { bucket: other_bucket, prefix: other }) => {
+                let rest = prefix.strip_prefix(other.as_str());
+                bucket == other_bucket
+                    && rest.is_some_and(|rest| other.is_empty() || rest.is_empty() || rest.starts_with('/'))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Without links and dots, as far as there is such a folder.
+fn absolute(folder: &std::path::Path) -> PathBuf {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there {
+        Some((above, canonical)) => canonical.join(folder.strip_prefix(above).unwrap_or(&folder)),
+        None => folder,
+    }
 }
 
 impl std::fmt::Display for Location {
@@ -159,6 +182,12 @@ impl Store {
     /// The bytes of an object, for readers of datasets.
     pub async fn read(&self, path: &Path) -> Result<Bytes, StoreError> {
         self.get(path).await
+    }
+
+    /// The objects themselves, for an engine that reads parts of them.
+    #[cfg(feature = "query")]
+    pub(crate) fn objects(&self) -> &dyn ObjectStore {
+        self.inner.as_ref()
     }
 
     pub(crate) async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), StoreError> {
@@ -277,4 +306,36 @@ pub(crate) enum Created {
 fn operation(action: &'static str, path: &Path) -> impl FnOnce(object_store::Error) -> StoreError {
     let path = path.to_string();
     move |source| StoreError::Operation { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_within_another_whatever_way_it_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("out");
+        std::fs::create_dir(&out).expect("a folder");
+        std::os::unix::fs::symlink(&out, folder.path().join("link")).expect("a link");
+        let place = |name: &str| Location::Folder(folder.path().join(name));
+        for (name, is_within) in [
+            ("out", true),
+            ("out/delta", true),
+            ("link/delta/new", true),
+            ("other/../out/delta", true),
+            ("delta", false),
+            ("outer", false),
+        ] {
+            assert_eq!(place(name).is_within(&place("out")), is_within, "{name}");
+        }
+        let s3 = |url: &str| Location::parse(url).expect("a place");
+        for (url, is_within) in
+            [("s3://a/out", true), ("s3://a/out/delta", true), ("s3://a/outer", false), ("s3://b/out", false)]
+        {
+            assert_eq!(s3(url).is_within(&s3("s3://a/out")), is_within, "{url}");
+            assert!(s3(url).is_within(&s3("s3://a")) || url.contains("//b"), "{url}");
+            assert!(!s3(url).is_within(&place("out")), "{url}");
+        }
+    }
 }

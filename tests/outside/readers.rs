@@ -124,3 +124,50 @@ fn the_views_for_duckdb_have_the_reports_numbers_before_and_after_compaction_rem
     let names: Vec<_> = files.map(|file| file.expect("a file").file_name().into_string().expect("text")).collect();
     assert!(names.len() == 1 && names[0].starts_with("compacted-"), "{names:?}");
 }
+
+#[test]
+fn delta_tables_have_the_reports_numbers_whatever_was_exported_before() {
+    let simulated = Simulated::new(20_000, 5, 15);
+    let late = Simulated::new(5_000, 5, 16);
+    let (out, tables) = (simulated.ingest_into("out"), simulated.path("delta"));
+    let check = |what: &str| {
+        succeed(ghostlight().arg("export").arg("--delta").arg(&tables).arg("--data").arg(&out));
+        hold(&views(&tables, &["delta"]), &report(&out), what);
+    };
+    check("as committed");
+    succeed(ghostlight().arg("ingest").arg("--out").arg(&out).arg(late.events_path()));
+    check("more came");
+    succeed(ghostlight().args(["compact", "--keep", "0s"]).arg(&out));
+    check("merged");
+}
+
+/// Sketches of other implementations, as SQL reads them.
+#[cfg(feature = "query")]
+#[test]
+fn sketches_of_every_kind_that_python_makes_are_read_by_queries() {
+    let (_, out) = dataset();
+    let made = succeed(&mut script("sketch_kinds.py"));
+    let made: Vec<(String, String, u64, u64)> = serde_json::from_str(&made).expect("a list");
+    let ask = |sql: &str| {
+        let said = succeed(ghostlight().args(["query", sql, "--format", "csv", "--data"]).arg(out));
+        said.lines().nth(1).expect("a row").to_owned()
+    };
+    for (what, sketch, users, estimate) in &made {
+        let counted = ask(&format!("SELECT hll_sketch_estimate(x'{sketch}') AS users"));
+        assert_eq!(counted, estimate.to_string(), "{what}");
+        let bounds = format!(
+            "SELECT {users} BETWEEN hll_sketch_lower(u) AND hll_sketch_upper(u) FROM (SELECT hll_union(x'{sketch}', \
+             x'{sketch}') AS u)"
+        );
+        assert_eq!(ask(&bounds), "true", "{what}");
+    }
+    // One of each number of users has those of all smaller ones.
+    let all: Vec<_> = made.iter().map(|(_, sketch, ..)| format!("(x'{sketch}')")).collect();
+    let union = format!(
+        "SELECT hll_sketch_estimate(hll_union_agg(sketch)) AS users FROM (VALUES {}) AS made (sketch)",
+        all.join(", ")
+    );
+    let largest = made.iter().map(|(_, _, _, estimate)| estimate).max().expect("some");
+    assert_eq!(ask(&union), largest.to_string());
+    assert!(made.len() >= 24, "{}", made.len());
+}

@@ -204,3 +204,43 @@ fn finishes_within(run: &mut Child, time: Duration) -> bool {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+#[cfg(feature = "query")]
+#[test]
+fn queries_and_exports_on_s3_are_those_of_a_folder_before_and_after_compaction() {
+    let s3 = S3::start();
+    let simulated = Simulated::new(10_000, 3, 12);
+    let out = simulated.ingest_into("local");
+    succeed(&mut s3.ingest(&simulated, "queried"));
+    let questions = [
+        "SELECT tenant, date, hll_sketch_estimate(hll_union_agg(users_hll)) AS users, sum(logins) AS logins FROM \
+         active_users WHERE dimension = 'tenant' GROUP BY 1, 2 ORDER BY 1, 2",
+        "SELECT client_id, sum(issued) AS issued FROM m2m_tokens WHERE date >= '2026-11-02' GROUP BY 1 ORDER BY 1",
+        "SELECT reason, count(*) AS letters FROM dead_letters GROUP BY 1 ORDER BY 1",
+    ];
+    let ask = |mut command: Command, sql: &str, data: &str| {
+        succeed(command.args(["query", sql, "--format", "csv", "--data", data]))
+    };
+    let local = questions.map(|sql| ask(ghostlight(), sql, out.to_str().expect("text")));
+    assert!(local.iter().all(|rows| rows.lines().count() > 2), "{local:?}");
+    let remote = || questions.map(|sql| ask(s3.ghostlight(), sql, &url("queried")));
+    assert_eq!(remote(), local);
+    let export = || {
+        let (data, tables) = (url("queried"), url("delta"));
+        succeed(s3.ghostlight().args(["export", "--delta", &tables, "--data", &data]))
+    };
+    assert!(export().contains("version 0: "));
+    succeed(s3.ghostlight().args(["compact", "--keep", "0s"]).arg(url("queried")));
+    assert_eq!(remote(), local);
+    assert!(export().contains("version 1: "));
+    assert!(export().contains("version 1: unchanged"));
+    let tables = s3.copy(&simulated, "delta");
+    let said = succeed(script("views.py").arg(tables).args(["northwind-prod", "delta"]));
+    let found: serde_json::Value = serde_json::from_str(&said).expect("what the tables say");
+    let by_day =
+        "SELECT date, sum(events) AS events FROM event_counts WHERE tenant = 'northwind-prod' GROUP BY 1 ORDER BY 1";
+    let days = ask(ghostlight(), by_day, out.to_str().expect("text"));
+    let of_tables = found["events_by_day"].as_object().expect("events by day").iter();
+    let of_tables: String = of_tables.map(|(day, events)| format!("{day},{events}\n")).collect();
+    assert_eq!(days, format!("date,events\n{of_tables}"));
+}

@@ -1,4 +1,5 @@
-"""What DuckDB finds in the views of _current/views.sql, or with GLOB in the datasets' folders: views.py OUT TENANT [GLOB]
+"""What DuckDB finds in the views of _current/views.sql, by glob in the datasets' folders, or in the Delta tables that were
+exported, as deltalake reads them: views.py OUT TENANT [glob | delta]
 
 Prints JSON: events and users by day, users of all days by `active_users` and by `daily`, tokens, dead letters.
 """
@@ -8,9 +9,11 @@ import sys
 from pathlib import Path
 
 import duckdb
+import polars as pl
 from datasketches import hll_sketch
+from deltalake import DeltaTable
 
-from common import DATASETS, estimate_of
+from common import DATASETS, estimate_of, expect_equal
 
 out, tenant, how = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 connection = duckdb.connect()
@@ -19,6 +22,16 @@ if how == ["glob"]:
     for dataset in DATASETS:
         files = f"{out}/{dataset}/**/*.parquet"
         connection.execute(f"CREATE VIEW {dataset} AS SELECT * FROM read_parquet('{files}', hive_partitioning = true)")
+elif how == ["delta"]:
+    for dataset in [*DATASETS, "daily"]:
+        table = DeltaTable(out / dataset)
+        connection.register(dataset, table.to_pyarrow_dataset())
+        # Polars reads the same rows, of the types the log tells.
+        polars_rows = pl.scan_delta(str(out / dataset)).collect()
+        arrow_rows = table.to_pyarrow_table()
+        expect_equal(polars_rows.height, arrow_rows.num_rows, f"rows of {dataset}")
+        expect_equal(polars_rows.columns, [field.name for field in table.schema().fields], f"columns of {dataset}")
+        expect_equal(polars_rows.schema["date"], pl.Date, f"type of the day in {dataset}")
 else:
     connection.execute((out / "_current" / "views.sql").read_text())
 

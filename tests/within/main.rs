@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod commits;
 mod compact;
+mod export;
 mod faulty_store;
 mod files;
 mod ghost_alerts;
@@ -16,6 +17,10 @@ mod notify;
 mod page;
 mod progress;
 mod pull;
+#[cfg(feature = "query")]
+mod query;
+#[cfg(not(feature = "query"))]
+mod query_absent;
 mod replay;
 mod report;
 mod samples;

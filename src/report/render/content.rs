@@ -25,7 +25,7 @@ pub struct Fact {
 
 pub struct Table {
     pub title: &'static str,
-    pub columns: Vec<Column>,
+    pub columns: Vec<Column<'static>>,
     pub rows: Vec<Vec<String>>,
 }
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::Compactor;
 use super::merge::RawFile;
+use super::{CompactSettings, Compactor};
 use crate::store::datasets::DATASETS;
 use crate::store::ledger::{FileRecord, to_json};
 use crate::store::{Store, StoreError};
@@ -69,6 +69,22 @@ impl Current {
         }
         problems
     }
+}
+
+/// What there is to read of each dataset at this moment, as `_current/` would say it; nothing is written.
+pub async fn current(store: &Store) -> Result<Vec<Current>, StoreError> {
+    // Entries that are retired while they are read show as a gap; whoever retires again and again is not waited for.
+    const TRIES: usize = 3;
+    let mut compactor = Compactor::new(store.clone(), CompactSettings::default());
+    for _ in 0..TRIES {
+        compactor.read_chains().await?;
+        compactor.refresh_generations().await?;
+        compactor.look_what_is_visible().await?;
+        if !compactor.chains.values().any(super::Chain::has_gap) {
+            break;
+        }
+    }
+    Ok(compactor.current())
 }
 
 impl Compactor {

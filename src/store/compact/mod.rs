@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
-pub use current::Current;
-pub use generation::{Coverage, Generation, Generations};
+pub use current::{Current, current};
+pub use generation::{Coverage, Generation, Generations, published_path};
 
 use self::generation::day;
 use self::merge::RawFile;
@@ -87,6 +87,12 @@ struct Chain {
 impl Chain {
     fn begin(&self) -> u64 {
         self.retired.as_ref().map_or(0, |retired| retired.end)
+    }
+
+    /// Whether entries are missing between those that were retired and those that are there.
+    fn has_gap(&self) -> bool {
+        let first = self.entries.keys().next();
+        self.retired.as_ref().zip(first).is_some_and(|(retired, first)| *first > retired.end)
     }
 
     fn visible(&self) -> impl Iterator<Item = &Entry> {

@@ -1,0 +1,348 @@
+//! `ghostlight query`: its numbers are the report's and the truth, whatever compaction did, and it says what is wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use arrow::datatypes::DataType;
+use ghostlight::query::Tables;
+use ghostlight::query::output::{Format, Output, write};
+use ghostlight::render::Look;
+use ghostlight::report::{Report, UsersOfKey};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Value, json};
+
+use crate::support::{Simulated, config, ghostlight, ingest, open, output, runtime, succeed};
+
+const TENANT: &str = "northwind-prod";
+const COUNTED: &str =
+    "hll_sketch_estimate(users) AS users, hll_sketch_lower(users) AS lower, hll_sketch_upper(users) AS upper";
+
+fn query(out: &Path, sql: &str) -> Command {
+    let mut command = ghostlight();
+    command.arg("query").arg(sql).arg("--data").arg(out);
+    command
+}
+
+fn rows(out: &Path, sql: &str) -> Vec<Value> {
+    serde_json::from_str(&succeed(query(out, sql).args(["--format", "json"]))).expect("a list")
+}
+
+fn refused(out: &Path, sql: &str) -> String {
+    let (is_well, said) = output(query(out, sql).args(["--format", "json"]));
+    assert!(!is_well, "{sql}: {said}");
+    said
+}
+
+fn report(out: &Path, from: &str, to: &str) -> Report {
+    let days = ["--tenant", TENANT, "--from", from, "--to", to, "--format", "json", "--data"];
+    serde_json::from_str(&succeed(ghostlight().arg("report").args(days).arg(out))).expect("a report")
+}
+
+fn compact(out: &Path, keep: &str) {
+    succeed(ghostlight().args(["compact", "--keep", keep]).arg(out));
+}
+
+fn ingest_more(out: &Path, simulated: &Simulated) {
+    succeed(ghostlight().arg("ingest").arg("--out").arg(out).arg(simulated.events_path()));
+}
+
+/// One of the answers' numbers of users is the report's, which is no whole number.
+fn hold(row: &Value, users: &ghostlight::live::model::Users, what: &str) {
+    assert_eq!(row["users"].as_i64(), Some(users.estimate.round() as i64), "{what}: {row}");
+    for (found, expected) in [(&row["lower"], users.lower), (&row["upper"], users.upper)] {
+        let found = found.as_f64().expect("a number");
+        assert!((found / expected - 1.0).abs() < 1e-9, "{what}: {row}, the report has {users:?}");
+    }
+}
+
+fn union(dataset: &str, dimension: &str, from: &str, to: &str) -> String {
+    format!(
+        "SELECT key, {COUNTED} FROM (SELECT key, hll_union_agg(users_hll) AS users FROM {dataset} WHERE tenant = '{TENANT}' \
+         AND dimension = '{dimension}' AND date BETWEEN '{from}' AND '{to}' GROUP BY key) ORDER BY key"
+    )
+}
+
+#[test]
+fn active_users_of_a_month_a_week_and_a_day_are_the_reports() {
+    let simulated = Simulated::new(20_000, 12, 21);
+    let out = simulated.ingest_into("out");
+    let month = report(&out, "2026-11-01", "2026-11-12");
+    let check = |dataset: &str| {
+        for (from, to) in [("2026-11-01", "2026-11-12"), ("2026-11-03", "2026-11-09"), ("2026-11-05", "2026-11-05")] {
+            let report = report(&out, from, to).active_users;
+            let of = |keys: Vec<UsersOfKey>| keys.into_iter().map(|key| (key.key, key.users)).collect::<Vec<_>>();
+            let total = vec![(String::new(), report.total.users)];
+            for (dimension, mut expected) in [
+                ("tenant", total),
+                ("connection", of(report.by_connection)),
+                ("organization", of(report.by_organization)),
+                ("client", of(report.by_client)),
+            ] {
+                expected.sort_by(|a, b| a.0.cmp(&b.0));
+                let found = rows(&out, &union(dataset, dimension, from, to));
+                assert!(!found.is_empty() && found.len() == expected.len(), "{dimension} {from} {to}: {found:?}");
+                for (row, (key, users)) in found.iter().zip(&expected) {
+                    assert_eq!(row["key"], json!(key), "{dimension} {from} {to}");
+                    hold(row, users, &format!("{dataset} {dimension} {key} {from} {to}"));
+                }
+            }
+        }
+    };
+    check("active_users");
+
+    // Each day, and the seven days up to it: a union over a window of rows.
+    let by_day = format!(
+        "WITH days AS (SELECT date, hll_union_agg(users_hll) AS users FROM active_users WHERE tenant = '{TENANT}' AND \
+         dimension = 'tenant' GROUP BY date), weeks AS (SELECT date, users, hll_union_agg(users) OVER (ORDER BY date ROWS \
+         BETWEEN 6 PRECEDING AND CURRENT ROW) AS week FROM days) SELECT date, {COUNTED}, hll_sketch_estimate(week) AS week \
+         FROM weeks ORDER BY date"
+    );
+    let days = rows(&out, &by_day);
+    assert_eq!(days.len(), month.active_users.by_day.len());
+    for (row, day) in days.iter().zip(&month.active_users.by_day) {
+        assert_eq!(row["date"], json!(day.date));
+        hold(row, &day.day, &day.date);
+    }
+    let week = report(&out, "2026-11-03", "2026-11-09").active_users.total.users;
+    assert_eq!(days[8]["week"], json!(week.estimate.round() as i64), "the week to 2026-11-09");
+    let truth = simulated.truth().users[TENANT].month as f64;
+    let whole = &rows(&out, &union("active_users", "tenant", "2026-11-01", "2026-11-30"))[0];
+    let bound = |name: &str| whole[name].as_f64().expect("a number");
+    assert!((bound("lower")..=bound("upper")).contains(&truth), "{truth}: {whole}");
+
+    // Two sketches at a time are as good as all at once.
+    let halves = format!(
+        "SELECT {COUNTED} FROM (SELECT hll_union(a.users, b.users) AS users FROM (SELECT hll_union_agg(users_hll) AS users \
+         FROM active_users WHERE dimension = 'tenant' AND tenant = '{TENANT}' AND date < '2026-11-06') AS a CROSS JOIN \
+         (SELECT hll_union_agg(users_hll) AS users FROM active_users WHERE dimension = 'tenant' AND tenant = '{TENANT}' AND \
+         date >= '2026-11-06') AS b)"
+    );
+    hold(&rows(&out, &halves)[0], &month.active_users.total.users, "by halves");
+
+    compact(&out, "1day");
+    check("active_users");
+    check("daily");
+}
+
+/// What nobody may find changed.
+const QUESTIONS: [&str; 5] = [
+    "SELECT tenant, dimension, key, date, hll_sketch_estimate(hll_union_agg(users_hll)) AS users, sum(events) AS events, \
+     sum(logins) AS logins, min(first_at) AS first_at, max(last_at) AS last_at FROM active_users GROUP BY 1, 2, 3, 4 \
+     ORDER BY 1, 2, 3, 4",
+    "SELECT tenant, client_id, audience, date, sum(issued) AS issued, sum(failed) AS failed FROM m2m_tokens GROUP BY 1, 2, 3, \
+     4 ORDER BY 1, 2, 3, 4",
+    "SELECT tenant, date_trunc('hour', window_start) AS hour, type, sum(events) AS events FROM event_counts GROUP BY 1, 2, 3 \
+     ORDER BY 1, 2, 3",
+    "SELECT reason, count(*) AS letters, sum(position) AS positions FROM dead_letters GROUP BY 1 ORDER BY 1",
+    "SELECT sum(events) AS events, count(DISTINCT date) AS days FROM event_counts WHERE date > '2026-11-02'",
+];
+
+#[test]
+fn compaction_in_between_changes_no_answer_and_only_what_the_ledger_names_is_read() {
+    let (simulated, late) = (Simulated::new(12_000, 5, 31), Simulated::new(3_000, 5, 32));
+    let out = simulated.ingest_into("out");
+    let ask = || QUESTIONS.map(|sql| rows(&out, sql));
+    let first = ask();
+    assert!(first.iter().all(|rows| !rows.is_empty()), "{first:?}");
+    let events = rows(&out, "SELECT sum(events) AS events FROM event_counts");
+    assert_eq!(events, [json!({ "events": simulated.truth().distinct_events })]);
+    let letters = rows(&out, "SELECT count(*) AS letters FROM dead_letters");
+    assert_eq!(letters, [json!({ "letters": simulated.truth().malformed })]);
+    assert_eq!(rows(&out, "SELECT * FROM daily"), Vec::<Value>::new(), "compaction makes it");
+
+    // A copy of what is counted, beside it.
+    let day = out.join("event_counts/date=2026-11-03");
+    let file = std::fs::read_dir(&day).expect("the day's folder").next().expect("a file").expect("a file").path();
+    std::fs::copy(&file, day.join("copy.parquet")).expect("a copy");
+    assert_eq!(ask(), first, "beside a file that nobody committed");
+    std::fs::remove_file(day.join("copy.parquet")).expect("it goes");
+
+    compact(&out, "1day");
+    assert_eq!(ask(), first, "merged, the merged files still there");
+    ingest_more(&out, &late);
+    let more = ask();
+    assert_ne!(more, first);
+    for round in ["all merged", "again", "and again"] {
+        compact(&out, "0s");
+        assert_eq!(ask(), more, "{round}");
+    }
+    let [daily, active] = ["daily", "active_users"].map(|dataset| {
+        rows(&out, &format!("SELECT tenant, date, sum(logins) AS logins FROM {dataset} GROUP BY 1, 2 ORDER BY 1, 2"))
+    });
+    assert_eq!(daily, active);
+}
+
+/// Parquet's rows and types, as text.
+fn parquet_rows(path: &Path) -> (Vec<DataType>, usize) {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).expect("a file")).expect("Parquet");
+    let types = reader.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+    let rows = reader.build().expect("Parquet").map(|batch| batch.expect("rows").num_rows()).sum();
+    (types, rows)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_format_has_the_same_rows_and_a_file_appears_once_it_is_whole() {
+    let simulated = Simulated::new(5_000, 2, 41);
+    let out = simulated.ingest_into("out");
+    let folder = simulated.path("answers");
+    std::fs::create_dir(&folder).expect("a folder");
+    let to = |name: &str| -> PathBuf { folder.join(name) };
+    let sql = "SELECT date, tenant, sum(events) AS events, NULLIF(tenant, tenant) AS nothing, max(users_estimate) AS \
+               largest, true AS is_so FROM active_users WHERE dimension = 'tenant' GROUP BY 1, 2 ORDER BY 1, 2";
+    let json = rows(&out, sql);
+    assert!(json.len() >= 2 && json.iter().all(|row| row["nothing"].is_null() && row["is_so"] == json!(true)));
+    let csv = succeed(query(&out, sql).args(["--format", "csv"]));
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("date,tenant,events,nothing,largest,is_so"));
+    for (line, row) in lines.by_ref().zip(&json) {
+        let text = |name: &str| row[name].as_str().expect("text").to_owned();
+        assert!(line.starts_with(&format!("{},{},{},,", text("date"), text("tenant"), row["events"])), "{line}");
+    }
+    assert_eq!(csv.lines().count(), json.len() + 1);
+    let table = succeed(&mut query(&out, sql));
+    assert_eq!(table.lines().count(), json.len() + 1, "{table}");
+    assert!(table.lines().skip(1).all(|line| line.contains("NULL") && line.contains("2026-11-0")), "{table}");
+
+    let parquet = to("answer.parquet");
+    std::fs::write(&parquet, "what was there before").expect("a file");
+    succeed(query(&out, sql).args(["--format", "parquet", "-o"]).arg(&parquet));
+    let (types, count) = parquet_rows(&parquet);
+    assert_eq!((types[0].clone(), types[2].clone(), count), (DataType::Date32, DataType::Int64, json.len()));
+    let whole = format!("SELECT users_hll, window_start FROM active_users WHERE tenant = '{TENANT}'");
+    succeed(query(&out, &whole).args(["--format", "parquet", "-o"]).arg(&parquet));
+    assert_eq!(parquet_rows(&parquet).0[0], DataType::Binary, "replaced");
+
+    // It fails while it is answered: what was there stays, and nothing else.
+    let before = std::fs::read(&parquet).expect("a file");
+    for format in ["parquet", "csv", "json", "table"] {
+        let fails = "SELECT hll_sketch_estimate(raw) AS users FROM dead_letters";
+        let (is_well, said) = output(query(&out, fails).args(["--format", format, "-o"]).arg(&parquet));
+        assert!(!is_well && said.contains("hll_sketch_estimate: "), "{format}: {said}");
+        assert_eq!(std::fs::read(&parquet).expect("a file"), before, "{format}");
+    }
+    assert_eq!(names(&folder), ["answer.parquet"]);
+    let (is_well, said) = output(query(&out, sql).args(["-o"]).arg(to("no/such/folder.txt")));
+    assert!(!is_well && said.contains("no/such/folder.txt: No such file or directory"), "{said}");
+    let (is_well, said) = output(query(&out, sql).args(["--format", "parquet"]));
+    assert!(!is_well && said.contains("-o FILE"), "{said}");
+    assert_eq!(succeed(query(&out, sql).args(["--format", "csv", "-o", "/dev/stdout"])), csv);
+}
+
+#[test]
+fn an_answer_without_rows_says_so_in_every_format() {
+    let simulated = Simulated::new(1_000, 1, 42);
+    let out = simulated.ingest_into("out");
+    let nothing = "SELECT tenant, events FROM event_counts WHERE date < '2020-01-01'";
+    assert_eq!(succeed(query(&out, nothing).args(["--format", "csv"])), "tenant,events\n");
+    assert_eq!(succeed(query(&out, nothing).args(["--format", "json"])), "[]\n");
+    assert!(succeed(&mut query(&out, nothing)).ends_with("(no rows)\n"));
+    let file = simulated.path("nothing.parquet");
+    succeed(query(&out, nothing).args(["--format", "parquet", "-o"]).arg(&file));
+    assert_eq!(parquet_rows(&file), (vec![DataType::Utf8, DataType::Int64], 0));
+    // As in Spark: no sketches unite to one without users, and what is NULL has no number.
+    let users = "SELECT hll_sketch_estimate(hll_union_agg(users_hll)) AS users, hll_sketch_estimate(NULL) AS unknown, \
+                 hll_union(NULL, hll_union_agg(users_hll)) AS united FROM active_users WHERE date < '2020-01-01'";
+    assert_eq!(rows(&out, users), [json!({ "users": 0, "unknown": null, "united": null })]);
+}
+
+#[test]
+fn sketches_of_different_precision_unite_only_where_that_is_meant() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let (fine, coarse) = (Simulated::new(4_000, 2, 51), Simulated::new(4_000, 2, 52));
+    for (simulated, precision) in [(&fine, 12), (&coarse, 10)] {
+        let settings = config(&format!("[users]\nhll_precision = {precision}\n"));
+        ingest(&open(&out), &settings, &[&simulated.events_path()]).expect("ingests");
+    }
+    let united = |more: &str| {
+        format!(
+            "SELECT hll_sketch_estimate(hll_union_agg(users_hll{more})) AS users FROM active_users WHERE dimension = 'tenant' \
+             AND tenant = '{TENANT}' AND date BETWEEN '2026-11-01' AND '2026-11-02'"
+        )
+    };
+    for more in ["", ", false"] {
+        let said = refused(&out, &united(more));
+        let is_named = said.contains("lgConfigK 12 and 10") || said.contains("lgConfigK 10 and 12");
+        assert!(is_named && said.contains("hll_union_agg(…, true)"), "{said}");
+    }
+    let users = report(&out, "2026-11-01", "2026-11-02").active_users.total.users;
+    assert_eq!(rows(&out, &united(", true")), [json!({ "users": users.estimate.round() as i64 })]);
+    let said = refused(&out, &united(", date > '2026-11-01'"));
+    assert!(said.contains("hll_union_agg: the second argument is"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
+    let simulated = Simulated::new(1_000, 1, 43);
+    let out = simulated.ingest_into("out");
+    for (sql, expected) in [
+        ("SELECT * FROM nothing", "table 'nothing' not found; the tables are active_users, m2m_tokens, event_counts"),
+        ("SELECT whom FROM event_counts", "No field named whom"),
+        ("SELECT hll_estimate(users_hll) FROM daily", "Invalid function 'hll_estimate'; of sketches there are"),
+        ("SELECT hll_estimate(users_hll) FROM daily", "of sketches there are hll_sketch_estimate, hll_sketch_lower"),
+        ("SELEC 1", "is it one statement of SQL?"),
+        ("", "No SQL statements"),
+        ("SELECT 1; SELECT 2", "single SQL statement"),
+        ("SELECT hll_sketch_estimate(x'0102')", "2 bytes are not a DataSketches HLL sketch"),
+        ("SELECT hll_sketch_estimate(raw) FROM dead_letters", "such as the column users_hll"),
+        ("SELECT hll_union_agg(raw) FROM dead_letters", "hll_union_agg: "),
+        ("SELECT hll_sketch_estimate(1)", "Candidate functions: hll_sketch_estimate(Binary)"),
+        ("DROP TABLE daily", "ghostlight query only reads"),
+        ("CREATE TABLE mine AS SELECT 1", "ghostlight query only reads"),
+        ("INSERT INTO daily SELECT * FROM daily", "ghostlight query only reads"),
+        ("COPY (SELECT 1) TO 'mine.csv'", "ghostlight query only reads"),
+        ("SET datafusion.execution.batch_size = 1", "ghostlight query only reads"),
+        ("SELECT * FROM '/etc/passwd'", "the tables are"),
+    ] {
+        let said = refused(&out, sql);
+        assert!(said.starts_with("error: ") && said.contains(expected), "{sql}: {said}");
+        assert!(!said.contains("panicked"), "{sql}: {said}");
+    }
+    let (is_well, said) = output(&mut query(&simulated.path("nowhere"), "SELECT 1"));
+    assert!(!is_well && said.contains("nowhere"), "{said}");
+    std::fs::create_dir(simulated.path("empty")).expect("a folder");
+    let (is_well, said) = output(&mut query(&simulated.path("empty"), "SELECT 1"));
+    assert!(!is_well && said.contains("no ledger, so nothing ghostlight wrote"), "{said}");
+
+    let tables = succeed(&mut query(&out, "SHOW TABLES"));
+    assert!(["active_users", "daily", "dead_letters"].iter().all(|table| tables.contains(table)), "{tables}");
+    let columns =
+        rows(&out, "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'daily'");
+    assert!(columns.contains(&json!({ "column_name": "date", "data_type": "Date32" })), "{columns:?}");
+    let plan = succeed(&mut query(&out, "EXPLAIN SELECT events FROM event_counts WHERE date = '2026-11-09'"));
+    assert!(plan.contains("EmptyExec"), "files of other days are not opened: {plan}");
+}
+
+#[test]
+fn a_file_that_goes_while_a_query_is_under_way_is_named() {
+    let simulated = Simulated::new(1_000, 1, 44);
+    let out = simulated.ingest_into("out");
+    let (store, runtime) = (open(&out), runtime());
+    let found = runtime.block_on(ghostlight::store::compact::current(&store)).expect("can be read");
+    let counts = found.iter().find(|current| current.dataset == "event_counts").expect("a dataset");
+    let tables = runtime.block_on(Tables::of(&store)).expect("can be read");
+    let answer = |name: &str| {
+        let output = Output::open(Some(&simulated.path(name)));
+        runtime.block_on(async {
+            let rows = tables.ask("SELECT sum(events) AS events FROM event_counts").await?;
+            write(rows, Format::Csv, Look { width: 80, color: false }, output?).await
+        })
+    };
+    answer("before.csv").expect("answers");
+    let file = &counts.files[0].path;
+    std::fs::remove_file(out.join(file)).expect("removed");
+    let error = answer("after.csv").expect_err("a file is gone").to_string();
+    assert!(error.contains(file.as_str()) && error.contains("ask again"), "{error}");
+    assert!(simulated.path("before.csv").exists() && !simulated.path("after.csv").exists());
+    // Whoever asks from now on sees an entry that is not complete, and so nothing of it.
+    assert_eq!(rows(&out, "SELECT sum(events) AS events FROM event_counts"), [json!({ "events": null })]);
+}
