@@ -234,9 +234,9 @@ impl Ingest<'_> {
             for _ in 0..threads {
                 let (chunks, chunk_queue) = sync_channel::<Chunk>(2);
                 let (decoded, decoded_queue) = sync_channel(2);
-                let tenant = self.config.tenant.clone();
+                let settings = self.config.decode();
                 scope.spawn(move || {
-                    let mut decoder = Decoder::new(tenant);
+                    let mut decoder = Decoder::with_settings(settings);
                     for chunk in chunk_queue {
                         if decoded.send(chunk.decode(&mut decoder, clock::now())).is_err() {
                             return;

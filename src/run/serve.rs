@@ -98,7 +98,6 @@ pub async fn serve(
             spool: spool.clone(),
             notes: Notes::new(Handle::current(), store.clone()),
             readiness: readiness.clone(),
-            tenant: config.tenant.clone(),
             settings: WriteSettings::new(config),
             horizon: config.dedupe.horizon,
             served: Served::default(),
@@ -124,7 +123,6 @@ pub async fn serve(
             connection: connection.clone(),
             source: source.clone(),
             settings: WriteSettings::new(config),
-            tenant: config.tenant.clone(),
             horizon: config.dedupe.horizon,
             health: Health::new(readiness.clone(), "kafka", connection),
             readiness,
@@ -247,7 +245,6 @@ struct Drain {
     readiness: Readiness,
     /// Where log events are pulled into the spool too: up to when.
     pulled: Option<KnownUntil>,
-    tenant: Option<String>,
     settings: WriteSettings,
     horizon: usize,
     served: Served,
@@ -318,7 +315,7 @@ impl Drain {
         let mut reader = self.spool.reader(log.end())?;
         self.spool.release(log.end())?;
         let mut writer = PartitionWriter::new(self.runtime.clone(), log, dedupe, self.settings.clone());
-        let mut decoder = Decoder::new(self.tenant.clone());
+        let mut decoder = Decoder::with_settings(self.settings.decode.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
         let mut noted = Noted::default();
         loop {
@@ -334,6 +331,7 @@ impl Drain {
                 Next::Idle if writer.end() == writer.committed() => {
                     // Nothing is left that a commit could fail at.
                     self.readiness.set(SPOOL_PART, None);
+                    self.clear(writer.committed())?;
                     if let Some(looked) = looked {
                         self.note_caught_up(&id, writer.committed(), looked, &mut noted);
                     }
@@ -346,9 +344,11 @@ impl Drain {
                 // Only now: that the store can be read says nothing about writing.
                 self.readiness.set(SPOOL_PART, None);
                 self.served.accounting.add(&entry.accounting);
-                self.spool.release(writer.committed())?;
+                self.clear(writer.committed())?;
             }
             if closed {
+                // Its writer has ended, so nothing comes behind what was rolled.
+                self.clear(writer.committed())?;
                 // Nothing came any more: readers need not wait for what was until now.
                 if let Some(at) = looked
                     && writer.end() == writer.committed()
@@ -361,6 +361,13 @@ impl Drain {
                 return Ok(());
             }
         }
+    }
+
+    /// Bodies hold more about people than what is made of them: those committed go as soon as they can, and do not wait for
+    /// their segment to become full.
+    fn clear(&self, committed: u64) -> Result<(), SpoolError> {
+        self.spool.release(committed)?;
+        if self.spool.start() < committed { self.spool.roll() } else { Ok(()) }
     }
 
     /// `looked`: when nothing more than what is committed was there to read.
