@@ -600,7 +600,7 @@ fn late_partials_make_the_next_generation() {
     commit(&store, &partition("1"), &events(77_777, at("01T12:00:00")), at("06T01:00:00")).expect("commits");
     let expected = Expected::of(&inner);
     let round = compact(&store, at("06T02:00:00")).expect("compacts");
-    assert_eq!((round.generations, round.merged_files), (1, 3));
+    assert_eq!((round.generations, round.merged_files), (1, 4));
     assert!(objects(&store, "_generations").contains(&generation(2)));
     assert!(!objects(&store, "_generations").contains(&generation(1)), "the one before has gone");
     expected.check_settled(&store, "late");

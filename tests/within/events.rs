@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use ghostlight::event::{ActiveDefinition, EventTime, catalogue};
 use ghostlight::simulate::Truth;
 use ghostlight::store::compact::{CompactSettings, Compactor, Generations};
-use ghostlight::store::{Store, datasets};
+use ghostlight::store::{Store, StoreError, datasets};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -53,11 +53,12 @@ fn rows(store: &Store) -> Vec<String> {
     let mut rows = Vec::new();
     for (path, batch) in files(store) {
         let date = path.split('/').find_map(|part| part.strip_prefix("date=")).expect("a day").to_owned();
+        let times = batch.column(0).as_any().downcast_ref::<arrow::array::TimestampMillisecondArray>().expect("times");
+        let schema = batch.schema();
+        let columns: Vec<_> = schema.fields().iter().skip(1).map(|field| texts(&batch, field.name())).collect();
         for row in 0..batch.num_rows() {
-            let value = |column: &arrow::array::ArrayRef| {
-                arrow::util::display::array_value_to_string(column, row).expect("can be shown")
-            };
-            let values: Vec<_> = batch.columns().iter().map(value).collect();
+            let mut values = vec![EventTime::from_ms(times.value(row)).to_string()];
+            values.extend(columns.iter().map(|column| column[row].clone()));
             assert!(values[0].starts_with(&date), "{path} has {values:?}");
             rows.push(values.join("\t"));
         }
@@ -167,34 +168,52 @@ fn what_a_killed_server_had_acknowledged_is_one_row_each() {
     assert_eq!(ids.into_iter().collect::<BTreeSet<_>>().len() as u64, truth.distinct_events);
 }
 
+/// Everything is due at once, and what is held goes at once.
+const AT_ONCE: CompactSettings = CompactSettings {
+    interval: Duration::ZERO,
+    late_interval: Duration::ZERO,
+    keep: Duration::ZERO,
+    entries_min: 1,
+    joined_bytes: 1,
+};
+
+fn compact(store: &Store, joined_bytes: u64) -> Result<(), StoreError> {
+    let settings = CompactSettings { joined_bytes, ..AT_ONCE };
+    // Days after all that was committed, so that every day is over.
+    let now = EventTime::from_ms(ghostlight::clock::now().ms() + 5 * 86_400_000);
+    runtime().block_on(async {
+        let mut compactor = Compactor::new(store.clone(), settings);
+        compactor.round(now).await?;
+        compactor.round(EventTime::from_ms(now.ms() + 60_000)).await.map(drop)
+    })
+}
+
+/// Ingests a file in two parts, as it grows, with something in between.
+fn ingest_halves(store: &Store, file: &PathBuf, between: impl FnOnce()) {
+    let text = std::fs::read(file).expect("read");
+    let growing = file.with_extension("growing");
+    std::fs::write(&growing, &text[..text.len() / 2]).expect("written");
+    ingest(store, &config(ON), &[&growing]).expect("ingests");
+    between();
+    std::fs::write(&growing, &text).expect("written");
+    ingest(store, &config(ON), &[&growing]).expect("ingests");
+}
+
 #[test]
 fn compaction_joins_the_rows_as_they_are_and_takes_long_files_over() {
-    let Scene { _folder, file, .. } = scene(3000);
-    let at_once = CompactSettings {
-        interval: Duration::ZERO,
-        late_interval: Duration::ZERO,
-        keep: Duration::ZERO,
-        entries_min: 1,
-        joined_bytes: u64::MAX,
-    };
-    let now = EventTime::from_ms(1_795_435_200_000);
+    let Scene { _folder, file, truth } = scene(3000);
     for joined_bytes in [u64::MAX, 1] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let half = folder.path().join("half.ndjson");
-        let text = std::fs::read(&file).expect("read");
         let store = Store::of(Arc::new(InMemory::new()));
-        let settings = CompactSettings { joined_bytes, ..at_once };
-        // Both halves are one file that has grown.
-        for end in [text.len() / 2, text.len()] {
-            std::fs::write(&half, &text[..end]).expect("written");
-            ingest(&store, &config(ON), &[&half]).expect("ingests");
+        ingest_halves(&store, &file, || {
             let expected = rows(&store);
-            for _ in 0..2 {
-                runtime().block_on(Compactor::new(store.clone(), settings).round(now)).expect("compacts");
-                verified(&store);
-                assert!(rows(&store) == expected, "other rows after compaction");
-            }
-        }
+            compact(&store, joined_bytes).expect("compacts");
+            assert!(verified(&store).problems.is_empty() && rows(&store) == expected);
+        });
+        let expected = rows(&store);
+        assert_eq!(expected.len() as u64, truth.distinct_events);
+        compact(&store, joined_bytes).expect("compacts");
+        verified(&store);
+        assert!(rows(&store) == expected, "other rows after compaction");
         let paths: Vec<_> = files(&store).into_iter().map(|(path, _)| path).collect();
         assert!(paths.iter().all(|path| path.contains("/compacted-")), "{paths:?}");
         let days: BTreeSet<_> = paths.iter().map(|path| path.split('/').nth(1)).collect();
@@ -207,6 +226,34 @@ fn compaction_joins_the_rows_as_they_are_and_takes_long_files_over() {
         let views = Path::from("_current/views.sql");
         let views = String::from_utf8(runtime().block_on(store.read(&views)).expect("read").to_vec()).expect("text");
         assert!(views.contains("CREATE OR REPLACE VIEW events AS"), "{views}");
+    }
+}
+
+#[test]
+fn a_fault_while_long_files_are_taken_over_loses_no_row_and_doubles_none() {
+    let Scene { _folder, file, .. } = scene(600);
+    let begun = Arc::new(InMemory::new());
+    let store = Store::of(begun.clone());
+    ingest_halves(&store, &file, || compact(&store, 1).expect("compacts"));
+    let expected = rows(&store);
+    for fault in [Fault::Before, Fault::CrashAfter] {
+        for at in 1.. {
+            let inner = Arc::new(begun.fork());
+            let faulty = FaultyStore::with_listings(inner.clone(), at, fault.clone());
+            let ended = compact(&Store::of(faulty.clone()), 1);
+            let store = Store::of(inner);
+            verified(&store);
+            let now = rows(&store);
+            assert!(now.windows(2).all(|pair| pair[0] < pair[1]), "doubled by glob, at operation {at}");
+            compact(&store, 1).expect("another goes on");
+            verified(&store);
+            assert!(rows(&store) == expected, "other rows after a fault at operation {at}");
+            if !faulty.was_reached() {
+                ended.expect("without a fault it works");
+                assert!(at > 30, "only {at} operations");
+                break;
+            }
+        }
     }
 }
 
