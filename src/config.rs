@@ -595,7 +595,8 @@ impl Config {
 
     /// What whoever wrote the settings may not have thought of.
     pub fn warnings(&self) -> Vec<&'static str> {
-        privacy::warnings(self.privacy.policies())
+        let to_topic = matches!(self.webhook.to, WebhookTo::Kafka { .. });
+        privacy::warnings(self.privacy.policies(), to_topic)
     }
 
     /// The settings in effect and what they cost, as lines.

@@ -169,10 +169,13 @@ fn report_commit(entry: &Entry, began: Instant) {
     }
 }
 
+fn say_warnings(config: &Config) {
+    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
 /// Makes the output ready for writing: probed, every interrupted commit finished, old id files gone.
 async fn prepare(store: &Store, config: &Config) -> anyhow::Result<()> {
     use anyhow::Context;
-    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let location = store.location();
     store.probe().await.with_context(|| format!("checking that {location} can be written to"))?;
     commit::recover_all(store).await.with_context(|| format!("finishing what an earlier run left at {location}"))?;

@@ -49,8 +49,8 @@ fn policy(name: Option<String>, key: &'static str, example: &'static str) -> Res
     })
 }
 
-/// What is lost by dropping what something else needs.
-pub(super) fn warnings(policies: Policies) -> Vec<&'static str> {
+/// What is lost by dropping what something else needs, and what no policy reaches.
+pub(super) fn warnings(policies: Policies, to_topic: bool) -> Vec<&'static str> {
     let mut warnings = Vec::new();
     if policies.user_id == Policy::Drop {
         warnings.push("privacy.user_id is \"drop\": users cannot be counted; with \"hash\" they are");
@@ -60,6 +60,9 @@ pub(super) fn warnings(policies: Policies) -> Vec<&'static str> {
             "privacy.ip is \"drop\": all processes of a client count as behind one address; raise \
              ghosts.processes_per_address to what a client has, or take \"hash\"",
         );
+    }
+    if to_topic && !policies.keep_all() {
+        warnings.push("webhook.to is \"kafka\": the topic gets events as they came, and [privacy] is for who reads it");
     }
     warnings
 }
@@ -84,6 +87,16 @@ mod tests {
     use std::path::Path;
 
     use crate::config::Config;
+
+    #[test]
+    fn a_gateway_is_told_that_the_topic_has_everything() {
+        let kafka = "[webhook]\nto = \"kafka\"\ntopic = \"t\"\n[kafka]\nbootstrap_servers = [\"a:1\"]\n";
+        let warnings =
+            |text: &str| Config::parse(&format!("{kafka}{text}"), Path::new("x.toml")).expect("right").warnings();
+        assert!(warnings("").is_empty());
+        let found = warnings("[privacy]\nip = \"drop\"\n");
+        assert!(found.len() == 2 && found[1].contains("topic"), "{found:?}");
+    }
 
     #[test]
     fn what_cannot_be_is_refused_with_a_right_line() {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::runtime::Handle;
 
-use super::{PartitionWriter, WriteSettings, prepare};
+use super::{PartitionWriter, WriteSettings, prepare, say_warnings};
 use crate::clock;
 use crate::config::Config;
 use crate::event::{Chunk, DecodedChunk, Decoder};
@@ -84,6 +84,7 @@ pub fn ingest_into(
     as_new: bool,
     read: &AtomicU64,
 ) -> anyhow::Result<IngestSummary> {
+    say_warnings(config);
     runtime.block_on(prepare(&store, config))?;
     let incarnations = runtime.block_on(ledger::incarnations(&store, FILE))?.into_iter().collect();
     let mut ingest = Ingest { runtime, config, store, incarnations, dedupe: None, as_new, read };

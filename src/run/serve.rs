@@ -15,7 +15,7 @@ use super::consume::Consume;
 use super::notes::{self, CaughtUp, Noted, Notes};
 use super::pull::{KnownUntil, Pull};
 use super::read::ReadSide;
-use super::{PartitionWriter, WriteSettings, error_chain, prepare};
+use super::{PartitionWriter, WriteSettings, error_chain, prepare, say_warnings};
 use crate::clock;
 use crate::config::{Config, WebhookTo};
 use crate::event::{Decoder, EventTime};
@@ -58,6 +58,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Served> {
+    say_warnings(config);
     let metrics = live::metrics::install()?;
     let readiness = Readiness::default();
     let spool = match config.webhook.to == WebhookTo::Spool || config.source.management.is_some() {

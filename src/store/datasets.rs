@@ -115,7 +115,7 @@ pub fn schema(dataset: &str) -> Option<SchemaRef> {
         }
         EVENTS => {
             let texts = EVENT_TEXTS.into_iter().map(|(name, _)| text(name));
-            return Some(Arc::new(Schema::new(std::iter::once(at("at")).chain(texts).collect::<Vec<_>>())));
+            return Some(Arc::new(Schema::new(std::iter::once(at("occurred_at")).chain(texts).collect::<Vec<_>>())));
         }
         _ => return None,
     };
