@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ghostlight::config::{Config, Flags};
 use ghostlight::event::scan::{Isa, Scanner};
-use ghostlight::event::{Chunk, Content, DecodedChunk, Decoder, EventTime, RecordSpan};
+use ghostlight::event::{Chunk, Content, DecodeSettings, DecodedChunk, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::Batch;
 use ghostlight::partial::dedupe::Dedupe;
 use ghostlight::partial::sketch::{Precision, UserHash, UserSketch};
@@ -147,7 +147,7 @@ fn parse(c: &mut Criterion, input: &Input) {
     let mut group = c.benchmark_group("parse");
     group.throughput(input.throughput());
     for (name, scanner) in [("ghostlight", Some(Scanner::default())), ("ghostlight without scanner", None)] {
-        let mut decoder = Decoder::with_scanner(None, scanner);
+        let mut decoder = Decoder::with_scanner(DecodeSettings::default(), scanner);
         group.bench_function(name, |b| {
             b.iter(|| {
                 input.chunks.iter().map(|chunk| black_box(chunk.decode(&mut decoder, NOW)).events.len()).sum::<usize>()

@@ -413,8 +413,11 @@ fn print_summary(summary: &IngestSummary, out: &Location, took: Duration) {
         sum.ignored
     );
     say!("written     {} window rows in {} files, {} commits, to {out}", summary.rows, summary.files, summary.commits);
+    if sum.event_rows > 0 {
+        say!("            and {} rows of events", sum.event_rows);
+    }
     say!("read        {megabytes:.1} MB in {seconds:.2} s: {:.0} MB/s", megabytes / seconds);
     if sum.dead_letters > 0 {
-        say!("rejected    see the dataset dead_letters: each with its reason, byte for byte");
+        say!("rejected    see the dataset dead_letters: each with its reason");
     }
 }

@@ -5,6 +5,7 @@ mod audit;
 mod kafka;
 mod management;
 mod prices;
+mod privacy;
 mod quota;
 mod read;
 mod rules;
@@ -25,7 +26,7 @@ pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
 pub use rules::DecisionSettings;
 
-use crate::event::{ActiveDefinition, WindowLength, catalogue};
+use crate::event::{ActiveDefinition, DecodeSettings, Policy, Privacy, WindowLength, catalogue};
 use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
 use crate::source::spool::SpoolLimits;
@@ -38,6 +39,7 @@ use audit::RawAudit;
 use kafka::{RawKafka, RawKafkaSource};
 use management::{RawManagement, RawManagementSource};
 use prices::RawPrices;
+use privacy::RawPrivacy;
 use quota::RawQuota;
 use read::{RawGhosts, RawLive};
 
@@ -50,6 +52,7 @@ pub struct Config {
     pub fold: FoldSettings,
     /// Type codes that are not counted.
     pub ignore: Vec<String>,
+    pub privacy: Privacy,
     pub dedupe: DedupeSettings,
     pub flush: FlushLimits,
     pub files: FileSettings,
@@ -192,6 +195,10 @@ struct RawConfig {
     #[serde(default)]
     events: RawEvents,
     #[serde(default)]
+    datasets: RawDatasets,
+    #[serde(default)]
+    privacy: RawPrivacy,
+    #[serde(default)]
     dedupe: RawDedupe,
     #[serde(default)]
     flush: RawFlush,
@@ -243,6 +250,12 @@ struct RawUsers {
 #[serde(deny_unknown_fields)]
 struct RawEvents {
     ignore: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDatasets {
+    events: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -365,6 +378,8 @@ impl RawConfig {
             self.webhook = RawWebhook { to: Some("off".to_owned()), ..RawWebhook::default() };
             (self.kafka, self.source.kafka) = (None, None);
             self.source.management = None;
+            // Nothing is written, so nobody needs the key.
+            self.privacy = RawPrivacy::default();
             self.live.only();
         }
         if flags.listen.is_some() {
@@ -436,8 +451,10 @@ impl Config {
                 counts_window: window(raw.windows.counts, "windows.counts", "5m", "counts = \"5m\"", 86_400)?,
                 definition: definition(raw.users.definition)?,
                 precision: precision(raw.users.hll_precision)?,
+                events: raw.datasets.events.unwrap_or(false),
             },
             ignore: ignore(raw.events.ignore)?,
+            privacy: privacy::privacy(raw.privacy)?,
             dedupe: DedupeSettings {
                 horizon: count(
                     raw.dedupe.horizon,
@@ -527,6 +544,13 @@ impl Config {
             });
         }
         self.live.check(self.http.listen)?;
+        if self.privacy.policies().user_id == Policy::Drop && self.quota.watches_users() {
+            return Err(ConfigError::Value {
+                key: "privacy.user_id",
+                problem: "\"drop\" leaves nothing to count users by, and quota.mau is watched".to_owned(),
+                example: "user_id = \"hash\"",
+            });
+        }
         let uses_kafka = self.source.kafka.is_some() || matches!(self.webhook.to, WebhookTo::Kafka { .. });
         if uses_kafka && self.kafka.is_none() {
             return Err(ConfigError::Value {
@@ -564,6 +588,17 @@ impl Config {
         Ok(self)
     }
 
+    /// How records are read.
+    pub fn decode(&self) -> DecodeSettings {
+        DecodeSettings { tenant: self.tenant.clone(), privacy: self.privacy.clone(), whole: self.fold.events }
+    }
+
+    /// What whoever wrote the settings may not have thought of.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let to_topic = matches!(self.webhook.to, WebhookTo::Kafka { .. });
+        privacy::warnings(self.privacy.policies(), to_topic)
+    }
+
     /// The settings in effect and what they cost, as lines.
     pub fn describe(&self) -> String {
         let fold = &self.fold;
@@ -584,6 +619,7 @@ impl Config {
             format!("users.definition        {}", fold.definition.name()),
             format!("users.hll_precision     {lg_k}: about {error:.1} % error, {kib:.0} KiB for a full sketch"),
             format!("events.ignore           {}", describe_ignored(&self.ignore)),
+            format!("datasets.events         {}", fold.events),
             format!(
                 "dedupe.horizon          {}: up to {} of memory per partition{}",
                 self.dedupe.horizon,
@@ -608,6 +644,7 @@ impl Config {
             format!("log.level               {}", self.log.level),
             format!("log.format              {}", if self.log.json { "json" } else { "text" }),
         ];
+        lines.extend(privacy::describe(&self.privacy));
         lines.extend(self.quota.describe());
         lines.extend(self.prices.describe());
         lines.extend(read::describe_ghosts(&self.lifetimes, &self.ghosts));

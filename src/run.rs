@@ -29,16 +29,17 @@ use tokio::runtime::Handle;
 
 use crate::clock;
 use crate::config::{Config, FlushLimits};
-use crate::event::DecodedChunk;
+use crate::event::{DecodeSettings, DecodedChunk};
 use crate::partial::dedupe::Dedupe;
 use crate::partial::{Batch, FoldSettings};
 use crate::store::Store;
 use crate::store::commit::{self, CommitError, PartitionLog};
-use crate::store::ledger::{Entry, SettingsText};
+use crate::store::ledger::{Entry, PrivacyText, SettingsText};
 
 /// What of the settings every partition needs.
 #[derive(Clone)]
 pub struct WriteSettings {
+    pub decode: DecodeSettings,
     pub fold: FoldSettings,
     pub ignore: Vec<String>,
     pub flush: FlushLimits,
@@ -50,7 +51,9 @@ impl WriteSettings {
         let mut text = SettingsText::new(&config.fold, config.dedupe.horizon, config.dedupe.ids_keep);
         text.tenant.clone_from(&config.tenant);
         text.ignore.clone_from(&config.ignore);
-        Self { fold: config.fold, ignore: config.ignore.clone(), flush: config.flush, text }
+        text.privacy = PrivacyText::of(&config.privacy);
+        let (decode, ignore) = (config.decode(), config.ignore.clone());
+        Self { decode, fold: config.fold, ignore, flush: config.flush, text }
     }
 }
 
@@ -164,6 +167,10 @@ fn report_commit(entry: &Entry, began: Instant) {
     for (code, count) in &entry.unknown_types {
         tracing::info!(code, count, "a type code that is not in the catalogue was counted as `other`");
     }
+}
+
+fn say_warnings(config: &Config) {
+    config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
 /// Makes the output ready for writing: probed, every interrupted commit finished, old id files gone.

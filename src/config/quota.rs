@@ -19,6 +19,12 @@ pub struct QuotaSettings {
     pub organization_tokens: BTreeMap<String, TokenQuota>,
 }
 
+impl QuotaSettings {
+    pub(super) fn watches_users(&self) -> bool {
+        std::iter::once(&self.monthly).chain(self.tenants.values()).any(|quota| quota.mau.is_some())
+    }
+}
+
 /// What a tenant may use in a calendar month, UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MonthlyQuota {

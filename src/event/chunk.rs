@@ -55,13 +55,14 @@ pub struct Resume {
     pub inside_record: bool,
 }
 
-/// A record, or a line of one, that could not be understood; kept byte for byte.
+/// A record, or a line of one, that could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The position of the record in its partition.
     pub offset: u64,
     /// Where in the record `raw` begins, in bytes.
     pub position: u64,
+    /// Byte for byte; empty where not all of what events say about people is kept: nobody can tell what is in it.
     pub raw: Vec<u8>,
     pub reason: String,
     pub arrived: Option<EventTime>,
@@ -92,6 +93,7 @@ impl Chunk {
             records: self.records.len() as u64,
             ..DecodedChunk::default()
         };
+        let keeps_raw = decoder.settings().privacy.keeps_all();
         for record in &self.records {
             let bytes = &self.bytes[record.bytes.clone()];
             decoded.bytes += bytes.len() as u64;
@@ -100,7 +102,7 @@ impl Chunk {
                 decoded.dead_letters.push(DeadLetter {
                     offset: record.offset,
                     position: position as u64,
-                    raw: raw.to_vec(),
+                    raw: if keeps_raw { raw.to_vec() } else { Vec::new() },
                     reason,
                     arrived: record.arrived,
                 });

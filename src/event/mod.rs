@@ -6,18 +6,20 @@ pub mod catalogue;
 mod chunk;
 mod envelope;
 pub mod parse;
+pub mod privacy;
 mod repair;
 pub mod scan;
 mod time;
 
 pub use catalogue::{ActiveDefinition, Class, EventType};
 pub use chunk::{Chunk, Content, DeadLetter, DecodedChunk, RecordSpan, Resume};
-pub use parse::{Decoded, Decoder, ReadTime, Reject};
+pub use parse::{DecodeSettings, Decoded, Decoder, ReadTime, Reject};
+pub use privacy::{Policies, Policy, Privacy};
 pub use time::{Day, EventTime, WindowLength};
 
 /// What a log event says as far as the datasets need it. Strings are empty where the event has no value.
 ///
-/// Field names are Auth0's own. `scope` and `audience` are normalised: a set, sorted, joined by one space.
+/// Field names are Auth0's own. What of people they hold is as [`Privacy`] says. `scope` and `audience` are normalised: a set, sorted, joined by one space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogEvent<'a> {
     pub kind: &'static EventType,
@@ -41,6 +43,10 @@ pub struct LogEvent<'a> {
     pub user_agent: &'a str,
     pub audience: &'a str,
     pub scope: &'a str,
+    /// These three only where [`DecodeSettings::whole`] asks for them.
+    pub user_name: &'a str,
+    pub hostname: &'a str,
+    pub description: &'a str,
 }
 
 /// The tenant of an event whose source has no tenant set and which names none itself.

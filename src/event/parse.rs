@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::envelope::{Content, Value, unwrap};
 use super::repair;
 use super::scan::{Fields, Scanner};
-use super::{EventTime, EventType, LogEvent, UNKNOWN_TENANT, catalogue};
+use super::{EventTime, EventType, LogEvent, Privacy, UNKNOWN_TENANT, catalogue};
 
 /// When a record reached us.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ struct Row {
     ends: [u32; FIELDS],
 }
 
-const FIELDS: usize = 14;
+const FIELDS: usize = 17;
 
 impl Decoded {
     pub fn clear(&mut self) {
@@ -100,15 +100,27 @@ impl Decoded {
                 user_agent: next(),
                 audience: next(),
                 scope: next(),
+                user_name: next(),
+                hostname: next(),
+                description: next(),
             }
         })
     }
 }
 
+/// How records are read.
+#[derive(Debug, Clone, Default)]
+pub struct DecodeSettings {
+    /// The tenant the source is set to, which goes before anything an event says.
+    pub tenant: Option<String>,
+    pub privacy: Privacy,
+    /// Whether also what only the dataset `events` has is wanted.
+    pub whole: bool,
+}
+
 /// Reads records. Keeps its buffers; one per thread.
 pub struct Decoder {
-    /// The tenant the source is set to, which goes before anything an event says.
-    tenant: Option<String>,
+    settings: DecodeSettings,
     /// Asked first; what it is not sure of is the parser's.
     scanner: Option<Scanner>,
     /// Of how many values in a row it was not.
@@ -125,13 +137,21 @@ const NESTED_MAX: u32 = 3;
 
 impl Decoder {
     pub fn new(tenant: Option<String>) -> Self {
-        Self::with_scanner(tenant, Some(Scanner::default()))
+        Self::with_settings(DecodeSettings { tenant, ..DecodeSettings::default() })
+    }
+
+    pub fn with_settings(settings: DecodeSettings) -> Self {
+        Self::with_scanner(settings, Some(Scanner::default()))
     }
 
     /// One that says the same of every record, whatever scanner it has, and without one.
-    pub fn with_scanner(tenant: Option<String>, scanner: Option<Scanner>) -> Self {
+    pub fn with_scanner(settings: DecodeSettings, scanner: Option<Scanner>) -> Self {
         let buffers = Buffers::new(4096);
-        Self { tenant, scanner, unsure: 0, buffers, tape: Vec::new(), input: Vec::new(), nested: None }
+        Self { settings, scanner, unsure: 0, buffers, tape: Vec::new(), input: Vec::new(), nested: None }
+    }
+
+    pub fn settings(&self) -> &DecodeSettings {
+        &self.settings
     }
 
     /// Reads one record: a JSON value, or lines of them. Events are appended to `out`; what cannot be understood is
@@ -197,12 +217,12 @@ impl Decoder {
             let event = Event {
                 fields: event.fields,
                 numeric_id: None,
-                date: event.date.map(read_date_text),
+                date: event.date.map(|text| read_date_text(text).ok_or(BadDate::Text(text))),
                 audience: event.audience.iter(),
                 scope: event.scope.iter(),
                 tape: Value::root(&[]),
             };
-            return push_event(event, outer_id, self.tenant.as_deref(), read, out);
+            return push_event(event, outer_id, &self.settings, read, out);
         }
         self.unsure = self.unsure.wrapping_add(1);
         self.input.clear();
@@ -213,8 +233,7 @@ impl Decoder {
         let parsed = fill_tape_padded(&mut self.input, json.len(), &mut self.buffers, &mut tape);
         match parsed {
             Ok(()) => {
-                let tenant = self.tenant.as_deref();
-                let (nested, scanner) = (&mut self.nested, &self.scanner);
+                let (nested, scanner, settings) = (&mut self.nested, &self.scanner, &self.settings);
                 // Both closures report problems, one after the other, never at once.
                 let found = std::cell::RefCell::new(&mut problems);
                 unwrap(
@@ -222,11 +241,11 @@ impl Decoder {
                     &mut |content, envelope_id| {
                         let outer_id = if envelope_id.is_empty() { outer_id } else { envelope_id };
                         let result = match content {
-                            Content::Event(event) => push_event(Event::of(event), outer_id, tenant, read, out),
+                            Content::Event(event) => push_event(Event::of(event), outer_id, settings, read, out),
                             Content::Nested(_) if nested_left == 0 => Err("JSON in strings nested too deep".to_owned()),
                             Content::Nested(text) => nested
                                 .get_or_insert_with(|| {
-                                    Box::new(Decoder::with_scanner(tenant.map(str::to_owned), scanner.clone()))
+                                    Box::new(Decoder::with_scanner(settings.clone(), scanner.clone()))
                                 })
                                 .decode_json(text.trim().as_bytes(), outer_id, nested_left - 1, read, out)
                                 .map_err(|reason| format!("in the JSON string of an envelope: {reason}")),
@@ -311,11 +330,30 @@ struct Event<'t, 'i, Strings> {
     /// `log_id`, where that is a number.
     numeric_id: Option<String>,
     /// Nothing where it is absent or null; where it cannot be read, why.
-    date: Option<Result<EventTime, String>>,
+    date: Option<Result<EventTime, BadDate<'i>>>,
     audience: Strings,
     scope: Strings,
     /// All of it; empty where it is known to have an id.
     tape: Value<'t, 'i>,
+}
+
+/// What stands in place of a date.
+#[derive(Clone, Copy)]
+enum BadDate<'i> {
+    Text(&'i str),
+    Other(&'static str),
+}
+
+impl BadDate<'_> {
+    /// Text may be anything, so it is quoted only where everything may be written.
+    fn reason(self, quotes: bool) -> String {
+        const EXPECTED: &str = "expected ISO 8601 such as \"2026-11-23T12:00:00.000Z\"";
+        match self {
+            Self::Text(text) if quotes => format!("`date` is {text:?}, {EXPECTED}"),
+            Self::Text(_) => format!("`date` is not one, {EXPECTED}"),
+            Self::Other(kind) => format!("`date` is {kind}, expected an ISO 8601 string"),
+        }
+    }
 }
 
 impl<'t, 'i> Event<'t, 'i, ()> {
@@ -343,8 +381,10 @@ impl<'t, 'i> Event<'t, 'i, ()> {
                 "client_id" => fields.client_id = text(),
                 "client_name" => fields.client_name = text(),
                 "user_id" => fields.user_id = text(),
+                "user_name" => fields.user_name = text(),
                 "ip" => fields.ip = text(),
                 "user_agent" => fields.user_agent = text(),
+                "description" => fields.description = text(),
                 "audience" => audience = Some(value),
                 "scope" => scope = Some(value),
                 _ => {}
@@ -369,10 +409,11 @@ fn strings<'i>(value: Option<Value<'_, 'i>>) -> impl Iterator<Item = &'i str> + 
 fn push_event<'i>(
     event: Event<'_, 'i, impl Iterator<Item = &'i str> + Clone>,
     outer_id: &str,
-    tenant: Option<&str>,
+    settings: &DecodeSettings,
     read: ReadTime,
     out: &mut Decoded,
 ) -> Result<(), String> {
+    let DecodeSettings { tenant, privacy, whole } = settings;
     let Event { fields, numeric_id, date, audience, scope, tape } = event;
     let log_id = [fields.log_id, outer_id, fields.underscore_id, fields.id]
         .into_iter()
@@ -380,7 +421,7 @@ fn push_event<'i>(
         .or(numeric_id.as_deref())
         .unwrap_or_default();
     let ingested = EventTime::from_log_id(log_id);
-    let at = event_time(date, ingested, read)?;
+    let at = event_time(date, ingested, read, privacy.keeps_all())?;
     // Nothing arrives before it happened.
     let arrived = read.arrival().filter(|arrived| at.is_plausible(*arrived)).or(ingested).unwrap_or(at);
 
@@ -395,24 +436,37 @@ fn push_event<'i>(
     for value in [
         fields.type_code,
         log_id,
-        tenant.unwrap_or_else(|| tenant_of(fields.tenant_name, fields.hostname)),
+        tenant.as_deref().unwrap_or_else(|| tenant_of(fields.tenant_name, fields.hostname)),
         fields.organization_id,
         fields.organization_name,
         fields.connection,
         fields.strategy,
         fields.client_id,
         fields.client_name,
-        fields.user_id,
-        fields.ip,
-        fields.user_agent,
     ] {
         text.push_str(value);
         close(text);
     }
+    privacy.push_user_id(fields.user_id, text);
+    close(text);
+    privacy.push_ip(fields.ip, text);
+    close(text);
+    text.push_str(fields.user_agent);
+    close(text);
     push_set(text, audience, false);
     close(text);
     push_set(text, scope, true);
     close(text);
+    if *whole {
+        privacy.push_user_name(fields.user_name, text);
+        close(text);
+        text.push_str(fields.hostname);
+        close(text);
+        privacy.push_free_text(fields.description, text);
+        close(text);
+    } else {
+        (0..3).for_each(|_| close(text));
+    }
 
     let identity = if log_id.is_empty() {
         // All of it: two events may differ only in what no column holds.
@@ -436,9 +490,10 @@ fn push_event<'i>(
 /// The event's time: its `date`, if the time in `log_id` agrees. Else `date`, unless it is missing or absurd (far from
 /// the time in `log_id` *and* from when it was read); then the time in `log_id`.
 fn event_time(
-    date: Option<Result<EventTime, String>>,
+    date: Option<Result<EventTime, BadDate<'_>>>,
     ingested: Option<EventTime>,
     read: ReadTime,
+    quotes: bool,
 ) -> Result<EventTime, String> {
     // An old arrival says nothing against a date: it may be wrong, and what is read later is only older.
     let now = read.arrival().map_or(read.now, |arrived| arrived.max(read.now));
@@ -456,23 +511,22 @@ fn event_time(
     }
     believed.ok_or_else(|| match date {
         None => "no `date`, and no time in `log_id`".to_owned(),
-        Some(Err(reason)) => reason,
+        Some(Err(bad)) => bad.reason(quotes),
         Some(Ok(at)) => format!("`date` {at} cannot be true, and `log_id` holds no time"),
     })
 }
 
 /// A string; or, since the Management API's definition allows an object, what databases make of dates: `{"$date": …}`,
 /// and a number of milliseconds.
-fn read_date(value: Value<'_, '_>) -> Result<EventTime, String> {
-    if let Some(text) = value.as_str() {
-        return read_date_text(text);
+fn read_date<'i>(value: Value<'_, 'i>) -> Result<EventTime, BadDate<'i>> {
+    match value.as_str() {
+        Some(text) => read_date_text(text).ok_or(BadDate::Text(text)),
+        None => wrapped_date(value).ok_or(BadDate::Other(value.describe())),
     }
-    wrapped_date(value).ok_or_else(|| format!("`date` is {}, expected an ISO 8601 string", value.describe()))
 }
 
-fn read_date_text(text: &str) -> Result<EventTime, String> {
+fn read_date_text(text: &str) -> Option<EventTime> {
     EventTime::parse(text.trim())
-        .ok_or_else(|| format!("`date` is {text:?}, expected ISO 8601 such as \"2026-11-23T12:00:00.000Z\""))
 }
 
 fn wrapped_date(value: Value<'_, '_>) -> Option<EventTime> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dedupe::Dedupe;
-use super::{FoldSettings, Partial};
+use super::{Events, FoldSettings, Partial};
 use crate::event::{DeadLetter, DecodedChunk, EventTime, Resume};
 
 /// What became of every record and event of a range. In each entry, and so in every sum of entries,
@@ -21,6 +21,14 @@ pub struct Accounting {
     /// Events of types the settings say to leave out.
     pub ignored: u64,
     pub dead_letters: u64,
+    /// Rows in `events`: a batch's are as many as were counted, or none where that dataset is off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub event_rows: u64,
+}
+
+/// Whether a number is left out where it is written.
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Accounting {
@@ -35,6 +43,7 @@ impl Accounting {
         add(&mut self.duplicates, other.duplicates);
         add(&mut self.ignored, other.ignored);
         add(&mut self.dead_letters, other.dead_letters);
+        add(&mut self.event_rows, other.event_rows);
     }
 
     /// Whether nothing vanished.
@@ -43,6 +52,7 @@ impl Accounting {
         self.read.checked_add(self.rejected) == Some(self.records)
             && outcomes == Some(self.events)
             && self.dead_letters >= self.rejected
+            && self.event_rows <= self.counted
     }
 }
 
@@ -61,6 +71,8 @@ pub struct Batch {
     pub end: u64,
     pub resume: Resume,
     pub partial: Partial,
+    /// The events counted, where each is a row of its own too.
+    pub events: Events,
     pub accounting: Accounting,
     /// The identities of the events counted, in order.
     pub identities: Vec<u64>,
@@ -85,6 +97,7 @@ impl Batch {
             end: start,
             resume: Resume::default(),
             partial: Partial::default(),
+            events: Events::default(),
             accounting: Accounting::default(),
             identities: Vec::new(),
             dead_letters: Vec::new(),
@@ -130,6 +143,10 @@ impl Batch {
                 accounting.counted += 1;
                 self.identities.push(event.identity);
                 self.partial.fold(&event, settings);
+                if settings.events {
+                    accounting.event_rows += 1;
+                    self.events.push(&event);
+                }
                 if event.kind.code == "other" {
                     self.note_unknown_type(event.type_code);
                 }
@@ -164,7 +181,7 @@ impl Batch {
 
     /// About how much memory the batch holds, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.partial.heap_bytes() + self.identities.capacity() * 8 + self.dead_letter_bytes
+        self.partial.heap_bytes() + self.events.heap_bytes() + self.identities.capacity() * 8 + self.dead_letter_bytes
     }
 }
 

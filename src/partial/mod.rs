@@ -6,13 +6,16 @@
 mod batch;
 mod counts;
 pub mod dedupe;
+mod events;
 pub mod sketch;
 mod symbols;
 mod tokens;
 mod users;
 
+pub(crate) use batch::is_zero;
 pub use batch::{Accounting, Batch, Frontier};
 pub use counts::CountsRow;
+pub use events::Events;
 pub use tokens::{IssuedSeconds, TokensRow};
 pub use users::{Dimension, UsersRow};
 
@@ -32,6 +35,8 @@ pub struct FoldSettings {
     pub counts_window: WindowLength,
     pub definition: ActiveDefinition,
     pub precision: Precision,
+    /// Whether each event is a row of its own too.
+    pub events: bool,
 }
 
 impl Default for FoldSettings {
@@ -42,6 +47,7 @@ impl Default for FoldSettings {
             counts_window: WindowLength::FIVE_MINUTES,
             definition: ActiveDefinition::default(),
             precision: Precision::DEFAULT,
+            events: false,
         }
     }
 }

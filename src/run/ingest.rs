@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::runtime::Handle;
 
-use super::{PartitionWriter, WriteSettings, prepare};
+use super::{PartitionWriter, WriteSettings, prepare, say_warnings};
 use crate::clock;
 use crate::config::Config;
 use crate::event::{Chunk, DecodedChunk, Decoder};
@@ -84,6 +84,7 @@ pub fn ingest_into(
     as_new: bool,
     read: &AtomicU64,
 ) -> anyhow::Result<IngestSummary> {
+    say_warnings(config);
     runtime.block_on(prepare(&store, config))?;
     let incarnations = runtime.block_on(ledger::incarnations(&store, FILE))?.into_iter().collect();
     let mut ingest = Ingest { runtime, config, store, incarnations, dedupe: None, as_new, read };
@@ -234,9 +235,9 @@ impl Ingest<'_> {
             for _ in 0..threads {
                 let (chunks, chunk_queue) = sync_channel::<Chunk>(2);
                 let (decoded, decoded_queue) = sync_channel(2);
-                let tenant = self.config.tenant.clone();
+                let settings = self.config.decode();
                 scope.spawn(move || {
-                    let mut decoder = Decoder::new(tenant);
+                    let mut decoder = Decoder::with_settings(settings);
                     for chunk in chunk_queue {
                         if decoded.send(chunk.decode(&mut decoder, clock::now())).is_err() {
                             return;

@@ -15,7 +15,7 @@ use super::consume::Consume;
 use super::notes::{self, CaughtUp, Noted, Notes};
 use super::pull::{KnownUntil, Pull};
 use super::read::ReadSide;
-use super::{PartitionWriter, WriteSettings, error_chain, prepare};
+use super::{PartitionWriter, WriteSettings, error_chain, prepare, say_warnings};
 use crate::clock;
 use crate::config::{Config, WebhookTo};
 use crate::event::{Decoder, EventTime};
@@ -58,6 +58,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<Served> {
+    say_warnings(config);
     let metrics = live::metrics::install()?;
     let readiness = Readiness::default();
     let spool = match config.webhook.to == WebhookTo::Spool || config.source.management.is_some() {
@@ -98,7 +99,6 @@ pub async fn serve(
             spool: spool.clone(),
             notes: Notes::new(Handle::current(), store.clone()),
             readiness: readiness.clone(),
-            tenant: config.tenant.clone(),
             settings: WriteSettings::new(config),
             horizon: config.dedupe.horizon,
             served: Served::default(),
@@ -124,7 +124,6 @@ pub async fn serve(
             connection: connection.clone(),
             source: source.clone(),
             settings: WriteSettings::new(config),
-            tenant: config.tenant.clone(),
             horizon: config.dedupe.horizon,
             health: Health::new(readiness.clone(), "kafka", connection),
             readiness,
@@ -247,7 +246,6 @@ struct Drain {
     readiness: Readiness,
     /// Where log events are pulled into the spool too: up to when.
     pulled: Option<KnownUntil>,
-    tenant: Option<String>,
     settings: WriteSettings,
     horizon: usize,
     served: Served,
@@ -318,7 +316,7 @@ impl Drain {
         let mut reader = self.spool.reader(log.end())?;
         self.spool.release(log.end())?;
         let mut writer = PartitionWriter::new(self.runtime.clone(), log, dedupe, self.settings.clone());
-        let mut decoder = Decoder::new(self.tenant.clone());
+        let mut decoder = Decoder::with_settings(self.settings.decode.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
         let mut noted = Noted::default();
         loop {
@@ -334,6 +332,7 @@ impl Drain {
                 Next::Idle if writer.end() == writer.committed() => {
                     // Nothing is left that a commit could fail at.
                     self.readiness.set(SPOOL_PART, None);
+                    self.clear(writer.committed())?;
                     if let Some(looked) = looked {
                         self.note_caught_up(&id, writer.committed(), looked, &mut noted);
                     }
@@ -346,9 +345,11 @@ impl Drain {
                 // Only now: that the store can be read says nothing about writing.
                 self.readiness.set(SPOOL_PART, None);
                 self.served.accounting.add(&entry.accounting);
-                self.spool.release(writer.committed())?;
+                self.clear(writer.committed())?;
             }
             if closed {
+                // Its writer has ended, so nothing comes behind what was rolled.
+                self.clear(writer.committed())?;
                 // Nothing came any more: readers need not wait for what was until now.
                 if let Some(at) = looked
                     && writer.end() == writer.committed()
@@ -361,6 +362,13 @@ impl Drain {
                 return Ok(());
             }
         }
+    }
+
+    /// Bodies hold more about people than what is made of them: those committed go as soon as they can, and do not wait for
+    /// their segment to become full.
+    fn clear(&self, committed: u64) -> Result<(), SpoolError> {
+        self.spool.release(committed)?;
+        if self.spool.start() < committed { self.spool.roll() } else { Ok(()) }
     }
 
     /// `looked`: when nothing more than what is committed was there to read.

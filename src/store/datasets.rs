@@ -18,7 +18,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::ledger::{PartitionId, SettingsText};
-use crate::event::{DeadLetter, EventTime};
+use crate::event::{DeadLetter, EventTime, LogEvent};
 use crate::partial::sketch::UserSketch;
 use crate::partial::{Batch, CountsRow, Dimension, IssuedSeconds, Partial, TokensRow, UsersRow};
 
@@ -26,13 +26,15 @@ pub const ACTIVE_USERS: &str = "active_users";
 pub const M2M_TOKENS: &str = "m2m_tokens";
 pub const EVENT_COUNTS: &str = "event_counts";
 pub const DEAD_LETTERS: &str = "dead_letters";
+/// Each event as a row of its own, where the settings ask for it.
+pub const EVENTS: &str = "events";
 /// Users by day: `active_users` with windows of a day, made by compaction.
 pub const DAILY: &str = "daily";
 /// The identities of the events a batch counted: no dataset for readers, but committed like one.
 pub const IDS: &str = "_ids";
 
 /// The datasets readers see.
-pub const DATASETS: [&str; 5] = [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS, DEAD_LETTERS, DAILY];
+pub const DATASETS: [&str; 6] = [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS, DEAD_LETTERS, EVENTS, DAILY];
 /// The datasets commits write whose rows are partials that merge: all that can be known is in them.
 pub const AGGREGATES: [&str; 3] = [ACTIVE_USERS, M2M_TOKENS, EVENT_COUNTS];
 
@@ -111,21 +113,55 @@ pub fn schema(dataset: &str) -> Option<SchemaRef> {
                 Field::new("raw", DataType::Binary, false),
             ])));
         }
+        EVENTS => {
+            let texts = EVENT_TEXTS.into_iter().map(|(name, _)| text(name));
+            return Some(Arc::new(Schema::new(std::iter::once(at("occurred_at")).chain(texts).collect::<Vec<_>>())));
+        }
         _ => return None,
     };
     Some(Arc::new(Schema::new(window().into_iter().chain(rest).collect::<Vec<_>>())))
 }
 
+/// A column of text, by what it has of an event.
+type EventText = (&'static str, for<'a> fn(&LogEvent<'a>) -> &'a str);
+
+/// The columns of `events` after its time.
+const EVENT_TEXTS: [EventText; 19] = [
+    ("tenant", |event| event.tenant),
+    ("log_id", |event| event.log_id),
+    ("type", |event| event.type_code),
+    ("class", |event| event.kind.class.name()),
+    ("category", |event| event.kind.category),
+    ("client_id", |event| event.client_id),
+    ("client_name", |event| event.client_name),
+    ("connection", |event| event.connection),
+    ("strategy", |event| event.strategy),
+    ("organization_id", |event| event.organization_id),
+    ("organization_name", |event| event.organization_name),
+    ("user_id", |event| event.user_id),
+    ("user_name", |event| event.user_name),
+    ("ip", |event| event.ip),
+    ("user_agent", |event| event.user_agent),
+    ("hostname", |event| event.hostname),
+    ("audience", |event| event.audience),
+    ("scope", |event| event.scope),
+    ("description", |event| event.description),
+];
+
+/// How many events become columns at once: what bounds the memory of it.
+const EVENTS_AT_ONCE: usize = 8192;
+
 /// Every file of a batch, at its final path: a file per dataset and UTC day of the windows, and the id file.
 pub fn encode(batch: &Batch, id: &PartitionId, settings: &SettingsText, nonce: &str, now: EventTime) -> Vec<File> {
     let range = format!("{:020}-{:020}-{nonce}", batch.start, batch.end);
     let name = format!("{}-{}-{range}", id.source, id.partition);
-    let file = |dataset, date: &str, batch: &RecordBatch| File {
-        dataset,
-        path: format!("{dataset}/date={date}/{name}.parquet"),
-        rows: batch.num_rows() as u64,
-        bytes: to_parquet(std::slice::from_ref(batch), &settings.users_definition, settings.hll_lg_k),
+    let parquet = |dataset, date: &str, batches: &mut dyn Iterator<Item = RecordBatch>| {
+        let mut file = ParquetFile::new(dataset, &settings.users_definition, settings.hll_lg_k);
+        batches.for_each(|batch| file.write(&batch));
+        let (rows, bytes) = file.finish();
+        File { dataset, path: format!("{dataset}/date={date}/{name}.parquet"), rows, bytes }
     };
+    let file = |dataset, date: &str, batch: &RecordBatch| parquet(dataset, date, &mut std::iter::once(batch.clone()));
     let mut files = Vec::new();
     for (date, rows) in by_date(batch.partial.users(), |row| row.window_start) {
         files.push(file(ACTIVE_USERS, &date, &users_batch(&rows)));
@@ -138,6 +174,12 @@ pub fn encode(batch: &Batch, id: &PartitionId, settings: &SettingsText, nonce: &
     }
     if !batch.dead_letters.is_empty() {
         files.push(file(DEAD_LETTERS, &now.date(), &dead_letters_batch(&batch.dead_letters, id, now)));
+    }
+    for (date, numbers) in by_date(batch.events.sorted(), |number| batch.events.get(*number as usize).at) {
+        let rows =
+            |numbers: &[u32]| numbers.iter().map(|number| batch.events.get(*number as usize)).collect::<Vec<_>>();
+        let mut batches = numbers.chunks(EVENTS_AT_ONCE).map(|numbers| events_batch(&rows(numbers)));
+        files.push(parquet(EVENTS, &date, &mut batches));
     }
     if !batch.identities.is_empty() {
         files.push(File {
@@ -258,6 +300,11 @@ fn dead_letters_batch(letters: &[DeadLetter], id: &PartitionId, now: EventTime) 
     assemble(DEAD_LETTERS, columns)
 }
 
+fn events_batch(rows: &[LogEvent<'_>]) -> RecordBatch {
+    let columns = EVENT_TEXTS.into_iter().map(|(_, text)| texts(rows.iter().map(text)));
+    assemble(EVENTS, std::iter::once(times(rows.iter().map(|row| row.at))).chain(columns).collect())
+}
+
 /// The rows of one aggregate dataset, sorted; or the users by day of a partial folded to days.
 pub(super) fn rows_of(dataset: &str, partial: &Partial) -> RecordBatch {
     match dataset {
@@ -267,26 +314,56 @@ pub(super) fn rows_of(dataset: &str, partial: &Partial) -> RecordBatch {
     }
 }
 
-/// A Parquet file of at least one batch.
-pub(super) fn to_parquet(batches: &[RecordBatch], users_definition: &str, hll_lg_k: u8) -> Bytes {
-    let about = |key: &str, value: String| KeyValue::new(format!("ghostlight.{key}"), value);
-    let level = ZstdLevel::try_new(1).unwrap_or_default();
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_key_value_metadata(Some(vec![
-            about("version", env!("CARGO_PKG_VERSION").to_owned()),
-            about("users_definition", users_definition.to_owned()),
-            about("hll_lg_k", hll_lg_k.to_string()),
-        ]))
-        .build();
-    let mut bytes = Vec::new();
-    let written = ArrowWriter::try_new(&mut bytes, batches[0].schema(), Some(properties)).and_then(|mut writer| {
-        batches.iter().try_for_each(|batch| writer.write(batch))?;
-        writer.close()
-    });
-    match written {
-        Ok(_) => bytes.into(),
-        Err(error) => unreachable!("a valid batch is written to memory: {error}"),
+/// A Parquet file that is being written.
+pub(super) struct ParquetFile {
+    writer: ArrowWriter<Vec<u8>>,
+    rows: u64,
+}
+
+/// A reader skips rows by groups, and a writer holds one.
+const GROUP_ROWS: usize = 1 << 17;
+
+impl ParquetFile {
+    pub fn new(dataset: &str, users_definition: &str, hll_lg_k: u8) -> Self {
+        let about = |key: &str, value: String| KeyValue::new(format!("ghostlight.{key}"), value);
+        let level = ZstdLevel::try_new(1).unwrap_or_default();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_key_value_metadata(Some(vec![
+                about("version", env!("CARGO_PKG_VERSION").to_owned()),
+                about("users_definition", users_definition.to_owned()),
+                about("hll_lg_k", hll_lg_k.to_string()),
+            ]))
+            .build();
+        let columns = schema(dataset).unwrap_or_else(|| unreachable!("{dataset} is a dataset"));
+        match ArrowWriter::try_new(Vec::new(), columns, Some(properties)) {
+            Ok(writer) => Self { writer, rows: 0 },
+            Err(error) => unreachable!("the columns of {dataset} can be written: {error}"),
+        }
+    }
+
+    pub fn write(&mut self, batch: &RecordBatch) {
+        self.rows += batch.num_rows() as u64;
+        let mut written = self.writer.write(batch);
+        if self.writer.in_progress_rows() >= GROUP_ROWS {
+            written = written.and_then(|()| self.writer.flush());
+        }
+        if let Err(error) = written {
+            unreachable!("a valid batch is written to memory: {error}");
+        }
+    }
+
+    /// About how long it has become, in bytes.
+    pub fn length(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    /// How many rows it has, and its bytes.
+    pub fn finish(self) -> (u64, Bytes) {
+        match self.writer.into_inner() {
+            Ok(bytes) => (self.rows, bytes.into()),
+            Err(error) => unreachable!("a file ends in memory: {error}"),
+        }
     }
 }
 
@@ -347,13 +424,26 @@ pub(super) fn events_of(batch: &RecordBatch, tenants: &mut BTreeSet<String>) -> 
 
 /// Reads a file as it lies, checking its columns.
 pub fn read(dataset: &str, bytes: Bytes) -> Result<Vec<RecordBatch>, String> {
+    batches(dataset, bytes)?.collect()
+}
+
+/// The same, some rows at a time.
+pub fn batches(
+    dataset: &str,
+    bytes: Bytes,
+) -> Result<impl Iterator<Item = Result<RecordBatch, String>> + use<>, String> {
     let expected = schema(dataset).ok_or_else(|| format!("no dataset is called {dataset}"))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
     if builder.schema().fields() != expected.fields() {
         return Err(format!("its columns are not those of {dataset}: {:?}", builder.schema().fields()));
     }
     let reader = builder.build().map_err(|error| error.to_string())?;
-    reader.collect::<Result<_, _>>().map_err(|error| error.to_string())
+    Ok(reader.map(|batch| batch.map_err(|error| error.to_string())))
+}
+
+/// How many rows a file has, all of which can be read.
+pub(super) fn count(dataset: &str, bytes: Bytes) -> Result<u64, String> {
+    batches(dataset, bytes)?.map(|batch| batch.map(|batch| batch.num_rows() as u64)).sum()
 }
 
 /// The dead letters of a file.

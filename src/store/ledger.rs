@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::retired::Retired;
 use super::{Created, Store, StoreError};
-use crate::event::{EventTime, Resume};
+use crate::event::{EventTime, Policy, Privacy, Resume};
 use crate::partial::{Accounting, FoldSettings, Frontier};
 
 /// The format of entries and snapshots that this version writes.
@@ -136,6 +136,34 @@ pub struct SettingsText {
     pub tenant: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<PrivacyText>,
+}
+
+/// What became of what the events say about people, where not all of it was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyText {
+    pub user_id: String,
+    pub user_name: String,
+    pub ip: String,
+    pub email: String,
+    /// Tells the key from others: values hashed with another one are other values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+}
+
+impl PrivacyText {
+    pub fn of(privacy: &Privacy) -> Option<Self> {
+        let policies = privacy.policies();
+        let name = |policy: Policy| policy.name().to_owned();
+        (!privacy.keeps_all()).then(|| Self {
+            user_id: name(policies.user_id),
+            user_name: name(policies.user_name),
+            ip: name(policies.ip),
+            email: name(policies.email),
+            key_id: privacy.key_id(),
+        })
+    }
 }
 
 impl SettingsText {
@@ -150,6 +178,7 @@ impl SettingsText {
             ids_keep_seconds: ids_keep.as_secs(),
             tenant: None,
             ignore: Vec::new(),
+            privacy: None,
         }
     }
 }
@@ -173,6 +202,10 @@ impl Entry {
         }
         if !self.accounting.adds_up() {
             return Err(format!("the accounting does not add up: {:?}", self.accounting));
+        }
+        let Accounting { counted, event_rows, .. } = self.accounting;
+        if event_rows != 0 && event_rows != counted {
+            return Err(format!("of {counted} events counted {event_rows} are rows of `events`: it has all or none"));
         }
         Ok(())
     }

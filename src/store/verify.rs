@@ -11,7 +11,7 @@ use object_store::path::Path;
 use super::compact::generation::published_path;
 use super::compact::merge::{add_to_day, check};
 use super::compact::{Current, Generation, Generations, is_retired};
-use super::datasets::{self, ACTIVE_USERS, DAILY, DATASETS, DEAD_LETTERS, IDS};
+use super::datasets::{self, ACTIVE_USERS, DAILY, DATASETS, DEAD_LETTERS, EVENTS, IDS};
 use super::ledger::{self, Entry, FileRecord, PartitionId, Starts};
 use super::retired::{self, Retired};
 use super::{Store, StoreError};
@@ -84,6 +84,7 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     {
         report.problem(id, "missing: compaction holds rows of it, and it has no ledger entry");
     }
+    note_keys(&chains, &mut report);
     report.partitions = chains.len();
     report.entries += chains.values().map(Vec::len).sum::<usize>();
     check_foreign(store, &objects, &named, &retired, &mut report).await?;
@@ -97,11 +98,28 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     Ok(report)
 }
 
+/// How many rows there are that merge with none.
+#[derive(Default, Clone, Copy)]
+struct Singles {
+    dead_letters: u64,
+    event_rows: u64,
+}
+
+impl Singles {
+    /// Adds a file's, and gives how many they are.
+    fn add(&mut self, dataset: &str, bytes: Bytes) -> Result<u64, String> {
+        let rows = datasets::count(dataset, bytes)?;
+        *(if dataset == EVENTS { &mut self.event_rows } else { &mut self.dead_letters }) += rows;
+        Ok(rows)
+    }
+}
+
 /// What of one partition compaction holds, and what else of it was found.
 #[derive(Default)]
 struct Sums {
     events: u64,
     dead_letters: u64,
+    event_rows: u64,
     /// Whether something could not be read, or went while it was looked at: then nothing can be said of the sum.
     is_partial: bool,
 }
@@ -119,6 +137,7 @@ async fn check_generations(
             let sums = held.entry(merged.partition_id()).or_default();
             sums.events += merged.events;
             sums.dead_letters += merged.dead_letters;
+            sums.event_rows += merged.event_rows;
         }
         match check_generation(store, generation, report).await? {
             true => check_copies(store, generation, objects, report).await?,
@@ -136,14 +155,14 @@ async fn check_generations(
 
 /// Conservation within a day: its rows are what was merged, and `daily` is what they come to. False if a file is missing.
 async fn check_generation(store: &Store, generation: &Generation, report: &mut Report) -> Result<bool, StoreError> {
-    let (mut partial, mut daily, mut dead_letters) = (Partial::default(), Partial::default(), 0);
+    let (mut partial, mut daily, mut singles) = (Partial::default(), Partial::default(), Singles::default());
     for file in &generation.files {
         report.files += 1;
         let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await? else { return Ok(false) };
         let read = match check(file, &bytes) {
             Err(problem) => Err(problem.to_owned()),
             Ok(()) => match file.dataset.as_str() {
-                DEAD_LETTERS => datasets::dead_letters(bytes).map(|letters| dead_letters += letters.len() as u64),
+                DEAD_LETTERS | EVENTS => singles.add(&file.dataset, bytes).map(drop),
                 DAILY => {
                     check_estimates(DAILY, &bytes).and_then(|()| datasets::absorb(ACTIVE_USERS, bytes, &mut daily))
                 }
@@ -161,9 +180,10 @@ async fn check_generation(store: &Store, generation: &Generation, report: &mut R
     for merged in &generation.merged {
         accounting.counted += merged.events;
         accounting.dead_letters += merged.dead_letters;
+        accounting.event_rows += merged.event_rows;
     }
     let place = Generation::path(&generation.date, generation.number);
-    check_sums(&place, &accounting, &partial, dead_letters, None, report);
+    check_sums(&place, &accounting, &partial, singles, None, report);
     add_to_day(&mut by_day, &partial, &generation.date);
     let is_same = |(one, other): (&UsersRow<'_>, &UsersRow<'_>)| {
         (one.tenant, one.dimension, one.key, one.events, one.logins, one.signups)
@@ -266,6 +286,7 @@ fn check_partition(id: &PartitionId, chain: &[Entry], retired: Option<&Retired>,
     for (what, found, expected) in [
         ("events in all its rows", sums.events, expected.counted),
         ("dead letters in all its rows", sums.dead_letters, expected.dead_letters),
+        ("rows of events", sums.event_rows, expected.event_rows),
     ] {
         if found != expected {
             report.problem(id, format!("{found} {what}, its ledger says {expected}"));
@@ -300,6 +321,16 @@ async fn check_current(store: &Store, generations: &Generations, report: &mut Re
         }
     }
     Ok(())
+}
+
+/// Says whether values were hashed with several keys.
+fn note_keys(chains: &BTreeMap<PartitionId, Vec<Entry>>, report: &mut Report) {
+    let of = |entry: &Entry| entry.settings.privacy.as_ref().and_then(|privacy| privacy.key_id.clone());
+    let keys: BTreeSet<_> = chains.values().flatten().filter_map(of).collect();
+    if keys.len() > 1 {
+        let count = keys.len();
+        report.notes.push(format!("values were hashed with {count} keys (privacy.key): under each a user counts anew"));
+    }
 }
 
 /// Says which sources were made anew: what of the former was never read, nobody knows.
@@ -363,7 +394,7 @@ async fn check_entry(
     report: &mut Report,
 ) -> Result<(), StoreError> {
     let mut partial = Partial::default();
-    let (mut dead_letters, mut ids) = (0, None);
+    let (mut singles, mut ids) = (Singles::default(), None);
     let mut complete = true;
     for (at, file) in entry.files.iter().enumerate() {
         let is_held = is_held(generations, entry, file);
@@ -401,9 +432,10 @@ async fn check_entry(
         let mut rows = Partial::default();
         let read = match file.dataset.as_str() {
             IDS => datasets::decode_ids(&bytes).map(|found| ids = Some(found.len() as u64)),
-            DEAD_LETTERS => datasets::dead_letters(bytes).map(|letters| {
-                dead_letters += letters.len() as u64;
-                sums.dead_letters += if is_held { 0 } else { letters.len() as u64 };
+            DEAD_LETTERS | EVENTS => singles.add(&file.dataset, bytes).map(|rows| match file.dataset.as_str() {
+                _ if is_held => {}
+                EVENTS => sums.event_rows += rows,
+                _ => sums.dead_letters += rows,
             }),
             dataset => check_estimates(dataset, &bytes).and_then(|()| datasets::absorb(dataset, bytes, &mut rows)),
         };
@@ -419,7 +451,7 @@ async fn check_entry(
     }
     if complete {
         let place = format!("{} at {}", entry.partition_id(), entry.start);
-        check_sums(&place, &entry.accounting, &partial, dead_letters, ids, report);
+        check_sums(&place, &entry.accounting, &partial, singles, ids, report);
     }
     Ok(())
 }
@@ -497,7 +529,7 @@ fn check_sums(
     place: &impl std::fmt::Display,
     accounting: &Accounting,
     partial: &Partial,
-    dead_letters: u64,
+    singles: Singles,
     ids: Option<u64>,
     report: &mut Report,
 ) {
@@ -506,7 +538,8 @@ fn check_sums(
     let tokens = partial.tokens();
     let sums = [
         ("events in event_counts", counts.iter().map(|row| row.events).sum(), accounting.counted),
-        ("rows in dead_letters", dead_letters, accounting.dead_letters),
+        ("rows in dead_letters", singles.dead_letters, accounting.dead_letters),
+        ("rows in events", singles.event_rows, accounting.event_rows),
         ("ids in the id file", ids.unwrap_or(accounting.counted), accounting.counted),
         ("tokens issued in m2m_tokens", tokens.iter().map(|row| row.issued).sum(), of_class("m2m-ok")),
         ("tokens refused in m2m_tokens", tokens.iter().map(|row| row.failed).sum(), of_class("m2m-fail")),

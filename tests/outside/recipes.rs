@@ -1,6 +1,6 @@
 //! The recipes under `tests/recipes` find, with engines of others, what `ghostlight report` says and the simulator knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -109,4 +109,42 @@ fn spark_counts_the_same_and_makes_the_same_sketches_of_the_same_users() {
     let answers: BTreeMap<_, _> = questions.into_iter().zip(answers).collect();
     // Spark's estimates are whole numbers.
     hold("spark_users.py", 0.5, |question| answers[&question].clone());
+}
+
+#[test]
+fn one_users_events_are_found_as_they_came_by_the_id_and_by_its_hash() {
+    let simulated = Simulated::new(6_000, 3, 19);
+    let text = std::fs::read_to_string(simulated.events_path()).expect("lines");
+    // By user, the ids of their events; duplicates once, what is broken not at all.
+    let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for event in text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+        let event = event.get("data").unwrap_or(&event);
+        if let (Some(user), Some(id)) = (event["user_id"].as_str(), event["log_id"].as_str()) {
+            users.entry(user.to_owned()).or_default().insert(id.to_owned());
+        }
+    }
+    users.remove("");
+    let (user, expected) = users.iter().max_by_key(|(_, ids)| ids.len()).expect("users");
+    assert!(expected.len() > 3);
+    let key = simulated.path("key");
+    std::fs::write(&key, "a key of the tests").expect("written");
+    for (name, privacy) in
+        [("kept", String::new()), ("hashed", format!("[privacy]\nuser_id = \"hash\"\nkey = {{ file = {key:?} }}\n"))]
+    {
+        let (out, settings) = (simulated.path(name), simulated.path("settings.toml"));
+        std::fs::write(&settings, format!("[datasets]\nevents = true\n{privacy}")).expect("written");
+        let mut ingest = ghostlight();
+        ingest.arg("ingest").arg("--config").arg(&settings).arg("--out").arg(&out);
+        succeed(ingest.arg(simulated.events_path()));
+        let mut asked = recipe("duckdb_events.py");
+        asked.arg(&out).args([user, "2026-11-01", "2026-11-03"]);
+        if name == "hashed" {
+            asked.env("GHOSTLIGHT_PRIVACY_KEY", "a key of the tests");
+        }
+        let found: Vec<BTreeMap<String, String>> = serde_json::from_str(&succeed(&mut asked)).expect("events");
+        assert!(found.windows(2).all(|pair| pair[0]["occurred_at"] <= pair[1]["occurred_at"]), "{found:?}");
+        let ids: Vec<_> = found.iter().map(|event| event["log_id"].clone()).collect();
+        assert_eq!(ids.len(), expected.len(), "each once");
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), *expected, "{name}");
+    }
 }

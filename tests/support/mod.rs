@@ -221,6 +221,13 @@ pub fn dead_letters(store: &Store) -> Vec<(u64, u64, Vec<u8>, String)> {
     found
 }
 
+/// A column of text.
+pub fn texts(batch: &arrow::array::RecordBatch, name: &str) -> Vec<String> {
+    let column = batch.column_by_name(name).unwrap_or_else(|| panic!("there is a column {name}"));
+    let column = column.as_any().downcast_ref::<arrow::array::StringArray>().expect("a column of text");
+    (0..batch.num_rows()).map(|row| column.value(row).to_owned()).collect()
+}
+
 /// Verifies, and fails the test on any problem.
 pub fn verified(store: &Store) -> Report {
     let report = runtime().block_on(verify::verify(store)).expect("can be verified");

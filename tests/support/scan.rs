@@ -4,13 +4,17 @@
 use std::io::Write;
 
 use ghostlight::event::scan::{Isa, Scanner};
-use ghostlight::event::{Decoded, Decoder, EventTime, ReadTime, Reject};
+use ghostlight::event::{DecodeSettings, Decoded, Decoder, EventTime, ReadTime, Reject};
 
 /// An id that says when the event was taken in, so that it needs no date.
 pub const ID: &str = "90020241024190617517000000000000001223372036854775807123";
 
 /// Two years after that.
 const READ: ReadTime = ReadTime { arrived: None, now: EventTime::from_ms(1_795_435_200_000) };
+
+fn whole() -> DecodeSettings {
+    DecodeSettings { whole: true, ..DecodeSettings::default() }
+}
 
 struct Decoders {
     parser: Decoder,
@@ -24,7 +28,7 @@ impl Decoders {
         for isa in Isa::ALL {
             match Scanner::with(isa) {
                 Some(scanner) => {
-                    scanners.push((isa, scanner.clone(), Decoder::with_scanner(None, Some(scanner))));
+                    scanners.push((isa, scanner.clone(), Decoder::with_scanner(whole(), Some(scanner))));
                 }
                 None => lacking.push(isa),
             }
@@ -34,7 +38,7 @@ impl Decoders {
             // Past what the test harness keeps to itself.
             SAID.call_once(|| drop(writeln!(std::io::stderr(), "NOT TESTED, this processor has no {lacking:?}")));
         }
-        Self { parser: Decoder::with_scanner(None, None), scanners }
+        Self { parser: Decoder::with_scanner(whole(), None), scanners }
     }
 }
 

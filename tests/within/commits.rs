@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ghostlight::config::{Config, Flags};
+use ghostlight::config::Config;
 use ghostlight::event::{Chunk, Content, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::Batch;
 use ghostlight::partial::dedupe::Dedupe;
@@ -41,8 +41,8 @@ pub fn events(n: u64, time: EventTime) -> Vec<String> {
     ]
 }
 
-fn write_settings() -> WriteSettings {
-    WriteSettings::new(&Config::load(None, &Flags::default()).expect("the defaults are right"))
+fn write_settings(toml: &str) -> WriteSettings {
+    WriteSettings::new(&Config::parse(toml, std::path::Path::new("test.toml")).expect("right settings"))
 }
 
 fn batch(start: u64, lines: &[String], settings: &WriteSettings, now: EventTime) -> Batch {
@@ -54,14 +54,24 @@ fn batch(start: u64, lines: &[String], settings: &WriteSettings, now: EventTime)
         chunk.records.push(RecordSpan { offset: chunk.end, bytes, arrived: None, content: Content::Line });
         chunk.end += 1;
     }
-    let decoded = chunk.decode(&mut Decoder::new(Some("acme".to_owned())), now);
+    let decoded = chunk.decode(&mut Decoder::with_settings(settings.decode.clone()), now);
     let mut batch = Batch::new(start);
     batch.fold(decoded, &settings.fold, &[], &mut Dedupe::new(1_000_000), now);
     batch
 }
 
 pub async fn commit_to(log: &mut PartitionLog, lines: &[String], now: EventTime) -> Result<Entry, CommitError> {
-    let settings = write_settings();
+    commit_by(log, "tenant = \"acme\"", lines, now).await
+}
+
+/// By these settings.
+pub async fn commit_by(
+    log: &mut PartitionLog,
+    toml: &str,
+    lines: &[String],
+    now: EventTime,
+) -> Result<Entry, CommitError> {
+    let settings = write_settings(toml);
     log.commit(&batch(log.end(), lines, &settings, now), &settings.text, now).await
 }
 

@@ -20,14 +20,19 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use crate::commits::{DAY_MS, Level, Year, after, commit_to, events, partition};
+use crate::commits::{DAY_MS, Level, Year, after, commit_by, commit_to, events, partition};
 use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::months::month;
-use crate::support::{committed, dead_letters, runtime, tables, verified};
+use crate::support::{committed, dead_letters, runtime, tables, texts, verified};
 
 /// Everything is due at once, and what is held goes at once: the harshest order of events.
-const AT_ONCE: CompactSettings =
-    CompactSettings { interval: Duration::ZERO, late_interval: Duration::ZERO, keep: Duration::ZERO, entries_min: 1 };
+const AT_ONCE: CompactSettings = CompactSettings {
+    interval: Duration::ZERO,
+    late_interval: Duration::ZERO,
+    keep: Duration::ZERO,
+    entries_min: 1,
+    joined_bytes: 32 << 20,
+};
 
 fn at(text: &str) -> EventTime {
     EventTime::parse(&format!("2026-11-{text}Z")).expect("a time")
@@ -37,7 +42,7 @@ fn at(text: &str) -> EventTime {
 fn commit(store: &Store, id: &PartitionId, lines: &[String], now: EventTime) -> Result<Entry, CommitError> {
     runtime().block_on(async {
         let mut log = PartitionLog::recover(store, id.clone()).await?;
-        commit_to(&mut log, lines, now).await
+        commit_by(&mut log, "tenant = \"acme\"\n[datasets]\nevents = true", lines, now).await
     })
 }
 
@@ -122,10 +127,26 @@ fn amounts(partial: &Partial) -> BTreeMap<String, u64> {
     amounts
 }
 
+/// The `log_id` of each row of `events` in these files, sorted.
+fn log_ids_of(store: &Store, paths: impl Iterator<Item = String>) -> Vec<String> {
+    let runtime = runtime();
+    let read = |path: String| runtime.block_on(store.read(&Path::from(path))).expect("read");
+    let batches = paths.flat_map(|path| datasets::read("events", read(path)).expect("rows"));
+    let mut found: Vec<String> = batches.flat_map(|batch| texts(&batch, "log_id")).collect();
+    found.sort();
+    found
+}
+
+fn log_ids(store: &Store) -> Vec<String> {
+    log_ids_of(store, objects(store, "events").into_iter())
+}
+
 struct Expected {
     tables: Vec<String>,
     amounts: BTreeMap<String, u64>,
     dead_letters: usize,
+    /// Of the rows of `events`.
+    log_ids: Vec<String>,
     records: u64,
     days: usize,
     /// What `_current/` lists before the next round.
@@ -141,6 +162,7 @@ impl Expected {
             tables: tables(&folded),
             amounts: amounts(&folded),
             dead_letters: report.accounting.dead_letters as usize,
+            log_ids: log_ids(&store),
             records: report.accounting.records,
             days: folded.counts().iter().map(|row| row.window_start.date()).collect::<BTreeSet<_>>().len(),
             listed: by_current(&store),
@@ -156,6 +178,9 @@ impl Expected {
             assert!(amount <= self.amounts[&key], "{what}: {key} is doubled by glob: {amount}");
         }
         assert!(dead_letters(store).len() <= self.dead_letters, "{what}");
+        let found = log_ids(store);
+        assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{what}: a row of events is doubled by glob");
+        assert!(found.iter().all(|id| self.log_ids.binary_search(id).is_ok()), "{what}");
     }
 
     /// `_current/` lists what is committed, as of this or of the round before; each dataset by itself.
@@ -179,6 +204,9 @@ impl Expected {
         assert!(by_current(store).is_some_and(|tables| tables == self.tables), "{what}: _current lists other rows");
         assert!(tables(&by_glob(store)) == self.tables, "{what}: a reader by glob finds other rows");
         assert_eq!(dead_letters(store).len(), self.dead_letters, "{what}");
+        assert!(log_ids(store) == self.log_ids, "{what}: other rows of events by glob");
+        let current = runtime().block_on(Current::read(store, "events")).expect("read").expect("a list");
+        assert!(log_ids_of(store, current.files.iter().map(|file| file.path.clone())) == self.log_ids, "{what}");
         let raw: Vec<_> = AGGREGATES.iter().flat_map(|dataset| objects(store, dataset)).collect();
         assert!(raw.iter().all(|path| path.contains("/compacted-")), "{what}: {raw:?}");
         let days = objects(store, "_generations").len();
@@ -187,7 +215,7 @@ impl Expected {
             (self.days, 3 * self.days),
             "{what}: a generation a day, a file a day and dataset"
         );
-        assert_eq!(objects(store, "_compacted").len(), objects(store, "daily").len() * 5, "{what}");
+        assert_eq!(objects(store, "_compacted").len(), objects(store, "daily").len() * 6, "{what}");
         assert_eq!(objects(store, "_ledger").len(), 2, "{what}: the last entry of each partition");
         for name in ["0", "1"] {
             let (log, dedupe) = runtime().block_on(async {
@@ -572,7 +600,7 @@ fn late_partials_make_the_next_generation() {
     commit(&store, &partition("1"), &events(77_777, at("01T12:00:00")), at("06T01:00:00")).expect("commits");
     let expected = Expected::of(&inner);
     let round = compact(&store, at("06T02:00:00")).expect("compacts");
-    assert_eq!((round.generations, round.merged_files), (1, 3));
+    assert_eq!((round.generations, round.merged_files), (1, 4));
     assert!(objects(&store, "_generations").contains(&generation(2)));
     assert!(!objects(&store, "_generations").contains(&generation(1)), "the one before has gone");
     expected.check_settled(&store, "late");

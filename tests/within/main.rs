@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod commits;
 mod compact;
+mod events;
 mod export;
 mod faulty_store;
 mod files;
@@ -15,6 +16,7 @@ mod laws;
 mod management;
 mod notify;
 mod page;
+mod pii;
 mod progress;
 mod pull;
 #[cfg(feature = "query")]

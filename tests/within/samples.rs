@@ -78,6 +78,9 @@ fn event<'a>(code: &'a str, at: &str, log_id: &'a str, tenant: &'a str) -> LogEv
         user_agent: "",
         audience: "",
         scope: "",
+        user_name: "",
+        hostname: "",
+        description: "",
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 #[path = "../support/scan.rs"]
 mod support;
 
-use ghostlight::event::Decoder;
+use ghostlight::event::{DecodeSettings, Decoder};
 use support::{BYTES, ID, Writer, check, decode, holds_one_event, mutate};
 
 /// The least that is one.
@@ -59,7 +59,7 @@ fn events_in_common_shapes_are_not_left_to_the_parser() {
 
 #[test]
 fn a_stream_that_changes_its_envelope_is_read_the_same() {
-    let (mut decoder, mut parser) = (Decoder::new(None), Decoder::with_scanner(None, None));
+    let (mut decoder, mut parser) = (Decoder::new(None), Decoder::with_scanner(DecodeSettings::default(), None));
     for number in 0..200 {
         let event = format!(r#"{{"type":"s","log_id":"{number}","date":"2026-11-01T00:00:00Z"}}"#);
         let is_wrapped = number % 70 > 35;

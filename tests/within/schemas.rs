@@ -243,13 +243,20 @@ fn a_ledger_entry_is_as_described() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(&Location::Folder(folder.path().to_owned())).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let config = Config::parse("tenant = \"acme\"\n[events]\nignore = [\"fsa\"]", Path::new("x")).expect("right");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "0123456789abcdef").expect("written");
+    let config = format!(
+        "tenant = \"acme\"\n[events]\nignore = [\"fsa\"]\n[datasets]\nevents = true\n[privacy]\nuser_id = \"hash\"\nkey = {{ \
+         file = {:?} }}\n",
+        key.display().to_string()
+    );
+    let config = Config::parse(&config, Path::new("x")).expect("right");
     let settings = WriteSettings::new(&config);
 
     let mut full = Batch::new(0);
     let mut decoded = chunk(Envelope::Stream, 0.01);
     decoded.resume = Resume { prefix_xxh3: Some("0".repeat(32)), values: true, inside_record: true };
-    let decoded = decoded.decode(&mut Decoder::new(config.tenant.clone()), NOW);
+    let decoded = decoded.decode(&mut Decoder::with_settings(settings.decode.clone()), NOW);
     full.fold(decoded, &settings.fold, &settings.ignore, &mut Dedupe::new(1_000_000), NOW);
     let mut blank = Batch::new(full.end);
     blank.end += 1;
@@ -306,7 +313,7 @@ fn what_compaction_writes_is_as_described() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(&Location::Folder(folder.path().to_owned())).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let settings = WriteSettings::new(&Config::parse("", Path::new("x")).expect("right"));
+    let settings = WriteSettings::new(&Config::parse("[datasets]\nevents = true", Path::new("x")).expect("right"));
     let commit = |from: u64| {
         let mut log = runtime
             .block_on(PartitionLog::recover(&store, PartitionId::new("webhook", "w", "0")))
@@ -324,7 +331,13 @@ fn what_compaction_writes_is_as_described() {
     let day = std::time::Duration::from_secs(86_400);
     let round = |keep, days: i64| {
         let at_once = std::time::Duration::ZERO;
-        let settings = CompactSettings { interval: at_once, late_interval: at_once, keep, entries_min: 1 };
+        let settings = CompactSettings {
+            interval: at_once,
+            late_interval: at_once,
+            keep,
+            entries_min: 1,
+            ..CompactSettings::default()
+        };
         let now = EventTime::from_ms(NOW.ms() + days * 86_400_000);
         runtime.block_on(Compactor::new(store.clone(), settings).round(now)).expect("compacts");
     };
@@ -534,6 +547,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
                 !rule.is_empty() && name(rule) && hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
             })
         }
+        "^[0-9a-f]{16}$" => hexadecimal(16),
         "^[0-9a-f]{32}$" => hexadecimal(32),
         "^[0-9a-f]{64}$" => hexadecimal(64),
         "^/" => text.starts_with('/'),

@@ -7,7 +7,7 @@ use std::hint::select_unpredictable;
 #[rustfmt::skip]
 pub enum Key {
     Type, LogId, Id, UnderscoreId, Date, TenantName, Hostname, OrganizationId, OrganizationName, Connection, Strategy,
-    ClientId, ClientName, UserId, Ip, UserAgent, Audience, Scope,
+    ClientId, ClientName, UserId, UserName, Ip, UserAgent, Description, Audience, Scope,
     Data, Logs, Records, Detail, Event, Json, Message,
 }
 
@@ -16,14 +16,14 @@ const NAMES: [(Key, &str); Key::COUNT] = [
     (Key::Type, "type"), (Key::LogId, "log_id"), (Key::Id, "id"), (Key::UnderscoreId, "_id"), (Key::Date, "date"),
     (Key::TenantName, "tenant_name"), (Key::Hostname, "hostname"), (Key::OrganizationId, "organization_id"),
     (Key::OrganizationName, "organization_name"), (Key::Connection, "connection"), (Key::Strategy, "strategy"),
-    (Key::ClientId, "client_id"), (Key::ClientName, "client_name"), (Key::UserId, "user_id"), (Key::Ip, "ip"),
-    (Key::UserAgent, "user_agent"), (Key::Audience, "audience"), (Key::Scope, "scope"),
+    (Key::ClientId, "client_id"), (Key::ClientName, "client_name"), (Key::UserId, "user_id"), (Key::UserName, "user_name"), (Key::Ip, "ip"),
+    (Key::UserAgent, "user_agent"), (Key::Description, "description"), (Key::Audience, "audience"), (Key::Scope, "scope"),
     (Key::Data, "data"), (Key::Logs, "logs"), (Key::Records, "records"), (Key::Detail, "detail"),
     (Key::Event, "event"), (Key::Json, "json"), (Key::Message, "message"),
 ];
 
 impl Key {
-    pub const COUNT: usize = 25;
+    pub const COUNT: usize = 27;
 
     pub const fn bit(self) -> u32 {
         1 << self as u32
@@ -91,7 +91,7 @@ struct Slot {
 const SLOT_BITS: u32 = 6;
 
 /// Found by trial: no two of the keys meet.
-const MULTIPLIER: u32 = 0xC9C1_8071;
+const MULTIPLIER: u32 = 0xDA71_1449;
 
 /// By the first and the last letter of a key, and its length.
 #[inline(always)]

@@ -37,8 +37,10 @@ pub struct Fields<'i> {
     pub client_id: &'i str,
     pub client_name: &'i str,
     pub user_id: &'i str,
+    pub user_name: &'i str,
     pub ip: &'i str,
     pub user_agent: &'i str,
+    pub description: &'i str,
 }
 
 /// An event that the scanner is sure of: it has a type, and an id of its own or around it.
@@ -332,8 +334,10 @@ impl Buffers {
             client_id: text(Key::ClientId),
             client_name: text(Key::ClientName),
             user_id: text(Key::UserId),
+            user_name: text(Key::UserName),
             ip: text(Key::Ip),
             user_agent: text(Key::UserAgent),
+            description: text(Key::Description),
         };
         let outer_id = texts.get(outer_id);
         let has_id = [fields.log_id, outer_id, fields.underscore_id, fields.id].iter().any(|id| !id.is_empty());

@@ -39,7 +39,7 @@ impl Drop for Folder {
 
 impl Folder {
     pub fn new(group: Arc<Group>) -> Self {
-        let decoder = Decoder::new(group.consume.tenant.clone());
+        let decoder = Decoder::with_settings(group.consume.settings.decode.clone());
         Self { group, decoder, writers: HashMap::new(), failures: 0 }
     }
 

@@ -58,7 +58,6 @@ pub(super) struct Consume {
     pub connection: KafkaConnection,
     pub source: KafkaSource,
     pub settings: WriteSettings,
-    pub tenant: Option<String>,
     pub horizon: usize,
     pub health: Health,
     pub readiness: crate::live::Readiness,

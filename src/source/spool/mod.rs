@@ -151,6 +151,7 @@ impl Spool {
                 queue: VecDeque::new(),
                 waiting_bytes: 0,
                 closed: false,
+                rolls: false,
                 ended: false,
                 failed: None,
                 failing: None,
@@ -238,6 +239,32 @@ impl Spool {
             state.full = None;
             freed += end - start;
         }
+    }
+
+    /// Has a new segment follow the active one, so that what is in that one goes with the next release. Does not wait for
+    /// the writer; once that has ended, it is done here.
+    pub fn roll(&self) -> Result<(), SpoolError> {
+        let _releasing = self.0.releasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.0.shared;
+        let end = {
+            let mut state = shared.state();
+            let is_empty = state.segments.back() == Some(&state.end);
+            // What was not synced may lie behind the end.
+            if is_empty || state.failed.is_some() {
+                return Ok(());
+            }
+            if !state.ended {
+                state.rolls = true;
+                shared.queued.notify_one();
+                return Ok(());
+            }
+            state.end
+        };
+        let path = folder::segment_path(&shared.folder, end);
+        folder::create_segment(&shared.folder, end).map_err(SpoolError::io("create the segment", &path))?;
+        folder::sync(&shared.folder).map_err(SpoolError::io("sync the folder", &shared.folder))?;
+        shared.state().segments.push_back(end);
+        Ok(())
     }
 
     /// What was kept beside the records under a name.
@@ -341,6 +368,8 @@ struct State {
     /// Records in the queue and in the group being written, with their headers.
     waiting_bytes: u64,
     closed: bool,
+    /// The active segment is to be followed by a new one, full or not.
+    rolls: bool,
     /// The writer has ended: `end` is final.
     ended: bool,
     /// Why nothing can be appended until a restart.
@@ -411,9 +440,10 @@ impl Shared {
     }
 
     /// Waits for appends and takes what fits into `room` bytes, at least one; `None` when the spool is closed and
-    /// everything was taken. After a write that failed it may also be none: time to try whether writing works again.
+    /// everything was taken. After a write that failed it may also be none: time to try whether writing works again. None
+    /// as well where the segment is to be followed by another.
     fn next_group(&self, room: u64) -> Option<Vec<Pending>> {
-        let idle = |state: &mut State| state.queue.is_empty() && !state.closed;
+        let idle = |state: &mut State| state.queue.is_empty() && !state.closed && !state.rolls;
         let state = self.state();
         let mut state = if state.failing.is_some() {
             let waited = self.queued.wait_timeout_while(state, PROBE_EVERY, idle);
@@ -425,6 +455,9 @@ impl Shared {
         } else {
             self.queued.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner)
         };
+        if state.queue.is_empty() && state.rolls && !state.closed {
+            return Some(Vec::new());
+        }
         let mut group = vec![state.queue.pop_front()?];
         let mut bytes = group[0].record_bytes();
         while state.queue.front().is_some_and(|next| bytes + next.record_bytes() <= room)
@@ -445,6 +478,11 @@ impl Shared {
         state.waiting_bytes -= end - start;
         self.synced.notify_all();
         start
+    }
+
+    /// Whether the segment is to be followed by another; asked once.
+    fn take_roll(&self) -> bool {
+        std::mem::take(&mut self.state().rolls)
     }
 
     /// Says in `health` whether writing works.

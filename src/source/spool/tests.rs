@@ -339,6 +339,47 @@ fn release_removes_only_whole_segments_below_and_reopening_continues_at_the_same
 }
 
 #[test]
+fn what_is_committed_goes_though_its_segment_is_not_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), ROOMY).unwrap();
+    append(&spool, "one").unwrap();
+    let end = spool.end();
+    assert_eq!(spool.release(end).unwrap(), 0, "the active segment stays");
+    spool.roll().unwrap();
+    until(|| spool.release(end).unwrap() > 0);
+    assert_eq!((spool.start(), spool.held(), segment_files(folder.path()).len()), (end, 0, 1));
+    spool.roll().unwrap();
+    assert_eq!(append(&spool, "two").unwrap(), end);
+    assert_eq!(
+        segment_files(folder.path()),
+        [folder::segment_path(folder.path(), end)],
+        "an empty one has no successor"
+    );
+    spool.roll().unwrap();
+    until(|| segment_files(folder.path()).len() == 2);
+    assert_eq!(spool.release(end).unwrap(), 0, "it is not committed yet");
+    drop(spool);
+    assert_eq!(bodies(&Spool::open(folder.path(), ROOMY).unwrap()), ["two"]);
+}
+
+#[test]
+fn a_closed_spool_is_emptied_and_goes_on_at_the_same_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), ROOMY).unwrap();
+    append(&spool, "last").unwrap();
+    let end = spool.end();
+    let mut reader = spool.reader(end).unwrap();
+    spool.close();
+    until(|| matches!(reader.next(1, NO_WAIT), Ok(Next::Closed)));
+    spool.roll().unwrap();
+    assert_eq!(spool.release(end).unwrap(), end);
+    drop((spool, reader));
+    let spool = Spool::open(folder.path(), ROOMY).unwrap();
+    assert_eq!((spool.start(), spool.held(), segment_files(folder.path()).len()), (end, 0, 1));
+    assert_eq!(append(&spool, "next").unwrap(), end);
+}
+
+#[test]
 fn a_release_that_fails_is_repeated_and_leaves_no_gap() {
     let folder = tempfile::tempdir().unwrap();
     let limits = small_segments(60);
@@ -437,6 +478,8 @@ fn a_failed_sync_stops_the_spool_until_it_is_opened_again() {
             assert_eq!(spool.health(), Err(reason));
         }
         assert_eq!(bodies(&spool), ["before"], "what was synced stays readable");
+        spool.roll().unwrap();
+        assert_eq!(segment_files(folder.path()).len(), 1, "nothing may follow what is uncertain");
         let mut reader = spool.reader(spool.end()).unwrap();
         drop(spool);
         assert!(matches!(reader.next(1, LONG), Ok(Next::Closed)));

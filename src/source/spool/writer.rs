@@ -39,13 +39,17 @@ impl Writer {
         loop {
             // As soon as it is full, not with the next record: only a segment that is no longer active can be released,
             // and a full spool gets no next record.
-            if self.synced_bytes >= self.shared.segment_bytes
+            let is_asked = self.shared.take_roll() && self.synced_bytes > 0;
+            if (is_asked || self.synced_bytes >= self.shared.segment_bytes)
                 && let Err(reason) = self.roll()
             {
                 return self.shared.fail(reason);
             }
             let room = self.shared.segment_bytes.saturating_sub(self.synced_bytes);
             let Some(group) = self.shared.next_group(room) else { return };
+            if group.is_empty() && self.shared.state().rolls {
+                continue;
+            }
             if group.is_empty() {
                 match self.probe() {
                     Ok(()) => self.shared.set_failing(None),

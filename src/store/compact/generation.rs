@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::READS;
 use crate::event::{Day, EventTime};
+use crate::partial::is_zero;
 use crate::store::ledger::{FileRecord, PartitionId, text_time, to_json};
 use crate::store::{Created, Store, StoreError};
 
@@ -51,6 +52,9 @@ pub struct Merged {
     /// The events of the day in `event_counts`, and its rows in `dead_letters`: so that sums can still be proven.
     pub events: u64,
     pub dead_letters: u64,
+    /// Its rows in `events`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub event_rows: u64,
     /// Whose events it had that day.
     pub tenants: BTreeSet<String>,
 }
@@ -58,7 +62,16 @@ pub struct Merged {
 impl Merged {
     pub(super) fn of(id: &PartitionId) -> Self {
         let PartitionId { source, incarnation, partition } = id.clone();
-        Self { source, incarnation, partition, end: 0, events: 0, dead_letters: 0, tenants: BTreeSet::new() }
+        Self {
+            source,
+            incarnation,
+            partition,
+            end: 0,
+            events: 0,
+            dead_letters: 0,
+            event_rows: 0,
+            tenants: BTreeSet::new(),
+        }
     }
 
     pub fn partition_id(&self) -> PartitionId {

@@ -12,15 +12,13 @@ use super::generation::{FORMAT, Generation, day};
 use crate::event::EventTime;
 use crate::partial::{Partial, UsersRow};
 use crate::store::commit::sha256;
-use crate::store::datasets::{self, ACTIVE_USERS, AGGREGATES, DAILY, DEAD_LETTERS, EVENT_COUNTS};
+use crate::store::datasets::{self, ACTIVE_USERS, AGGREGATES, DAILY, DEAD_LETTERS, EVENT_COUNTS, EVENTS, ParquetFile};
 use crate::store::ledger::{Entry, FileRecord, PartitionId};
 use crate::store::{Store, StoreError};
 
 const DAY_MS: i64 = 86_400_000;
 /// Rows merged at once; a day of more is made in slices, an hour each at the least. Bounds memory.
 const ROWS_AT_ONCE: u64 = 2_000_000;
-/// About how many bytes of dead letters one file takes.
-const DEAD_LETTER_BYTES: usize = 64 << 20;
 
 /// A committed file that no generation holds yet.
 pub(super) struct RawFile<'a> {
@@ -35,9 +33,10 @@ pub(super) async fn make(
     date: &str,
     before: Option<&Generation>,
     raw: &[RawFile<'_>],
+    joined_bytes: u64,
     now: EventTime,
 ) -> Result<Option<Generation>, StoreError> {
-    let mut making = Making { store, before, raw, made: draft(date, before, raw, now) };
+    let mut making = Making { store, before, raw, joined_bytes, made: draft(date, before, raw, now) };
     let made = making.all().await;
     let made_all = matches!(made, Ok(true));
     if !made_all {
@@ -86,6 +85,7 @@ struct Making<'a> {
     store: &'a Store,
     before: Option<&'a Generation>,
     raw: &'a [RawFile<'a>],
+    joined_bytes: u64,
     made: Generation,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Making<'a> {
                 return Ok(false);
             }
         }
-        self.dead_letters().await
+        Ok(self.joined(DEAD_LETTERS).await? && self.joined(EVENTS).await?)
     }
 
     fn inputs(&self, dataset: &str) -> Vec<Input<'a>> {
@@ -118,9 +118,10 @@ impl<'a> Making<'a> {
             let mut reads =
                 futures::stream::iter(inputs.iter().map(|(_, file)| read(self.store, file))).buffered(READS);
             for (id, file) in &inputs {
-                let Some(Some(batches)) = reads.try_next().await? else { return Ok(false) };
-                for batch in &batches {
-                    let damaged = |problem| StoreError::damaged(&Path::from(file.path.as_str()), problem);
+                let Some(Some(bytes)) = reads.try_next().await? else { return Ok(false) };
+                let damaged = |problem| StoreError::damaged(&Path::from(file.path.as_str()), problem);
+                for batch in datasets::batches(dataset, bytes).map_err(damaged)? {
+                    let batch = &batch.map_err(damaged)?;
                     if let Some(id) = id.as_ref().filter(|_| dataset == EVENT_COUNTS && at == 0) {
                         let merged = self.made.merged_mut(id);
                         merged.events += datasets::events_of(batch, &mut merged.tenants).map_err(damaged)?;
@@ -133,39 +134,70 @@ impl<'a> Making<'a> {
             if dataset == ACTIVE_USERS {
                 add_to_day(&mut by_day, &partial, &self.made.date);
             }
-            self.put(dataset, &[datasets::rows_of(dataset, &partial)]).await?;
+            self.put_rows(dataset, &datasets::rows_of(dataset, &partial)).await?;
         }
         if dataset == ACTIVE_USERS {
-            self.put(DAILY, &[datasets::rows_of(DAILY, &by_day)]).await?;
+            self.put_rows(DAILY, &datasets::rows_of(DAILY, &by_day)).await?;
         }
         Ok(true)
     }
 
-    /// As they are, one after another.
-    async fn dead_letters(&mut self) -> Result<bool, StoreError> {
-        let (mut waiting, mut bytes) = (Vec::new(), 0);
-        for (id, file) in self.inputs(DEAD_LETTERS) {
-            let Some(batches) = read(self.store, file).await? else { return Ok(false) };
-            if let Some(id) = &id {
-                self.made.merged_mut(id).dead_letters += file.rows;
+    /// Rows that merge with none: as they are, one after another.
+    async fn joined(&mut self, dataset: &'static str) -> Result<bool, StoreError> {
+        let mut joined = self.file(dataset);
+        for (id, file) in self.inputs(dataset) {
+            match &id {
+                Some(id) => {
+                    let merged = self.made.merged_mut(id);
+                    match dataset {
+                        DEAD_LETTERS => merged.dead_letters += file.rows,
+                        _ => merged.event_rows += file.rows,
+                    }
+                }
+                None if file.bytes >= self.joined_bytes => {
+                    if !self.take_over(file).await? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+                None => {}
             }
-            bytes += batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
-            waiting.extend(batches);
-            if bytes >= DEAD_LETTER_BYTES {
-                self.put(DEAD_LETTERS, &std::mem::take(&mut waiting)).await?;
-                bytes = 0;
+            let Some(bytes) = read(self.store, file).await? else { return Ok(false) };
+            let damaged = |problem| StoreError::damaged(&Path::from(file.path.as_str()), problem);
+            for batch in datasets::batches(dataset, bytes).map_err(damaged)? {
+                joined.write(&batch.map_err(damaged)?);
+            }
+            if joined.length() as u64 >= self.joined_bytes {
+                let full = std::mem::replace(&mut joined, self.file(dataset));
+                self.put(dataset, full).await?;
             }
         }
-        self.put(DEAD_LETTERS, &waiting).await?;
+        self.put(dataset, joined).await?;
         Ok(true)
     }
 
-    async fn put(&mut self, dataset: &str, batches: &[RecordBatch]) -> Result<(), StoreError> {
-        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    /// Makes a file of the generation before one of this; false where it has gone. Damage stays what `verify` finds.
+    async fn take_over(&mut self, file: &FileRecord) -> Result<bool, StoreError> {
+        let path = self.made.file_path(&file.dataset, self.made.files.len());
+        self.made.files.push(FileRecord { path: path.clone(), ..file.clone() });
+        self.store.copy(&Path::from(file.path.as_str()), &Path::from(path)).await
+    }
+
+    fn file(&self, dataset: &str) -> ParquetFile {
+        ParquetFile::new(dataset, &self.made.users_definition, self.made.hll_lg_k)
+    }
+
+    async fn put_rows(&mut self, dataset: &str, rows: &RecordBatch) -> Result<(), StoreError> {
+        let mut file = self.file(dataset);
+        file.write(rows);
+        self.put(dataset, file).await
+    }
+
+    async fn put(&mut self, dataset: &str, file: ParquetFile) -> Result<(), StoreError> {
+        let (rows, bytes) = file.finish();
         if rows == 0 {
             return Ok(());
         }
-        let bytes = datasets::to_parquet(batches, &self.made.users_definition, self.made.hll_lg_k);
         let path = self.made.file_path(dataset, self.made.files.len());
         let record = FileRecord {
             dataset: dataset.to_owned(),
@@ -200,12 +232,12 @@ pub(crate) fn add_to_day(by_day: &mut Partial, partial: &Partial, date: &str) {
     }
 }
 
-/// The rows of a file, which must be what was recorded of it: damage is not merged into what is good.
-async fn read(store: &Store, file: &FileRecord) -> Result<Option<Vec<RecordBatch>>, StoreError> {
+/// A file, which must be what was recorded of it: damage is not merged into what is good.
+async fn read(store: &Store, file: &FileRecord) -> Result<Option<Bytes>, StoreError> {
     let path = Path::from(file.path.as_str());
     let Some(bytes) = store.get_if_there(&path).await? else { return Ok(None) };
     check(file, &bytes).map_err(|problem| StoreError::damaged(&path, problem))?;
-    datasets::read(&file.dataset, bytes).map(Some).map_err(|problem| StoreError::damaged(&path, problem))
+    Ok(Some(bytes))
 }
 
 /// Whether these are the bytes that were recorded.

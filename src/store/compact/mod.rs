@@ -39,13 +39,16 @@ pub struct CompactSettings {
     pub keep: Duration,
     /// From how many on a partition's ledger entries are retired at once.
     pub entries_min: u64,
+    /// About how long a file becomes of rows that merge with none; one so long is taken over as it is.
+    pub joined_bytes: u64,
 }
 
 impl Default for CompactSettings {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(86_400);
         let interval = Duration::from_secs(3600);
-        Self { interval, late_interval: DAY, keep: DAY, entries_min: ledger::SNAPSHOT_EVERY }
+        let (entries_min, joined_bytes) = (ledger::SNAPSHOT_EVERY, 32 << 20);
+        Self { interval, late_interval: DAY, keep: DAY, entries_min, joined_bytes }
     }
 }
 
@@ -216,7 +219,11 @@ impl Compactor {
         let mut raw = self.raw_files();
         raw.retain(|raw| raw.file.date() == Some(date));
         let winner = self.generations.winner(date).cloned();
-        let Some(made) = merge::make(&self.store, date, winner.as_deref(), &raw, now).await? else { return Ok(None) };
+        let Some(made) =
+            merge::make(&self.store, date, winner.as_deref(), &raw, self.settings.joined_bytes, now).await?
+        else {
+            return Ok(None);
+        };
         let files = raw.len() as u64;
         let won = match made.create(&self.store).await {
             Ok(Created::Now) => true,

@@ -1,0 +1,191 @@
+//! What is written of what events say about people: each value as it came, a keyed hash of it, or nothing.
+//!
+//! Applied where bytes become events, so that nothing behind it has ever seen what is not to be kept.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// What becomes of a value. The later, the stricter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Policy {
+    #[default]
+    Keep,
+    Hash,
+    Drop,
+}
+
+impl Policy {
+    pub const NAMES: [&str; 3] = ["keep", "hash", "drop"];
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Keep, Self::Hash, Self::Drop].into_iter().find(|policy| policy.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Hash => "hash",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// The policy of each kind of value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Policies {
+    pub user_id: Policy,
+    pub user_name: Policy,
+    pub ip: Policy,
+    /// Of a `user_id` or `user_name` that holds an e-mail address, where this is the stricter one.
+    pub email: Policy,
+}
+
+impl Policies {
+    fn all(self) -> [Policy; 4] {
+        [self.user_id, self.user_name, self.ip, self.email]
+    }
+
+    pub fn hash_any(self) -> bool {
+        self.all().contains(&Policy::Hash)
+    }
+
+    /// Whether everything is written as it came.
+    pub fn keep_all(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The policies, and the key that is hashed with.
+#[derive(Clone, Default)]
+pub struct Privacy {
+    policies: Policies,
+    keyed: Option<Hmac<Sha256>>,
+}
+
+impl std::fmt::Debug for Privacy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Privacy").field("policies", &self.policies).finish_non_exhaustive()
+    }
+}
+
+/// What a hash begins with, so that nobody takes one for a value.
+const PREFIX: &str = "hmac:";
+/// Bytes of a hash that are written: two of so many values do not meet.
+const HASH_BYTES: usize = 16;
+
+impl Privacy {
+    /// `None` where something is to be hashed and there is no key.
+    pub fn new(policies: Policies, key: Option<&[u8]>) -> Option<Self> {
+        let keyed = key.and_then(|key| Hmac::new_from_slice(key).ok());
+        (keyed.is_some() || !policies.hash_any()).then_some(Self { policies, keyed })
+    }
+
+    pub fn policies(&self) -> Policies {
+        self.policies
+    }
+
+    /// Whether what nobody can tell the parts of (free text, a record that cannot be read) may be written.
+    pub fn keeps_all(&self) -> bool {
+        self.policies.keep_all()
+    }
+
+    /// Tells one key from another, and neither to anybody.
+    pub fn key_id(&self) -> Option<String> {
+        let mut id = String::new();
+        self.push_hash(b"ghostlight", 8, &mut id);
+        (!id.is_empty()).then_some(id)
+    }
+
+    pub(super) fn push_user_id(&self, value: &str, out: &mut String) {
+        self.push(self.policies.user_id.max(self.of_address(value)), value, out);
+    }
+
+    pub(super) fn push_user_name(&self, value: &str, out: &mut String) {
+        self.push(self.policies.user_name.max(self.of_address(value)), value, out);
+    }
+
+    pub(super) fn push_ip(&self, value: &str, out: &mut String) {
+        self.push(self.policies.ip, value, out);
+    }
+
+    /// Text that may hold any of the others.
+    pub(super) fn push_free_text(&self, value: &str, out: &mut String) {
+        if self.keeps_all() {
+            out.push_str(value);
+        }
+    }
+
+    /// The policy of a value for its e-mail address; that of anything with an `@` rather than of none that is one.
+    fn of_address(&self, value: &str) -> Policy {
+        if self.policies.email != Policy::Keep && value.contains('@') { self.policies.email } else { Policy::Keep }
+    }
+
+    fn push(&self, policy: Policy, value: &str, out: &mut String) {
+        match policy {
+            Policy::Keep => out.push_str(value),
+            Policy::Hash if !value.is_empty() => {
+                out.push_str(PREFIX);
+                self.push_hash(value.as_bytes(), HASH_BYTES, out);
+            }
+            Policy::Hash | Policy::Drop => {}
+        }
+    }
+
+    fn push_hash(&self, value: &[u8], length: usize, out: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let Some(keyed) = &self.keyed else { return };
+        let hash = keyed.clone().chain_update(value).finalize().into_bytes();
+        for byte in hash.iter().take(length) {
+            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn privacy(user_id: Policy, user_name: Policy, email: Policy) -> Privacy {
+        let policies = Policies { user_id, user_name, email, ip: Policy::Keep };
+        Privacy::new(policies, Some(b"key")).expect("it has a key")
+    }
+
+    fn of(privacy: &Privacy, value: &str) -> (String, String) {
+        let (mut id, mut name) = (String::new(), String::new());
+        privacy.push_user_id(value, &mut id);
+        privacy.push_user_name(value, &mut name);
+        (id, name)
+    }
+
+    #[test]
+    fn a_hash_is_what_openssl_gives() {
+        // printf %s 'The quick brown fox jumps over the lazy dog' | openssl dgst -sha256 -hmac key
+        let hashes = privacy(Policy::Hash, Policy::Keep, Policy::Keep);
+        let (id, name) = of(&hashes, "The quick brown fox jumps over the lazy dog");
+        assert_eq!(id, "hmac:f7bc83f430538424b13298e6aa6fb143");
+        assert_eq!(name, "The quick brown fox jumps over the lazy dog");
+        assert_eq!(of(&hashes, "").0, "", "nothing stays nothing");
+    }
+
+    #[test]
+    fn the_stricter_policy_holds_for_an_address() {
+        use Policy::{Drop, Hash, Keep};
+        let address = "samlp|corp|jane@example.com";
+        assert_eq!(of(&privacy(Keep, Keep, Drop), address), (String::new(), String::new()));
+        assert_eq!(of(&privacy(Drop, Hash, Keep), address).0, "");
+        let (id, name) = of(&privacy(Keep, Drop, Hash), address);
+        assert!(id.starts_with("hmac:") && name.is_empty(), "{id} {name}");
+        assert_eq!(of(&privacy(Keep, Keep, Drop), "auth0|1").0, "auth0|1");
+    }
+
+    #[test]
+    fn nothing_is_hashed_without_a_key() {
+        let policies = Policies { ip: Policy::Hash, ..Policies::default() };
+        assert!(Privacy::new(policies, None).is_none());
+        assert!(Privacy::new(Policies { ip: Policy::Drop, ..policies }, None).is_some());
+        let one = Privacy::new(policies, Some(b"one")).and_then(|one| one.key_id());
+        let other = Privacy::new(policies, Some(b"other")).and_then(|other| other.key_id());
+        assert!(one != other && one.as_ref().is_some_and(|id| id.len() == 16), "{one:?} {other:?}");
+    }
+}
