@@ -34,9 +34,10 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load(None, &Flags { out: args.data.clone(), only_reads: true, ..Flags::default() })?;
     super::start_logging(&LogSettings { level: "error".to_owned(), json: config.log.json });
     let store = Store::open_existing(&config.out)?;
-    // As many threads as there are cores: a query is work.
+    // As many threads as there are cores: a query is work. Files are read on a few more.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(16)
         .thread_stack_size(QUERY_STACK)
         .build()
         .context("starting the async runtime")?;

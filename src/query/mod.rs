@@ -19,8 +19,11 @@ use self::table::Dataset;
 use crate::store::datasets::DATASETS;
 use crate::store::{Store, compact};
 
-/// Of the threads queries run on: planning is recursive, and takes what builds without optimisation use.
-pub const QUERY_STACK: usize = 16 << 20;
+/// Bytes of a statement. Planning is recursive, two bytes are enough for one level more (`1+1+1`), and a stack that is
+/// used up ends the process.
+const SQL_MAX: usize = 16 << 10;
+/// Of the threads queries run on: enough for the deepest statement without optimisation. Only what is used takes memory.
+pub const QUERY_STACK: usize = 256 << 20;
 
 /// Where tables are registered; it shows in errors, from which it is left out.
 const NAMESPACE: &str = "datafusion.public.";
@@ -46,6 +49,9 @@ impl Tables {
 
     /// The answer, which is made while it is read.
     pub async fn ask(&self, sql: &str) -> anyhow::Result<SendableRecordBatchStream> {
+        if sql.len() > SQL_MAX {
+            bail!("the query has {} bytes; at most {SQL_MAX} are read", sql.len());
+        }
         let only_reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let planned = self.0.sql_with_options(sql, only_reads).await.map_err(explained)?;
         planned.execute_stream().await.map_err(explained)

@@ -282,8 +282,9 @@ fn sketches_of_different_precision_unite_only_where_that_is_meant() {
 
 #[test]
 fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
-    let simulated = Simulated::new(1_000, 1, 43);
+    let simulated = Simulated::new(6_000, 1, 43);
     let out = simulated.ingest_into("out");
+    assert!(simulated.truth().malformed > 0);
     for (sql, expected) in [
         ("SELECT * FROM nothing", "table 'nothing' not found; the tables are active_users, m2m_tokens, event_counts"),
         ("SELECT whom FROM event_counts", "No field named whom"),
@@ -307,6 +308,12 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
         assert!(said.starts_with("error: ") && said.contains(expected), "{sql}: {said}");
         assert!(!said.contains("panicked"), "{sql}: {said}");
     }
+    // As deep as a statement may be, in each place; and longer than that.
+    let deep = |levels: usize| format!("SELECT max(events-events+{}1) AS n FROM event_counts", "1+".repeat(levels));
+    assert_eq!(rows(&out, &deep(8_000)), [json!({ "n": 8_001 })]);
+    let said = refused(&out, &deep(8_200));
+    assert!(said.contains("at most 16384 are read"), "{said}");
+
     let (is_well, said) = output(&mut query(&simulated.path("nowhere"), "SELECT 1"));
     assert!(!is_well && said.contains("nowhere"), "{said}");
     std::fs::create_dir(simulated.path("empty")).expect("a folder");
