@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::checks::{BY_HAND, Severity};
+use super::super::checks::{BY_HAND, Check, Severity};
+use super::super::not_run::NotRun;
 use super::super::report::{Finding, Report};
 use crate::render::escaped;
 
@@ -52,8 +53,11 @@ pub fn render(report: &Report) -> String {
             Some(format!("{}: {}, until {}: {}", finding.check.id, finding.subject(), entry.expires, entry.reason))
         }),
     );
-    list(&mut out, "Not run", report.not_run.iter().map(|(check, why)| format!("{}: {why}", check.id)));
-    list(&mut out, "Also not judged", report.unjudged.iter().map(|(check, why)| format!("{}: {why}", check.id)));
+    let not_run = |(check, why): &(&Check, NotRun)| {
+        format!("{}: {}{why}", check.id, if why.is_failed() { "failed: " } else { "" })
+    };
+    list(&mut out, "Not run", report.not_run.iter().map(not_run));
+    list(&mut out, "Also not judged", report.unjudged.iter().map(not_run));
     list(&mut out, "To be looked at by hand", BY_HAND.iter().map(|one| format!("{} ({})", one.title, one.why)));
     list(&mut out, "Notes", report.notes.iter().cloned());
     out.push_str("</body>\n</html>\n");

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::checks::{BY_HAND, Check, Severity};
+use super::super::not_run::NotRun;
 use super::super::report::{Finding, Report};
 use crate::render::visible;
 
@@ -11,7 +12,7 @@ const FORMAT: u32 = 1;
 
 pub fn render(report: &Report) -> String {
     let findings: Vec<Value> = report.findings.iter().map(|one| finding(report, one)).collect();
-    let not_run = |(check, why): &(&'static Check, String)| json!({ "check": check.id, "why": why });
+    let not_run = |(check, why): &(&'static Check, NotRun)| json!({ "check": check.id, "why": why.why(), "failed": why.is_failed() });
     let counts: serde_json::Map<String, Value> = Severity::ALL
         .into_iter()
         .map(|severity| (severity.name().to_owned(), json!(report.open_of(severity))))

@@ -45,12 +45,10 @@ pub fn render(report: &Report) -> String {
         })
         .collect();
     let notifications: Vec<Value> = report
-        .not_run
-        .iter()
-        .chain(&report.unjudged)
+        .unseen()
         .map(|(check, why)| {
             json!({
-                "level": "note",
+                "level": if why.is_failed() { "error" } else { "note" },
                 "message": { "text": format!("{} was not run: {why}", check.id) },
                 "associatedRule": { "id": check.id, "index": index.get(check.id) },
             })
@@ -66,7 +64,7 @@ pub fn render(report: &Report) -> String {
                 "rules": checks::all().map(rule).collect::<Vec<_>>(),
             } },
             "invocations": [{
-                "executionSuccessful": report.is_judged(),
+                "executionSuccessful": report.is_judged() && report.failed().next().is_none(),
                 "endTimeUtc": report.at.to_string(),
                 "toolExecutionNotifications": notifications,
             }],
