@@ -1,5 +1,7 @@
 //! What an audit found, as every format shows it.
 
+use std::collections::BTreeSet;
+
 use super::baseline::{Baseline, Entry};
 use super::checks::{self, Area, Check, Found, Scene, Severity, State};
 use super::document::Place;
@@ -100,9 +102,9 @@ impl Report {
         let mut unknown = Vec::new();
         for verdict in verdicts {
             let check = verdict.check;
-            let is_found = |thing: &Thing| verdict.found.iter().any(|found| found.thing.subject() == thing.subject());
+            let found: BTreeSet<String> = verdict.found.iter().map(|found| found.thing.subject()).collect();
             let things = verdict.unjudged.iter().map(|unjudged| &unjudged.thing);
-            let things: Vec<Thing> = things.filter(|thing| !is_found(thing)).cloned().collect();
+            let things: Vec<Thing> = things.filter(|thing| !found.contains(&thing.subject())).cloned().collect();
             if matches!(verdict.state, State::NotRun(_)) || !things.is_empty() {
                 unknown.push(Unknown { check, things });
             }

@@ -1107,6 +1107,54 @@ fn json_is_as_described() {
     }
 }
 
+#[test]
+fn what_is_written_grows_with_the_findings_and_no_faster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let urls = json!(["http://localhost:3000/x", "https://*.a.internal", "https://www.example.com/x"]);
+    let sizes = |count: usize| {
+        let client = |number| {
+            json!({
+                "name": format!("app-{number}"), "app_type": "spa", "callbacks": urls, "web_origins": urls,
+                "jwt_configuration": { "alg": "HS256" }, "grant_types": ["implicit", "password"], "oidc_conformant": false,
+            })
+        };
+        let organization = |number| json!({ "name": format!("org-{number}"), "connections": [{ "name": "saml" }] });
+        let tenant = json!({
+            "clients": (0..count).map(client).collect::<Vec<_>>(),
+            "organizations": (0..count).map(organization).collect::<Vec<_>>(),
+            "databases": [], "connections": [{ "name": "saml", "strategy": "samlp" }],
+        });
+        std::fs::write(folder.path().join("tenant.yaml"), tenant.to_string()).expect("written");
+        ["text", "json", "html", "sarif", "junit"].map(|format| {
+            let (_, out, _) = run_audit(folder.path(), &["--format", format]);
+            if format == "json" {
+                let report: Value = serde_json::from_str(&out).expect("JSON");
+                let findings = report["findings"].as_array().expect("findings");
+                assert!(findings.len() > 10 * count && out.len() < 400 * findings.len(), "{} bytes", out.len());
+                let shared = findings.iter().find(|one| one["check"] == "enterprise-shared").expect("one is shared");
+                assert!(
+                    shared["evidence"]
+                        .as_str()
+                        .is_some_and(|text| text.ends_with(&format!(" and {} more", count - 10)))
+                );
+            }
+            if format == "sarif" {
+                let sarif: Value = serde_json::from_str(&out).expect("JSON");
+                let run = &sarif["runs"][0];
+                let results = run["results"].as_array().expect("results");
+                let said = run["invocations"][0]["toolExecutionNotifications"].to_string();
+                assert_eq!((results.len() == 25_000, said.contains("are left out")), (count == 2_000, count == 2_000));
+                assert!(out.len() < 900 * results.len(), "{} bytes", out.len());
+            }
+            out.len()
+        })
+    };
+    let (half, whole) = (sizes(1_000), sizes(2_000));
+    for (half, whole) in half.into_iter().zip(whole) {
+        assert!(whole * 2 < half * 5, "{half} bytes become {whole}");
+    }
+}
+
 /// A tenant whose names are chosen by somebody who means ill.
 fn nasty() -> Value {
     let mut tenant = good();
