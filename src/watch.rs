@@ -61,12 +61,11 @@ impl Default for WatchSettings {
 impl WatchSettings {
     /// What decides about alerts' transitions.
     pub fn episodes(&self) -> EpisodeSettings {
-        let mut timings = self.timings.clone();
-        // Who knows nothing of the configuration leaves the audit's alerts to who does.
-        if !self.rules.is_audited() {
-            timings.remove(rules::AUDIT);
+        EpisodeSettings {
+            window: WindowLength::FIVE_MINUTES,
+            timings: self.timings.clone(),
+            silences: self.silences.clone(),
         }
-        EpisodeSettings { window: WindowLength::FIVE_MINUTES, timings, silences: self.silences.clone() }
     }
 }
 
@@ -115,6 +114,14 @@ pub async fn backtest(
     Ok(true)
 }
 
+/// Windows to judge.
+struct Due {
+    /// Their ends, in order.
+    windows: Vec<EventTime>,
+    /// Whether no reader has judged any of the tenant's before.
+    is_first: bool,
+}
+
 /// What one turn did.
 #[derive(Debug, Default)]
 pub struct Round {
@@ -138,8 +145,7 @@ impl Watch {
         &self.journal
     }
 
-    /// Takes over what was read of the tenant that is audited; the next [`round`](Self::round) judges it. What is known for the
-    /// first time needs another [`open`](Self::open), since the journal has left its alerts alone until now.
+    /// Takes over what was read of the tenant that is audited; the next [`round`](Self::round) judges it.
     pub fn audit(&mut self, mut audited: Audited) {
         if audited.standing.is_none() {
             let before = self.settings.rules.audited.as_ref();
@@ -168,18 +174,13 @@ impl Watch {
         self.revision += 1;
     }
 
-    /// Whether it decides the audit's alerts.
-    pub fn is_audited(&self) -> bool {
-        self.settings.rules.is_audited()
-    }
-
     pub fn usage(&self) -> &Usage {
         &self.usage
     }
 
-    /// Reads what is new, and judges the windows that are complete by now.
-    pub async fn round(&mut self, now: EventTime) -> Result<Round, StoreError> {
-        let mut round = Round { entries: self.follow().await?, ..Round::default() };
+    /// Reads what is new, and decides nothing; gives how many ledger entries that were.
+    pub async fn look(&mut self, now: EventTime) -> Result<u64, StoreError> {
+        let entries = self.follow().await?;
         // After the rows: a note of a position that was not followed yet says nothing.
         self.follower.hear(now).await?;
         if self.settings.is_over {
@@ -188,18 +189,47 @@ impl Watch {
         self.reach = self.follower.reach(self.settings.patience, now);
         self.judge();
         self.journal.sync().await?;
+        if entries > 0 {
+            self.revision += 1;
+        }
+        Ok(entries)
+    }
+
+    /// Reads what is new, and decides what the audit found and the windows that are complete by now.
+    pub async fn round(&mut self, now: EventTime) -> Result<Round, StoreError> {
+        let mut round = Round { entries: self.look(now).await?, ..Round::default() };
+        round.decided.extend(self.decide_audit(now).await?);
         for (tenant, until) in self.complete() {
-            for window_end in self.due(&tenant, until).await? {
+            let due = self.due(&tenant, until).await?;
+            for &window_end in &due.windows {
                 let conditions = self.conditions(&tenant, window_end);
-                round.decided.extend(self.journal.observe(&tenant, window_end, &conditions, now).await?);
+                match due.is_first {
+                    true => self.journal.observe_unwritten(&tenant, window_end, &conditions),
+                    false => round.decided.extend(self.journal.observe(&tenant, window_end, &conditions, now).await?),
+                }
                 round.windows += 1;
+            }
+            if due.is_first {
+                round.decided.extend(self.journal.observed_first(&tenant, now).await?);
             }
         }
         self.journal.note_evaluated().await?;
-        if round.entries > 0 || round.windows > 0 {
+        if round.windows > 0 || !round.decided.is_empty() {
             self.revision += 1;
         }
         Ok(round)
+    }
+
+    /// What was found of the configuration is so whether or not events come: it is decided at the time of the audit.
+    async fn decide_audit(&mut self, now: EventTime) -> Result<Vec<Entry>, StoreError> {
+        let Some(audited) = &self.settings.rules.audited else { return Ok(Vec::new()) };
+        let Some(at) = audited.standing.as_ref().map(|standing| standing.at) else { return Ok(Vec::new()) };
+        if !self.journal.wants_look(&audited.tenant, at) {
+            return Ok(Vec::new());
+        }
+        let firing = self.journal.firing().filter(|alert| alert.tenant == audited.tenant);
+        let conditions = rules::audit_conditions(firing, &self.settings.rules);
+        self.journal.look(&audited.tenant, at, &conditions, now).await
     }
 
     async fn follow(&mut self) -> Result<u64, StoreError> {
@@ -222,7 +252,7 @@ impl Watch {
     }
 
     /// The ends of the windows to judge, in order: those that are complete and were not judged yet.
-    async fn due(&self, tenant: &str, until: EventTime) -> Result<Vec<EventTime>, StoreError> {
+    async fn due(&self, tenant: &str, until: EventTime) -> Result<Due, StoreError> {
         let last = WindowLength::FIVE_MINUTES.start(until);
         // Where nothing more will come, as with files, judging ends with the events.
         let last = match self.usage.tenant(tenant).and_then(|usage| usage.activity.end()) {
@@ -236,20 +266,24 @@ impl Watch {
             None => earliest(self.settings.look_back.as_millis() as i64),
         };
         let first = WindowLength::FIVE_MINUTES.start(after).ms() + rules::WINDOW_MS;
-        Ok((first..=last.ms()).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms).collect())
+        let windows = (first..=last.ms()).step_by(rules::WINDOW_MS as usize).map(EventTime::from_ms).collect();
+        // Where time ends with the data, nothing in it is long over.
+        Ok(Due { windows, is_first: wanted_after.is_none() && !self.settings.is_over })
     }
 
     fn conditions(&self, tenant: &str, window_end: EventTime) -> Vec<Condition> {
-        let Some(usage) = self.usage.tenant(tenant) else { return Vec::new() };
-        let mut found = rules::conditions(tenant, usage, window_end, &self.settings.rules);
-        let firing = self.journal.firing().filter(|alert| alert.tenant == tenant);
-        found.extend(rules::unknown(firing, &self.settings.rules));
-        found
+        let usage = self.usage.tenant(tenant);
+        usage.map_or_else(Vec::new, |usage| rules::conditions(tenant, usage, window_end, &self.settings.rules))
     }
 
     /// Everything there is to show at `now`.
     pub fn model(&self, now: EventTime) -> Model {
-        let tenants: Vec<_> = self.usage.tenants().map(|(name, usage)| self.tenant(name, usage, now)).collect();
+        let mut tenants: Vec<_> = self.usage.tenants().map(|(name, usage)| self.tenant(name, usage, now)).collect();
+        // What is wrong with a tenant shows also where no event of it ever came.
+        let audited = self.settings.rules.audited.iter().map(|audited| audited.tenant.as_str());
+        let none = TenantUsage::default();
+        let silent = audited.filter(|name| self.usage.tenant(name).is_none());
+        tenants.extend(silent.map(|name| TenantOverview { as_of: None, ..self.tenant(name, &none, now) }));
         Model {
             revision: self.revision,
             as_of: tenants.iter().filter_map(|tenant| tenant.as_of).max(),

@@ -83,12 +83,12 @@ struct Subject {
 enum State {
     #[default]
     Inactive,
-    /// Above the threshold in `windows` windows in a row, the first of which began at `since`.
-    Pending { since: EventTime, windows: u32 },
+    /// Above the threshold in a row of windows, the first of which began at `since`.
+    Pending { since: EventTime },
     Firing {
         alert: Box<Alert>,
-        /// Windows in a row below the lower threshold.
-        clear: u32,
+        /// When the first of a row of windows below the lower threshold began.
+        clear: Option<EventTime>,
         /// Why nobody has been told of this episode yet.
         silenced: Option<String>,
     },
@@ -125,7 +125,21 @@ impl Tracker {
         }
         let window = Window::ending(window_end, self.settings.window);
         let follows = self.observed.is_none_or(|observed| observed == window.begin);
-        self.observed = Some(window_end);
+        self.see(window, follows, conditions)
+    }
+
+    /// The same of what somebody looked at by themselves, at a moment: what is found then holds until the next look, so that
+    /// no window is missing between.
+    pub fn look(&mut self, at: EventTime, conditions: &[Condition]) -> Vec<Transition> {
+        if self.observed.is_some_and(|observed| at <= observed) {
+            return Vec::new();
+        }
+        let window = Window::ending(at, self.settings.window);
+        self.see(Window { after: self.observed, ..window }, true, conditions)
+    }
+
+    fn see(&mut self, window: Window, follows: bool, conditions: &[Condition]) -> Vec<Transition> {
+        self.observed = Some(window.end);
         let said = strongest(conditions);
         for (id, condition) in &said {
             assert!(self.settings.timings.contains_key(condition.rule), "rule {} has a timing", condition.rule);
@@ -137,7 +151,7 @@ impl Tracker {
         let mut transitions = Vec::new();
         for (id, subject) in &mut self.subjects {
             let Some(timing) = self.settings.timings.get(rule_of(id)) else { continue };
-            if subject.decided.is_some_and(|decided| window_end <= decided) {
+            if subject.decided.is_some_and(|decided| window.end <= decided) {
                 continue;
             }
             let condition = said.get(id).copied();
@@ -194,7 +208,7 @@ impl Tracker {
                 }
             }
             Change::Fired => {
-                let state = State::Firing { alert: Box::new(alert.clone()), clear: 0, silenced: silenced.clone() };
+                let state = State::Firing { alert: Box::new(alert.clone()), clear: None, silenced: silenced.clone() };
                 subject.decide(alert, state);
             }
             Change::Resolved => subject.decide(alert, State::Inactive),
@@ -206,11 +220,20 @@ impl Tracker {
 struct Window {
     begin: EventTime,
     end: EventTime,
+    /// What was observed before ended then; `None` where that is not known.
+    after: Option<EventTime>,
+    length: WindowLength,
 }
 
 impl Window {
     fn ending(end: EventTime, length: WindowLength) -> Self {
-        Self { begin: EventTime::from_ms(end.ms() - i64::from(length.seconds()) * 1000), end }
+        let begin = EventTime::from_ms(end.ms() - i64::from(length.seconds()) * 1000);
+        Self { begin, end, after: Some(begin), length }
+    }
+
+    /// How many windows there are from a row's begin to the end of this one.
+    fn count_since(&self, begin: EventTime) -> i64 {
+        self.end.since_ms(begin) / (i64::from(self.length.seconds()) * 1000)
     }
 }
 
@@ -232,20 +255,20 @@ impl Subject {
                     self.state = State::Inactive;
                     return None;
                 };
-                let (since, windows) = match self.state {
-                    State::Pending { since, windows } => (since, windows + 1),
-                    _ => (window.begin, 1),
+                let since = match self.state {
+                    State::Pending { since } => since,
+                    _ => window.begin,
                 };
-                if windows < timing.for_windows.max(condition.for_windows) {
-                    self.state = State::Pending { since, windows };
+                if window.count_since(since) < i64::from(timing.for_windows.max(condition.for_windows)) {
+                    self.state = State::Pending { since };
                     return None;
                 }
                 let alert = fired(id, self.next, condition, since, window.end);
                 Transition { change: Change::Fired, silenced: silence_of(&alert), alert }
             }
             State::Firing { alert, clear, silenced: untold } if level == Level::Clear => {
-                *clear += 1;
-                if *clear < timing.clear_windows {
+                let begin = *clear.get_or_insert(window.begin);
+                if window.count_since(begin) < i64::from(timing.clear_windows) {
                     return None;
                 }
                 // The end of what nobody was told of is nobody's news; the end of a page is, also under a silence.
@@ -254,7 +277,7 @@ impl Subject {
                 Transition { change: Change::Resolved, alert, silenced }
             }
             State::Firing { alert, clear, silenced: untold } => {
-                *clear = 0;
+                *clear = None;
                 let repeated = repeated(alert, condition?, window.end);
                 let silenced = silence_of(&repeated);
                 let number = match intervals_begun(timing.repeat, alert.at, window) {
@@ -272,7 +295,7 @@ impl Subject {
             Change::Resolved => State::Inactive,
             _ => State::Firing {
                 alert: Box::new(transition.alert.clone()),
-                clear: 0,
+                clear: None,
                 silenced: transition.silenced.clone(),
             },
         };
@@ -289,18 +312,18 @@ impl Subject {
     fn begin_row_anew(&mut self) {
         match &mut self.state {
             State::Pending { .. } => self.state = State::Inactive,
-            State::Firing { clear, .. } => *clear = 0,
+            State::Firing { clear, .. } => *clear = None,
             State::Inactive => {}
         }
     }
 }
 
-/// Which interval since `fired` begins in `window`, if one does: asked of each window by itself, so that no restart can
-/// move it.
+/// Which interval since `fired` begins in `window`, or since what was observed before, if one does: asked of each window by
+/// itself, so that no restart can move it. Where nobody knows what was before, it is the last one, which the journal may have.
 fn intervals_begun(interval: Option<Duration>, fired: EventTime, window: Window) -> Option<u64> {
     let interval_ms = i64::try_from(interval?.as_millis()).ok().filter(|ms| *ms > 0)?;
     let number = window.end.since_ms(fired).div_euclid(interval_ms);
-    (number > window.begin.since_ms(fired).div_euclid(interval_ms))
+    (number > window.after.unwrap_or(fired).since_ms(fired).div_euclid(interval_ms))
         .then_some(number as u64)
         .filter(|number| *number > 0)
 }
@@ -597,6 +620,36 @@ mod tests {
         assert_eq!(transitions.len(), 3);
         transitions.iter().for_each(|transition| tracker.adopt(transition));
         assert_eq!(told(&observe(&mut tracker, 5, "-")), "R", "two windows in a row, adopted in between or not");
+    }
+
+    #[test]
+    fn looks_count_the_time_between_them_and_skip_no_repeat() {
+        let looks = |timing, every: i64, levels: &str| {
+            let mut tracker = tracker(timing, &[]);
+            let look = |(n, letter)| {
+                let level = if letter == '+' { Level::On } else { Level::Clear };
+                tracker.look(EventTime::from_ms(end(n * every).ms() + 1_234), &[condition("k", level)])
+            };
+            told(&(0..).zip(levels.chars()).map(look).collect::<Vec<_>>())
+        };
+        assert_eq!(looks(ONCE, 12, "-++--+"), ".F.R.F");
+        // What was found an hour ago is found for longer than three windows; what is found for the first time, for one.
+        let thrice = Timing { for_windows: 3, clear_windows: 3, repeat: None };
+        assert_eq!(looks(thrice, 12, "+-++--+"), "...F.R.");
+        assert_eq!(looks(thrice, 1, "++++---+"), "..F...R.");
+        let hourly = Timing { repeat: Some(Duration::from_secs(3600)), ..ONCE };
+        assert_eq!(looks(hourly, 5, "+++++++++"), "F..1.2..3");
+        // A restart between two looks loses none.
+        let fired = tracker(hourly, &[]).look(end(0), &[condition("k", Level::On)]);
+        let mut restarted = tracker(hourly, &[]);
+        restarted.adopt(&fired[0]);
+        assert_eq!(told(&[restarted.look(end(40), &[condition("k", Level::On)])]), "3");
+        // One that is older than the last says nothing.
+        let mut tracker = tracker(ONCE, &[]);
+        assert_eq!(tracker.look(end(12), &[condition("k", Level::On)]).len(), 1);
+        assert_eq!(tracker.look(end(6), &[]), []);
+        let fired = tracker.look(end(18), &[]).remove(0);
+        assert_eq!((fired.change, fired.alert.at), (Change::Resolved, end(18)));
     }
 
     #[test]

@@ -19,8 +19,14 @@
 //! journal is at any time what one reader that never stopped had written up to some window.
 //!
 //! `_alerts/_evaluated/<tenant>.json` only saves time: it says which windows need not be seen again.
+//!
+//! Alerts of the audit belong to no window: what a look at the configuration finds is decided at the time of that look, by
+//! itself, so that it is told also while no event comes. A reader whose look is older than what is decided says nothing of it.
+//!
+//! The windows before a tenant's first reader came are decided all at once. What had begun and was over long before is
+//! written down as the others would have, but is not sent: nobody is paged for what ended last month.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +37,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::episode::{Change, EpisodeSettings, Tracker, Transition};
+use super::rules::AUDIT;
 use super::{Alert, Condition, Status};
 use crate::event::EventTime;
 use crate::store::ledger::{text_time, to_json};
@@ -47,6 +54,9 @@ const READS_AT_ONCE: usize = 16;
 
 /// How long an episode that another has followed is kept, by the store's dates: a year and what it is compared with.
 pub const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// What was over for so long when a tenant's first reader came is nobody's news.
+pub const LONG_OVER: Duration = Duration::from_secs(3600);
 
 /// A transition, as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,7 +218,10 @@ pub struct Journal {
     store: Store,
     settings: EpisodeSettings,
     nonce: String,
+    /// What each tenant's windows decide.
     tenants: BTreeMap<String, Tenant>,
+    /// What looks at its configuration decide.
+    audits: BTreeMap<String, Tenant>,
     /// What has been read of each alert: its last transition, and how often that was repeated.
     read: HashMap<String, (u64, usize)>,
     /// The last transition of each alert that is known.
@@ -232,6 +245,7 @@ impl Journal {
             settings,
             nonce,
             tenants: BTreeMap::new(),
+            audits: BTreeMap::new(),
             read: HashMap::new(),
             standing: BTreeMap::new(),
         };
@@ -249,7 +263,7 @@ impl Journal {
 
     /// The alerts that fire now, as they fired, as far as this process knows.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
-        self.tenants.values().flat_map(|tenant| tenant.tracker.firing())
+        self.tenants.values().chain(self.audits.values()).flat_map(|tenant| tenant.tracker.firing())
     }
 
     /// The last transition of every alert, as far as this process knows: what fires, and what has ended.
@@ -283,7 +297,11 @@ impl Journal {
                 self.standing.insert(first.alert.id.clone(), first.alert.clone());
             }
             for entry in &entries {
-                self.tenant(&entry.alert.tenant).tracker.adopt(&entry.transition());
+                let known = match entry.alert.rule == AUDIT {
+                    true => self.audit(&entry.alert.tenant),
+                    false => self.tenant(&entry.alert.tenant),
+                };
+                known.tracker.adopt(&entry.transition());
             }
             self.read.insert(alert, shape);
         }
@@ -317,16 +335,75 @@ impl Journal {
         conditions: &[Condition],
         now: EventTime,
     ) -> Result<Vec<Entry>, StoreError> {
+        let mut written = self.write(tenant, now).await?;
+        self.observe_unwritten(tenant, window_end, conditions);
+        written.extend(self.write(tenant, now).await?);
+        Ok(written)
+    }
+
+    /// Decides one window as [`observe`](Self::observe) does, and writes nothing down until [`observed_first`](Self::observed_first).
+    pub fn observe_unwritten(&mut self, tenant: &str, window_end: EventTime, conditions: &[Condition]) {
         assert!(conditions.iter().all(|condition| condition.tenant == tenant), "conditions are those of {tenant}");
-        let (store, nonce) = (self.store.clone(), self.nonce.clone());
         let tenant = self.tenant(tenant);
-        let mut written = tenant.write(&store, &nonce, now).await?;
         tenant.unwritten.extend(tenant.tracker.observe(window_end, conditions));
-        written.extend(tenant.write(&store, &nonce, now).await?);
+    }
+
+    /// Writes down what was decided of the windows before the first reader came. What both began in them and was over by then
+    /// for [`LONG_OVER`] is silenced.
+    pub async fn observed_first(&mut self, tenant: &str, now: EventTime) -> Result<Vec<Entry>, StoreError> {
+        let unwritten = &mut self.tenant(tenant).unwritten;
+        // An odd number resolves what the even one before it fired.
+        let episode = |transition: &Transition| (transition.alert.id.clone(), transition.alert.sequence & !1);
+        let of_change = |change| unwritten.iter().filter(move |transition| transition.change == change);
+        // Whoever was told of a beginning is told of its end.
+        let begun: BTreeSet<_> = of_change(Change::Fired).map(episode).collect();
+        let over: BTreeMap<_, _> = of_change(Change::Resolved)
+            .filter(|transition| transition.alert.at < now.before(LONG_OVER))
+            .map(|transition| (episode(transition), transition.alert.at))
+            .filter(|(episode, _)| begun.contains(episode))
+            .collect();
+        for transition in unwritten {
+            if let Some(at) = over.get(&episode(transition)) {
+                transition.silenced.get_or_insert_with(|| format!("it was over at {at}, before anybody watched"));
+            }
+        }
+        self.write(tenant, now).await
+    }
+
+    /// Whether a look at a tenant's configuration at this time was not decided yet.
+    pub fn wants_look(&self, tenant: &str, at: EventTime) -> bool {
+        let is_known = |known: &Tenant| known.unwritten.is_empty() && known.tracker.observed() >= Some(at);
+        !self.audits.get(tenant).is_some_and(is_known)
+    }
+
+    /// Decides what one look at a tenant's configuration found; otherwise as [`observe`](Self::observe).
+    pub async fn look(
+        &mut self,
+        tenant: &str,
+        at: EventTime,
+        conditions: &[Condition],
+        now: EventTime,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let (store, nonce) = (self.store.clone(), self.nonce.clone());
+        let known = self.audit(tenant);
+        let mut written = known.write(&store, &nonce, now).await?;
+        known.unwritten.extend(known.tracker.look(at, conditions));
+        written.extend(known.write(&store, &nonce, now).await?);
+        self.stand(&written);
+        Ok(written)
+    }
+
+    async fn write(&mut self, tenant: &str, now: EventTime) -> Result<Vec<Entry>, StoreError> {
+        let (store, nonce) = (self.store.clone(), self.nonce.clone());
+        let written = self.tenant(tenant).write(&store, &nonce, now).await?;
+        self.stand(&written);
+        Ok(written)
+    }
+
+    fn stand(&mut self, written: &[Entry]) {
         for entry in written.iter().filter(|entry| entry.repeat.is_none()) {
             self.standing.insert(entry.alert.id.clone(), entry.alert.clone());
         }
-        Ok(written)
     }
 
     /// Notes up to which window each tenant is decided, so that a restart need not see all again. Never goes back.
@@ -349,15 +426,20 @@ impl Journal {
 
     fn tenant(&mut self, tenant: &str) -> &mut Tenant {
         let settings = &self.settings;
-        self.tenants.entry(tenant.to_owned()).or_insert_with(|| Tenant {
-            tracker: Tracker::new(settings.clone()),
-            unwritten: VecDeque::new(),
-            evaluated: None,
-        })
+        self.tenants.entry(tenant.to_owned()).or_insert_with(|| Tenant::new(settings.clone()))
+    }
+
+    fn audit(&mut self, tenant: &str) -> &mut Tenant {
+        let settings = &self.settings;
+        self.audits.entry(tenant.to_owned()).or_insert_with(|| Tenant::new(settings.clone()))
     }
 }
 
 impl Tenant {
+    fn new(settings: EpisodeSettings) -> Self {
+        Self { tracker: Tracker::new(settings), unwritten: VecDeque::new(), evaluated: None }
+    }
+
     async fn write(&mut self, store: &Store, nonce: &str, now: EventTime) -> Result<Vec<Entry>, StoreError> {
         let mut ours = Vec::new();
         while let Some(transition) = self.unwritten.front() {

@@ -75,7 +75,7 @@ pub struct Alert {
     /// Event time: begin of the first window in which the condition held.
     #[serde(with = "text_time")]
     pub since: EventTime,
-    /// Event time: end of the window that decided.
+    /// Event time: end of the window that decided; of the audit, when it was made.
     #[serde(with = "text_time")]
     pub at: EventTime,
 }

@@ -97,11 +97,6 @@ impl RuleSettings {
         self.audited = Some(audited);
     }
 
-    /// Whether there is something to judge, so that the audit's alerts can be decided.
-    pub fn is_audited(&self) -> bool {
-        self.audited.as_ref().is_some_and(|audited| audited.reading.is_some() || audited.standing.is_some())
-    }
-
     /// The check of an alert of the audit that could not be looked at this time.
     pub fn unknown(&self, alert: &Alert) -> Option<&'static Check> {
         let audited = self.audited.as_ref().filter(|audited| audited.tenant == alert.tenant)?;
@@ -125,7 +120,18 @@ pub fn conditions(tenant: &str, usage: &TenantUsage, window_end: EventTime, sett
     found.extend(login_failures(tenant, usage, window_end));
     found.extend(silence_of(tenant, usage, window_end));
     found.extend(filtered(tenant, usage, window_end));
-    found.extend(audit(tenant, settings));
+    as_set(found, settings)
+}
+
+/// What the last look at the audited tenant's configuration says, whatever the windows; `firing` is what fires of the tenant by
+/// the journal.
+pub fn audit_conditions<'a>(firing: impl Iterator<Item = &'a Alert>, settings: &RuleSettings) -> Vec<Condition> {
+    let mut found = audit(settings);
+    found.extend(unknown(firing, settings));
+    as_set(found, settings)
+}
+
+fn as_set(mut found: Vec<Condition>, settings: &RuleSettings) -> Vec<Condition> {
     found.retain(|condition| !settings.off.contains(&condition.rule));
     for condition in &mut found {
         condition.severity = settings.severities.get(condition.rule).copied().unwrap_or(condition.severity);
@@ -551,9 +557,8 @@ fn filtered(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Con
     missing.into_iter().map(condition).collect()
 }
 
-/// What an audit found is so until the next one, whatever the window.
-fn audit(tenant: &str, settings: &RuleSettings) -> Vec<Condition> {
-    let Some(audited) = settings.audited.as_ref().filter(|audited| audited.tenant == tenant) else { return Vec::new() };
+fn audit(settings: &RuleSettings) -> Vec<Condition> {
+    let Some(audited) = &settings.audited else { return Vec::new() };
     let condition = |found: &Required| {
         let Required { check, subject, evidence } = found;
         let facts =
@@ -561,7 +566,7 @@ fn audit(tenant: &str, settings: &RuleSettings) -> Vec<Condition> {
         Condition {
             rule: AUDIT,
             severity: Severity::Warning,
-            tenant: tenant.to_owned(),
+            tenant: audited.tenant.clone(),
             key: audit_key(check, subject),
             subject: subject.clone(),
             level: Level::On,
@@ -584,7 +589,7 @@ fn audit_key(check: &Check, subject: &str) -> String {
 
 /// Of the tenant's alerts that fire, as the journal has them, those that nobody could look at this time: an audit that was not
 /// run mends nothing, and pages nobody.
-pub fn unknown<'a>(firing: impl Iterator<Item = &'a Alert>, settings: &RuleSettings) -> Vec<Condition> {
+fn unknown<'a>(firing: impl Iterator<Item = &'a Alert>, settings: &RuleSettings) -> Vec<Condition> {
     let condition = |alert: &Alert| {
         let check = settings.unknown(alert)?;
         Some(Condition {
@@ -601,7 +606,7 @@ pub fn unknown<'a>(firing: impl Iterator<Item = &'a Alert>, settings: &RuleSetti
             fix: alert.fix.clone(),
         })
     };
-    firing.filter(|_| !settings.off.contains(&AUDIT)).filter_map(condition).collect()
+    firing.filter_map(condition).collect()
 }
 
 fn client_name<'a>(name: &'a str, id: &'a str) -> &'a str {

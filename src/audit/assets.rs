@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::document::Place;
+use super::not_run::NotRun;
 
 /// One part of a tenant's configuration.
 pub struct Asset {
@@ -120,5 +121,5 @@ pub enum Found {
     /// All of it; none is none.
     Items(Vec<Item>),
     /// Why nothing is known of it.
-    Missing(String),
+    Missing(NotRun),
 }

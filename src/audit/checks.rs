@@ -17,7 +17,8 @@ pub use organizations::configured;
 pub use origins::shown as url_in_part;
 
 use super::document::Place;
-use super::tenant::{Field, Known, Part, Tenant, Thing};
+pub use super::not_run::NotRun;
+use super::tenant::{Field, Known, NOT_THERE, Part, Tenant, Thing};
 use super::traffic::Traffic;
 
 /// How much a finding matters, in the groups of Auth0's own readiness checks.
@@ -116,14 +117,14 @@ impl<'a> Scene<'a> {
         let traffic = self.seen()?;
         match &traffic.gap {
             None => Ok(traffic),
-            Some(gap) => Err(NotRun(gap.clone())),
+            Some(gap) => Err(gap.as_str().into()),
         }
     }
 
     /// What is used, as far as it is known: what was seen was seen.
     fn seen(&self) -> Result<&'a Traffic, NotRun> {
-        let traffic = self.traffic.ok_or_else(|| NotRun("it needs the tenant's events: give --data".to_owned()))?;
-        self.stranger().map_or(Ok(traffic), |why| Err(NotRun(why)))
+        let traffic = self.traffic.ok_or("it needs the tenant's events: give --data")?;
+        self.stranger().map_or(Ok(traffic), |why| Err(NotRun::NotGiven(why)))
     }
 
     /// Why the events are most likely those of another tenant: hardly any application of this one occurs in them.
@@ -146,20 +147,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What is said of a setting that an answer or an export leaves out.
-const NOT_THERE: &str = "not there";
 /// One of so many is hardly any.
 const HARDLY: usize = 10;
-
-/// Why a check could not be run.
-#[derive(Debug)]
-pub struct NotRun(pub String);
-
-impl From<String> for NotRun {
-    fn from(why: String) -> Self {
-        Self(why)
-    }
-}
 
 pub type Judged = Result<(), NotRun>;
 
@@ -178,7 +167,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unjudged {
     pub thing: Thing,
-    pub why: String,
+    pub why: NotRun,
 }
 
 #[derive(Debug, Default)]
@@ -209,8 +198,8 @@ impl Outcome {
         self.found.push(Found { thing: thing.clone(), place: place.clone(), line: is_file.then_some(line), evidence });
     }
 
-    fn unjudged(&mut self, thing: &Thing, key: &str, why: &str) {
-        let why = format!("{} {:?}: {key} is {why}", thing.kind, thing.name);
+    fn unjudged(&mut self, thing: &Thing, key: &str, why: impl Into<NotRun>) {
+        let why = why.into().map(|why| format!("{} {:?}: {key} is {why}", thing.kind, thing.name));
         self.unjudged.push(Unjudged { thing: thing.clone(), why });
     }
 
@@ -219,8 +208,8 @@ impl Outcome {
         match &field.value {
             Known::Is(value) => Some(Some(value)),
             Known::Absent => Some(None),
-            Known::Unknown(what) => {
-                self.unjudged(thing, field.key, what);
+            Known::Unknown(why) => {
+                self.unjudged(thing, field.key, why);
                 None
             }
         }
@@ -250,7 +239,7 @@ impl Outcome {
 
 /// A part of the tenant, or why a check that needs it cannot be run.
 fn part<T>(part: &Part<T>) -> Result<&T, NotRun> {
-    part.as_ref().map_err(|why| NotRun(why.clone()))
+    part.as_ref().map_err(NotRun::clone)
 }
 
 /// What stands for something that is not there.
@@ -267,7 +256,7 @@ fn tenant_thing(scene: &Scene<'_>, name: &str) -> Thing {
 pub enum State {
     Passed,
     Found,
-    NotRun(String),
+    NotRun(NotRun),
 }
 
 /// A check, and how it went.
@@ -293,11 +282,11 @@ fn verdict(check: &'static Check, scene: &Scene<'_>) -> Verdict {
         unjudged.clear();
     }
     found.sort_by(|a, b| (&a.thing, &a.place).cmp(&(&b.thing, &b.place)));
-    let state = match judged {
-        Err(NotRun(why)) => State::NotRun(why),
-        Ok(()) if !found.is_empty() => State::Found,
-        Ok(()) if !unjudged.is_empty() => State::NotRun(several(&unjudged)),
-        Ok(()) => State::Passed,
+    let state = match (judged, unjudged.first()) {
+        (Err(why), _) => State::NotRun(why),
+        (Ok(()), _) if !found.is_empty() => State::Found,
+        (Ok(()), Some(first)) => State::NotRun(several(first, &unjudged)),
+        (Ok(()), None) => State::Passed,
     };
     if matches!(state, State::NotRun(_)) {
         found.clear();
@@ -305,11 +294,12 @@ fn verdict(check: &'static Check, scene: &Scene<'_>) -> Verdict {
     Verdict { check, state, found, unjudged }
 }
 
-fn several(reasons: &[Unjudged]) -> String {
-    match reasons {
-        [first] => first.why.clone(),
-        [first, rest @ ..] => format!("{}, and {} more", first.why, rest.len()),
-        [] => String::new(),
+/// Of several reasons one, which is what failed if anything did.
+fn several(first: &Unjudged, all: &[Unjudged]) -> NotRun {
+    let worst = &all.iter().find(|one| one.why.is_failed()).unwrap_or(first).why;
+    match all.len() {
+        1 => worst.clone(),
+        count => worst.map(|why| format!("{why}, and {} more", count - 1)),
     }
 }
 

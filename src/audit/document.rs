@@ -12,10 +12,15 @@ use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::not_run::NotRun;
+
 /// Around the name of a `##KEY##`; private characters, which no tenant's configuration has.
 const LITERAL: (char, char) = ('\u{e000}', '\u{e001}');
 /// Around the name of an `@@KEY@@`.
 const STRINGIFIED: (char, char) = ('\u{e002}', '\u{e003}');
+/// Around why a value is not known, where it was not given and where it could not be read.
+const NOT_GIVEN: (char, char) = ('\u{e004}', '\u{e005}');
+const FAILED: (char, char) = ('\u{e006}', '\u{e007}');
 
 /// Where a value stands: a file, relative to the export, and a JSON pointer (RFC 6901) within.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -255,10 +260,20 @@ pub fn placeholder(text: &str) -> Option<String> {
     with_placeholder(&text[begin..end + last])
 }
 
-/// A value that is not known, for the reason given: as if a placeholder stood there.
-pub fn unknown(why: &str) -> Value {
-    let name: String = why.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    Value::String(format!("{}{name}{}", LITERAL.0, LITERAL.1))
+/// A value that is not known, for the reason given: [`not_known`] tells it, also after it was recorded.
+pub fn unknown(why: &NotRun) -> Value {
+    let (open, close) = if why.is_failed() { FAILED } else { NOT_GIVEN };
+    Value::String(format!("{open}{why}{close}"))
+}
+
+/// Why nobody knows what a text stands for: it holds a placeholder, or a reason instead of a value.
+pub fn not_known(text: &str) -> Option<NotRun> {
+    let within = |(open, close): (char, char)| {
+        let why = text.strip_prefix(open)?.strip_suffix(close)?;
+        Some(format!("not known: {why}"))
+    };
+    let not_given = || within(NOT_GIVEN).or_else(|| placeholder(text)).map(NotRun::NotGiven);
+    within(FAILED).map(NotRun::Failed).or_else(not_given)
 }
 
 /// The lines of a JSON text's values, by where serde found them in it.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::assets::{ASSETS, Asset, Found, Item, Layout};
 use super::document::{Document, Lines, Place, ReadError, placeholder};
+use super::not_run::NotRun;
 use super::tenant::{self, Code, Tenant};
 
 /// A file larger than this is no configuration.
@@ -113,7 +114,7 @@ fn build(found: BTreeMap<&'static str, Found>, mut files: Files) -> Result<Expor
 }
 
 fn missing(what: &str) -> Found {
-    Found::Missing(format!("the export has no {what}"))
+    Found::Missing(NotRun::NotGiven(format!("the export has no {what}")))
 }
 
 /// The objects of one part, of a list or alone.
@@ -128,7 +129,8 @@ fn items(value: Option<&Value>, place: &Place, asset: &Asset) -> Result<Found, R
         Some(Value::Object(fields)) if fields.is_empty() => Ok(Found::Items(Vec::new())),
         Some(value @ Value::Object(_)) => Ok(Found::Items(vec![item(value, place.clone())])),
         Some(Value::String(text)) if placeholder(text).is_some() => {
-            Ok(Found::Missing(format!("{place} is the placeholder {}", placeholder(text).unwrap_or_default())))
+            let why = format!("{place} is the placeholder {}", placeholder(text).unwrap_or_default());
+            Ok(Found::Missing(NotRun::NotGiven(why)))
         }
         Some(_) => Err(ReadError::new(place, "is neither a list nor an object", "a list of objects")),
     }

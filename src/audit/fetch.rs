@@ -3,7 +3,7 @@
 //! A part whose scope the token lacks is missing, and says which scope; the others are read all the same. A recording holds
 //! what the checks look at and nothing else: no secret, and no script, since scripts hold secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::assets::{ASSETS, Asset, Found, Item, Paging};
 use super::checks::url_in_part;
-use super::document::{Document, Place, unknown, with_placeholder};
+use super::document::{Document, Place, not_known, unknown, with_placeholder};
+use super::not_run::NotRun;
 use super::tenant::{self, Code, Tenant};
 use crate::source::management::{Api, ApiError};
 
@@ -24,7 +25,7 @@ const PER_PAGE_COUNT: usize = 100;
 const DETAILS_MAX: usize = 1_000;
 
 /// What an endpoint gave.
-type Given = Result<Vec<Value>, String>;
+type Given = Result<Vec<Value>, NotRun>;
 
 /// Every part by its key.
 pub struct Fetched {
@@ -38,6 +39,9 @@ struct Recorded {
     endpoint: String,
     items: Option<Vec<Value>>,
     missing: Option<String>,
+    /// Whether it could not be read, rather than that nobody gave it.
+    #[serde(default)]
+    is_failed: bool,
 }
 
 impl Fetched {
@@ -84,7 +88,9 @@ impl Fetched {
                 .map_err(|_| anyhow::anyhow!("{}: not what `ghostlight audit --record` writes", path.display()))?;
             let given = match (recorded.items, recorded.missing) {
                 (Some(items), None) => Ok(items),
-                (_, why) => Err(why.unwrap_or_else(|| "nothing was recorded".to_owned())),
+                (_, Some(why)) if recorded.is_failed => Err(NotRun::Failed(why)),
+                (_, Some(why)) => Err(NotRun::NotGiven(why)),
+                (None, None) => Err("nothing was recorded".into()),
             };
             parts.insert(asset.key, given);
         }
@@ -102,7 +108,8 @@ impl Fetched {
             let recorded = Recorded {
                 endpoint: asset.endpoint.to_owned(),
                 items: given.as_ref().ok().map(|items| items.iter().map(without_secrets).collect()),
-                missing: given.as_ref().err().cloned(),
+                missing: given.as_ref().err().map(NotRun::to_string),
+                is_failed: given.as_ref().is_err_and(NotRun::is_failed),
             };
             let path = folder.join(format!("{}.json", asset.key));
             let text = serde_json::to_string_pretty(&recorded)? + "\n";
@@ -119,7 +126,7 @@ impl Fetched {
                 Some(Err(why)) => Found::Missing(why),
                 // What only exports have apart stands in other parts here.
                 None if asset.endpoint.is_empty() => Found::Items(Vec::new()),
-                None => Found::Missing(format!("{} was not read", asset.key)),
+                None => Found::Missing(NotRun::NotGiven(format!("{} was not read", asset.key))),
             };
             (asset.key, found)
         });
@@ -179,7 +186,7 @@ async fn part(api: &mut Api, asset: &Asset) -> Result<Given, ApiError> {
                     };
                     given(scope, listed)?.map(|items| items.into_iter().map(by_id).collect())
                 }
-                false => Err(format!("there are more than {DETAILS_MAX}")),
+                false => Err(NotRun::NotGiven(format!("only the first {DETAILS_MAX} are asked for theirs"))),
             };
             item[key] = match value {
                 Ok(items) => Value::Array(items),
@@ -203,15 +210,13 @@ fn given(scope: &str, listed: Result<Vec<Value>, ApiError>) -> Result<Given, Api
     match listed {
         Ok(items) => Ok(Ok(items)),
         Err(ApiError::Forbidden { code, .. }) if code == "insufficient_scope" => {
-            Ok(Err(format!("the client's grant lacks the scope {scope}")))
+            Ok(Err(NotRun::NotGiven(format!("the client's grant lacks the scope {scope}"))))
         }
-        Err(
-            error @ (ApiError::Forbidden { .. }
-            | ApiError::Scope { .. }
-            | ApiError::NotFound { .. }
-            | ApiError::Invalid { .. }
-            | ApiError::Other { .. }),
-        ) => Ok(Err(error.to_string())),
+        // What the plan does not have is no error.
+        Err(error @ (ApiError::Forbidden { .. } | ApiError::Scope { .. } | ApiError::NotFound { .. })) => {
+            Ok(Err(NotRun::NotGiven(error.to_string())))
+        }
+        Err(error @ (ApiError::Invalid { .. } | ApiError::Other { .. })) => Ok(Err(NotRun::Failed(error.to_string()))),
         Err(
             error @ (ApiError::Domain(_)
             | ApiError::DomainWithUser
@@ -255,6 +260,7 @@ async fn pages(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Value>, A
 async fn checkpoints(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Value>, ApiError> {
     let mut all = Vec::new();
     let mut from = None;
+    let mut seen = BTreeSet::new();
     for _ in 0..PAGES_MAX {
         let mut query = vec![("take", PER_PAGE)];
         query.extend(from.as_deref().map(|from: &str| ("from", from)));
@@ -263,6 +269,9 @@ async fn checkpoints(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Val
         let Some(items) = list(answer, key) else { return Err(unexpected(endpoint, key)) };
         all.extend(items);
         match next {
+            Some(next) if !seen.insert(next.clone()) => {
+                return Err(other(endpoint, "gave the same \"next\" again, which would never end".to_owned()));
+            }
             Some(next) => from = Some(next),
             None => return Ok(all),
         }
@@ -367,7 +376,7 @@ pub fn without_secrets(value: &Value) -> Value {
                 if is_empty(value) {
                     value.clone()
                 } else {
-                    unknown("not recorded")
+                    unknown(&"it was not recorded".into())
                 }
             }
             _ if PRESENT.contains(&name) => {
@@ -393,6 +402,8 @@ pub fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.iter().filter_map(kept).collect()),
         Value::Array(items) => items.iter().map(without_secrets).collect(),
+        // Why it is not known, rather than a value.
+        Value::String(text) if not_known(text).is_some() => readable(value),
         Value::String(text) if text.contains([':', '@', '?', '#', '\\']) => readable(&json!(url_in_part(text))),
         other => readable(other),
     }

@@ -10,6 +10,7 @@ pub mod code;
 pub mod document;
 pub mod export;
 pub mod fetch;
+pub mod not_run;
 pub mod render;
 pub mod report;
 pub mod standing;

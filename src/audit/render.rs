@@ -3,6 +3,7 @@
 mod html;
 mod json;
 mod junit;
+mod lines;
 mod sarif;
 mod terminal;
 

@@ -1,8 +1,11 @@
 //! What an audit found, as every format shows it.
 
+use std::collections::BTreeSet;
+
 use super::baseline::{Baseline, Entry};
 use super::checks::{self, Area, Check, Found, Scene, Severity, State};
 use super::document::Place;
+use super::not_run::NotRun;
 use super::tenant::Thing;
 use crate::event::EventTime;
 
@@ -77,9 +80,9 @@ pub struct Report {
     /// The gravest first.
     pub findings: Vec<Finding>,
     pub passed: Vec<&'static Check>,
-    pub not_run: Vec<(&'static Check, String)>,
+    pub not_run: Vec<(&'static Check, NotRun)>,
     /// Beside findings: what could not be judged.
-    pub unjudged: Vec<(&'static Check, String)>,
+    pub unjudged: Vec<(&'static Check, NotRun)>,
     /// The checks of both.
     pub unknown: Vec<Unknown>,
     pub notes: Vec<String>,
@@ -99,9 +102,9 @@ impl Report {
         let mut unknown = Vec::new();
         for verdict in verdicts {
             let check = verdict.check;
-            let is_found = |thing: &Thing| verdict.found.iter().any(|found| found.thing.subject() == thing.subject());
+            let found: BTreeSet<String> = verdict.found.iter().map(|found| found.thing.subject()).collect();
             let things = verdict.unjudged.iter().map(|unjudged| &unjudged.thing);
-            let things: Vec<Thing> = things.filter(|thing| !is_found(thing)).cloned().collect();
+            let things: Vec<Thing> = things.filter(|thing| !found.contains(&thing.subject())).cloned().collect();
             if matches!(verdict.state, State::NotRun(_)) || !things.is_empty() {
                 unknown.push(Unknown { check, things });
             }
@@ -169,6 +172,16 @@ impl Report {
         from.is_some_and(|from| self.open().any(|finding| finding.check.severity <= from))
     }
 
+    /// What could not be looked at, altogether or in part.
+    pub fn unseen(&self) -> impl Iterator<Item = &(&'static Check, NotRun)> {
+        self.not_run.iter().chain(&self.unjudged)
+    }
+
+    /// What of it ought to have been.
+    pub fn failed(&self) -> impl Iterator<Item = &(&'static Check, NotRun)> {
+        self.unseen().filter(|(_, why)| why.is_failed())
+    }
+
     /// The path of a place for who stands where the audit was started; nothing where it is no file.
     pub fn path(&self, place: &Place) -> Option<String> {
         let folder = self.folder.as_deref()?;
@@ -180,7 +193,7 @@ impl Report {
 }
 
 /// A check with accepted findings only has passed.
-fn score(area: Area, findings: &[Finding], passed: &[&'static Check], not_run: &[(&'static Check, String)]) -> Score {
+fn score(area: Area, findings: &[Finding], passed: &[&'static Check], not_run: &[(&'static Check, NotRun)]) -> Score {
     let mut failed: Vec<&Check> =
         findings.iter().filter(|finding| finding.accepted.is_none()).map(|finding| finding.check).collect();
     failed.dedup_by_key(|check| check.id);

@@ -81,6 +81,11 @@ impl Reading {
 }
 
 impl Audited {
+    /// Whether nobody knows yet how the first reading goes.
+    pub fn is_first_due(&self) -> bool {
+        self.reading.is_none() && self.problem.is_none()
+    }
+
     /// What was read last, judged beside what the tenant used up to `now`; the walks over tokens must be settled.
     pub fn judge(
         &mut self,
@@ -98,10 +103,12 @@ impl Audited {
 impl Standing {
     pub fn new(report: &Report) -> Self {
         let mut required: Vec<Required> = Vec::new();
+        let mut known: BTreeMap<(&str, String), usize> = BTreeMap::new();
         for finding in report.open().filter(|finding| finding.check.severity == Severity::Required) {
             let subject = finding.subject();
             let evidence = finding.found.evidence.clone();
-            match required.iter_mut().find(|one| one.check.id == finding.check.id && one.subject == subject) {
+            let at = *known.entry((finding.check.id, subject.clone())).or_insert(required.len());
+            match required.get_mut(at) {
                 Some(one) => one.evidence.push(evidence),
                 None => required.push(Required { check: finding.check, subject, evidence: vec![evidence] }),
             }

@@ -9,9 +9,13 @@ pub use build::{Code, build};
 
 use super::code::{Smell, Traits};
 use super::document::Place;
+use super::not_run::NotRun;
+
+/// What is said of a setting that an answer or an export leaves out.
+pub const NOT_THERE: &str = "not there";
 
 /// A part of the configuration, or why nothing is known of it.
-pub type Part<T> = Result<T, String>;
+pub type Part<T> = Result<T, NotRun>;
 
 /// What is said about somebody: an application, a connection, the tenant itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +41,7 @@ impl Thing {
 pub enum Known<T> {
     Is(T),
     /// With what stands there instead: a placeholder, or what it is where it cannot be.
-    Unknown(String),
+    Unknown(NotRun),
     Absent,
 }
 
@@ -54,6 +58,15 @@ impl<T> Field<T> {
         match &self.value {
             Known::Is(value) => Some(value),
             Known::Unknown(_) | Known::Absent => None,
+        }
+    }
+
+    /// Why the value is not known, if it is not.
+    pub fn unknown(&self) -> Option<NotRun> {
+        match &self.value {
+            Known::Is(_) => None,
+            Known::Unknown(why) => Some(why.clone()),
+            Known::Absent => Some(NOT_THERE.into()),
         }
     }
 
@@ -84,10 +97,18 @@ impl Texts {
 
     /// Whether anything of it is unknown.
     pub fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
+    /// Why something of it is unknown, if anything is.
+    pub fn open(&self) -> Option<NotRun> {
         match &self.value {
-            Known::Is(elements) => elements.iter().any(|element| matches!(element, Known::Unknown(_))),
-            Known::Unknown(_) => true,
-            Known::Absent => false,
+            Known::Is(elements) => elements.iter().find_map(|element| match element {
+                Known::Unknown(why) => Some(why.map(|why| format!("in part {why}"))),
+                Known::Is(_) | Known::Absent => None,
+            }),
+            Known::Unknown(why) => Some(why.clone()),
+            Known::Absent => None,
         }
     }
 

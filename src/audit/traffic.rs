@@ -73,6 +73,8 @@ pub struct Traffic {
     pub logins: Logins,
     /// The types of events within the period.
     kinds: BTreeSet<&'static str>,
+    /// The ids of each client's name.
+    ids: BTreeMap<String, Vec<String>>,
 }
 
 impl Traffic {
@@ -116,10 +118,14 @@ impl Traffic {
             ghosts: ghost::token_use(tenant, &usage.tokens, &(from.start()..now), lifetimes, thresholds),
             logins: Logins::default(),
             kinds,
+            ids: BTreeMap::new(),
         };
         traffic.ghosts.retain(|used| used.verdict.is_ghost());
         traffic.uses(usage, from..=today);
         traffic.tokens(usage, from.start(), now);
+        for (id, used) in &traffic.clients {
+            traffic.ids.entry(used.name.clone()).or_default().push(id.clone());
+        }
         traffic
     }
 
@@ -204,7 +210,7 @@ impl Traffic {
     pub fn ids_of<'a>(&'a self, id: Option<&'a str>, name: &'a str) -> Vec<&'a str> {
         match id {
             Some(id) => vec![id],
-            None => self.clients.iter().filter(|(_, used)| used.name == name).map(|(id, _)| id.as_str()).collect(),
+            None => self.ids.get(name).into_iter().flatten().map(String::as_str).collect(),
         }
     }
 

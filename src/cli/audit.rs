@@ -57,9 +57,9 @@ pub(super) struct AuditArgs {
     /// How it is written.
     #[arg(long, default_value = "text", value_parser = parse_format)]
     format: Format,
-    /// From which severity on the exit code is 1.
-    #[arg(long, value_enum, default_value_t = FailOn::Required)]
-    fail_on: FailOn,
+    /// From which severity on the exit code is 1; with not-run it is 2 where a check had not all it looks at.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "required")]
+    fail_on: Vec<FailOn>,
     /// Findings that are accepted (TOML): check, subject, reason, expires.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -74,16 +74,20 @@ enum FailOn {
     Recommended,
     BestPractice,
     Never,
+    NotRun,
 }
 
-impl FailOn {
-    fn severity(self) -> Option<Severity> {
-        match self {
-            Self::Required => Some(Severity::Required),
-            Self::Recommended => Some(Severity::Recommended),
-            Self::BestPractice => Some(Severity::BestPractice),
-            Self::Never => None,
-        }
+impl AuditArgs {
+    /// The least grave finding that counts, of those that are named; where none is, a required one.
+    fn fail_from(&self) -> Option<Severity> {
+        let severity = |fail_on: &FailOn| match fail_on {
+            FailOn::Required => Some(Some(Severity::Required)),
+            FailOn::Recommended => Some(Some(Severity::Recommended)),
+            FailOn::BestPractice => Some(Some(Severity::BestPractice)),
+            FailOn::Never => Some(None),
+            FailOn::NotRun => None,
+        };
+        self.fail_on.iter().filter_map(severity).max().unwrap_or(Some(Severity::Required))
     }
 }
 
@@ -91,7 +95,7 @@ fn parse_format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| format!("expected one of {}", Format::NAMES.join(", ")))
 }
 
-/// Nothing found is 0, something is 1; an audit that could not be made is neither, but 2.
+/// Nothing found is 0, something is 1; an audit that could not be made, in part or at all, is neither, but 2.
 pub(super) fn audit(args: &AuditArgs) -> ExitCode {
     match audited(args) {
         Ok(code) => code,
@@ -113,11 +117,23 @@ fn audited(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let mut report = Reading { at: now, source, export, baseline }.report(traffic.as_ref());
     report.folder = args.config.as_deref().map(folder);
     let look = super::look(args.output.is_some());
-    super::write(&render(&report, args.format, look, args.fail_on.severity()), args.output.as_deref())?;
+    super::write(&render(&report, args.format, look, args.fail_from()), args.output.as_deref())?;
     if !report.is_judged() {
         bail!("{NOTHING_JUDGED}");
     }
-    Ok(if report.fails(args.fail_on.severity()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // What was found is found, whatever else there may be.
+    if report.fails(args.fail_from()) {
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut unseen: Vec<_> = report.failed().collect();
+    if args.fail_on.contains(&FailOn::NotRun) {
+        unseen = report.unseen().collect();
+    }
+    if let [(check, why), rest @ ..] = unseen.as_slice() {
+        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+        bail!("not all could be looked at: {}: {why}{more}", check.id);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The tenant's configuration, and what it was read from.

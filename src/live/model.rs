@@ -52,10 +52,10 @@ pub struct TenantOverview {
 pub struct Audit {
     /// An export, a recording, or a domain.
     pub source: String,
-    /// When it was read last; `null` if it never could be.
+    /// When it was read last; `null` if it never could be, or is being read for the first time.
     #[serde(with = "text_time::option")]
     pub at: Option<EventTime>,
-    /// Why it could not be read since, in words.
+    /// Why it could not be read since, in words; `null` if it was, or while it is being read for the first time.
     pub problem: Option<String>,
     /// What the events that it was judged beside cover, in words; `null` before.
     pub events: Option<String>,

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -21,12 +21,12 @@ use crate::config::Config;
 use crate::live::model::Model;
 use crate::live::{self, Readiness, page};
 use crate::store::{Store, StoreError};
-use crate::watch::{Watch, WatchSettings};
+use crate::watch::{Round, Watch, WatchSettings};
 
 /// How often what is not delivered yet is looked for, beside right after a decision.
 const DELIVER_EVERY: Duration = Duration::from_secs(30);
 const FORGET_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// How long the first audit is waited for, so that its alerts and lifetimes are there from the start.
+/// How long no window is judged at first while the audit is under way, since by it tokens live for another time than one thinks.
 const FIRST_AUDIT: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(10);
 /// The read loop in `/readyz` of a process that does nothing else.
@@ -130,9 +130,6 @@ pub async fn audited_settings(config: &Config) -> anyhow::Result<WatchSettings> 
     Ok(settings)
 }
 
-/// How following ended without an error.
-struct BeginAnew;
-
 struct Follow {
     store: Store,
     settings: WatchSettings,
@@ -147,17 +144,10 @@ struct Follow {
 
 impl Follow {
     /// Until it is aborted. After an error it begins anew from what is committed, as a restart would.
-    async fn run(mut self) -> Infallible {
-        if let Some(audited) = &mut self.audited {
-            // However it goes.
-            let _ = tokio::time::timeout(FIRST_AUDIT, audited.changed()).await;
-        }
+    async fn run(self) -> Infallible {
+        let audit_by = clock::monotonic() + FIRST_AUDIT;
         loop {
-            let audited = self.audited.clone();
-            let error = match self.follow(audited).await {
-                Ok(BeginAnew) => continue,
-                Err(error) => error,
-            };
+            let Err(error) = self.follow(audit_by).await;
             metrics::counter!("ghostlight_read_rounds_total", "outcome" => "failed").increment(1);
             let problem = format!("reading what is committed failed: {}", error_chain(&error));
             tracing::warn!("{problem}; tried again");
@@ -174,7 +164,8 @@ impl Follow {
         }
     }
 
-    async fn follow(&self, mut audited: Option<watch::Receiver<Audited>>) -> Result<BeginAnew, StoreError> {
+    async fn follow(&self, audit_by: Instant) -> Result<Infallible, StoreError> {
+        let mut audited = self.audited.clone();
         let mut settings = self.settings.clone();
         if let Some(audited) = &mut audited {
             settings.rules.audit(Arc::new(audited.borrow_and_update().clone()));
@@ -183,7 +174,7 @@ impl Follow {
         // Beside the journal that decides: what that wrote is this one's to send, at once.
         let mut outbox = Outbox::open(watch.journal(), &self.notifier.names(), clock::now()).await?;
         tokio::select! {
-            ended = self.rounds(&mut watch, audited) => ended,
+            ended = self.rounds(&mut watch, audited, audit_by) => ended,
             never = self.deliver(&mut outbox) => match never {},
             never = self.forget() => match never {},
         }
@@ -193,17 +184,19 @@ impl Follow {
         &self,
         watch: &mut Watch,
         mut audited: Option<watch::Receiver<Audited>>,
-    ) -> Result<BeginAnew, StoreError> {
+        audit_by: Instant,
+    ) -> Result<Infallible, StoreError> {
         let mut shown_revision = None;
         loop {
             if let Some(audited) = audited.as_mut().filter(|audited| audited.has_changed().unwrap_or(false)) {
-                let found = audited.borrow_and_update().clone();
-                if found.reading.is_some() && !watch.is_audited() {
-                    return Ok(BeginAnew);
-                }
-                watch.audit(found);
+                watch.audit(audited.borrow_and_update().clone());
             }
-            let round = watch.round(clock::now()).await?;
+            let is_audit_due = audited.as_ref().is_some_and(|audited| audited.borrow().is_first_due());
+            let round = match is_audit_due && clock::monotonic() < audit_by {
+                // What there is, is shown at once.
+                true => Round { entries: watch.look(clock::now()).await?, ..Round::default() },
+                false => watch.round(clock::now()).await?,
+            };
             if !round.decided.is_empty() {
                 self.decided.notify_one();
             }

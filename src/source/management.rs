@@ -22,6 +22,8 @@ const ANSWER_MAX: usize = 64 << 20;
 const SAID_MAX: usize = 200;
 /// How long it waits for a token in all.
 const TOKEN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// No token is kept for longer, whatever is said of it: as long as Auth0 lets them live.
+const LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Shorter waits need no words.
 const SAID_FROM: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -223,8 +225,16 @@ impl Api {
         };
         let answer: Answer = serde_json::from_slice(&answer)
             .map_err(|_| none("the answer of POST /oauth/token has no access_token and expires_in".to_owned()))?;
+        // A token is of visible ASCII (RFC 6750).
+        if answer.access_token.is_empty() || !answer.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(none(
+                "the access_token of POST /oauth/token is empty, or has characters that no HTTP header may have"
+                    .to_owned(),
+            ));
+        }
         // A tenth of its life early, so that none runs out on its way.
-        let renew_at = clock::monotonic() + Duration::from_secs(answer.expires_in) / 10 * 9;
+        let lifetime = Duration::from_secs(answer.expires_in).min(LIFETIME_MAX);
+        let renew_at = clock::monotonic() + lifetime / 10 * 9;
         self.tokens.push(answer.access_token.clone());
         self.token = Some(Token { value: answer.access_token.clone(), renew_at });
         Ok(answer.access_token)

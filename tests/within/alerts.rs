@@ -546,6 +546,51 @@ fn what_is_lost_of_evaluated_costs_only_windows_seen_again() {
 }
 
 #[test]
+fn what_was_over_long_before_the_first_reader_came_is_written_down_and_not_sent() {
+    // Over for an hour and more, firing still, and over for less.
+    let history = History::new(1, 1, &["-+~-----------+", "----------+++++", "----------+----"]);
+    let (store, clock) = (Store::of(Arc::new(InMemory::new())), Clock(Arc::new(AtomicI64::new(end(16).ms()))));
+    let (channels, one_reader) = (Channels::default(), undisturbed(&history));
+    block_on(async {
+        let mut journal = Journal::open(&store, history.settings()).await.expect("opens");
+        let mut outbox = Outbox::open(&journal, &CHANNELS, clock.now()).await.expect("opens");
+        for window in 0..14 {
+            journal.observe_unwritten(TENANT, end(window), &history.conditions(window));
+        }
+        assert_eq!(entries(&store).await, BTreeMap::new());
+        journal.observed_first(TENANT, clock.now()).await.expect("works");
+        assert_eq!(told(&entries(&store).await), "(F)(R)FFR");
+        // It all goes on from there.
+        journal.observe(TENANT, end(14), &history.conditions(14), clock.now()).await.expect("works");
+        assert_eq!(told(&entries(&store).await), "(F)(R)FFRF");
+        deliver(&mut outbox, &clock, &channels).await.expect("delivers");
+        let sent = |subject: usize| {
+            let id = history.conditions(10)[subject].id();
+            let of_subject =
+                |(channel, alert, sequence, _): Sent| (channel == CHANNELS[0] && alert == id).then_some(sequence);
+            channels.all().into_iter().filter_map(of_subject).collect::<Vec<_>>()
+        };
+        assert_eq!([sent(0), sent(1), sent(2)], [vec![2], vec![0], vec![0, 1]]);
+        // Where an earlier reader told of the beginning, the end is told, however old.
+        let (other, before) = (Store::of(Arc::new(InMemory::new())), end(1));
+        let mut journal = Journal::open(&other, history.settings()).await.expect("opens");
+        journal.observe(TENANT, end(1), &history.conditions(1), before).await.expect("works");
+        let mut journal = Journal::open(&other, history.settings()).await.expect("opens");
+        (2..14).for_each(|window| journal.observe_unwritten(TENANT, end(window), &history.conditions(window)));
+        journal.observed_first(TENANT, clock.now()).await.expect("works");
+        assert_eq!(told(&entries(&other).await), "FRFFR");
+        // But for the silence, it is what one reader that never stopped had decided.
+        let without = |mut entries: BTreeMap<String, Value>| {
+            for entry in entries.values_mut() {
+                entry.as_object_mut().expect("an object").remove("silenced");
+            }
+            entries
+        };
+        assert_eq!(without(entries(&store).await), one_reader);
+    });
+}
+
+#[test]
 fn a_reader_sees_only_the_last_windows_again() {
     let history = History::new(3, 2, &["++++++"]);
     let (store, clock) = (Store::of(Arc::new(InMemory::new())), Clock::new());

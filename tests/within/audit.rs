@@ -291,7 +291,7 @@ fn faults() -> Vec<(&'static str, Edits, &'static str)> {
         one("connection-nowhere", "/connections/0/enabled_clients", json!([]), "google-oauth2"),
         one("client-connection-unused", "/connections/0/enabled_clients/-", json!("Mobile"), "google-oauth2"),
         one("client-grant-type-unused", "/clients/2/grant_types/-", json!("urn:ietf:params:oauth:grant-type:device_code"), "Mobile"),
-        one("client-unused", "/clients/3/name", json!("Forgotten"), "Forgotten"),
+        one("client-unused", "/clients/-", json!({ "name": "Forgotten", "app_type": "non_interactive", "grant_types": ["client_credentials"] }), "Forgotten"),
         one("grant-unused", "/clientGrants/-", json!({ "client_id": "Deployer", "audience": ORDERS, "scope": [] }), "Deployer to https://orders.northwind.internal/"),
         one("management-grant-wide", "/clientGrants/1/scope/-", json!("create:client_grants"), "Deployer to https://northwind.eu.auth0.com/api/v2/"),
         one("management-grant-idle", "/clientGrants/-", json!({ "client_id": "Worker", "audience": MANAGEMENT, "allow_all_scopes": true }), "Worker to https://northwind.eu.auth0.com/api/v2/"),
@@ -389,7 +389,7 @@ fn nothing_is_called_unused_where_the_events_do_not_tell() {
         unused
             .iter()
             .map(|id| match &verdicts[id].state {
-                State::NotRun(why) => why.clone(),
+                State::NotRun(why) => why.to_string(),
                 other => panic!("{id}: {other:?}"),
             })
             .collect()
@@ -439,9 +439,9 @@ fn a_type_that_never_comes_says_nothing_of_what_it_alone_would_show() {
     let state = |verdicts: &BTreeMap<&'static str, Verdict>, id: &str, who: &str| {
         let verdict = &verdicts[id];
         match (&verdict.state, verdict.found.iter().any(|found| found.thing.name == who)) {
-            (State::NotRun(why), _) => why.clone(),
+            (State::NotRun(why), _) => why.to_string(),
             (_, true) => "found".to_owned(),
-            (..) => verdict.unjudged.iter().map(|unjudged| unjudged.why.as_str()).collect::<Vec<_>>().join("; "),
+            (..) => verdict.unjudged.iter().map(|unjudged| unjudged.why.why()).collect::<Vec<_>>().join("; "),
         }
     };
     let traffic = without(&["seccft"]);
@@ -488,6 +488,104 @@ fn what_could_not_be_judged_is_unknown_and_says_nothing_of_others_of_its_kind() 
 }
 
 #[test]
+fn a_renamed_application_is_not_called_unused_where_an_export_has_no_ids() {
+    let mut tenant = good();
+    // By their new names, of which there was no event yet; and one that nobody uses.
+    edit(&mut tenant, "/clients/3/name", json!("Worker 2"));
+    edit(&mut tenant, "/clientGrants/0/client_id", json!("Worker 2"));
+    edit(&mut tenant, "/clients/0/name", json!("Portal 2"));
+    edit(&mut tenant, "/clients/0/organization_usage", json!("require"));
+    edit(&mut tenant, "/organizations/0/name", json!("acme-2"));
+    edit(&mut tenant, "/clients/-", json!({ "name": "Old", "app_type": "spa", "grant_types": ["authorization_code"] }));
+    let traffic = Events::good(40).traffic(30);
+    let verdicts = judged(&tenant, Some(&traffic));
+    let found = |id: &str| verdicts[id].found.iter().map(|found| found.thing.name.as_str()).collect::<Vec<_>>();
+    let unjudged = |id: &str, who: &str| {
+        let why = verdicts[id].unjudged.iter().find(|one| one.thing.name == who).map(|one| one.why.to_string());
+        why.unwrap_or_else(|| panic!("{id} {who}: {:?} {:?}", verdicts[id].state, verdicts[id].found))
+    };
+    for (id, who) in [
+        ("client-unused", "Worker 2"),
+        ("client-unused", "Portal 2"),
+        ("client-unused", "Old"),
+        ("organizations-bypassed", "Portal 2"),
+        ("grant-unused", "Worker 2 to https://orders.northwind.internal/"),
+    ] {
+        let why = unjudged(id, who);
+        assert!(
+            why.contains("the export has no ids, and the data has") && why.contains("does not know"),
+            "{id}: {why}"
+        );
+    }
+    // Of those that ask for tokens themselves, and of those that people log in to.
+    assert!(
+        unjudged("client-unused", "Worker 2").contains("1 busy applications that it does not know, such as \"Worker\"")
+    );
+    assert!(unjudged("client-unused", "Portal 2").contains("such as \"Portal\""));
+    assert!(unjudged("organizations-idle", "acme-2").contains("1 busy organizations"));
+    assert_eq!(found("client-unused"), Vec::<&str>::new());
+    // What asks for tokens only is none of those that people log in to.
+    edit(&mut tenant, "/clients/0/name", json!("Portal"));
+    let verdicts = judged(&tenant, Some(&traffic));
+    let found: Vec<_> = verdicts["client-unused"].found.iter().map(|found| found.thing.name.as_str()).collect();
+    assert_eq!(found, ["Old"]);
+    // With ids nothing is left to guess.
+    for (index, name) in ["Portal", "Shop", "Mobile", "Worker", "Deployer", "Old"].iter().enumerate() {
+        edit(&mut tenant, &format!("/clients/{index}/client_id"), json!(format!("id-of-{name}")));
+    }
+    let verdicts = judged(&tenant, Some(&traffic));
+    assert_eq!(verdicts["client-unused"].unjudged, Vec::new());
+    assert_eq!(verdicts["client-unused"].found.len(), 1);
+}
+
+#[test]
+fn a_value_of_another_type_is_said_to_be_that() {
+    for (pointer, value, id, why) in [
+        (
+            "/clients/1/grant_types",
+            json!("implicit"),
+            "client-refresh-rotation",
+            "grant_types is a text where a list belongs",
+        ),
+        (
+            "/clients/1/grant_types",
+            json!([7, true]),
+            "client-refresh-rotation",
+            "in part true or false where a text belongs",
+        ),
+        ("/clients/1/jwt_configuration", json!("RS256"), "client-alg-hs256", "alg is a text where an object belongs"),
+        (
+            "/guardianFactors",
+            json!([{ "name": "otp", "enabled": "yes" }]),
+            "mfa-no-factor",
+            "a text where true or false",
+        ),
+        ("/guardianPolicies/policies", json!("all"), "mfa-never", "policies is a text where a list belongs"),
+        ("/networkACLs/0/active", json!("yes"), "canonical-domain-open", "a text where true or false belongs"),
+        ("/networkACLs/0/active", json!("@@ACTIVE@@"), "canonical-domain-open", "what it blocks is @@ACTIVE@@"),
+        ("/resourceServers/0/scopes", json!("all"), "api-permissions-missing", "scopes is a text where a list belongs"),
+        (
+            "/databases/0/enabled_clients",
+            json!(7),
+            "b2b-open-signup",
+            "enabled_clients is a number where a list belongs",
+        ),
+        ("/clients/1/grant_types", json!(["@@GRANT@@"]), "client-refresh-rotation", "grant_types is in part @@GRANT@@"),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, pointer, value);
+        if id == "network-acl-missing" || id == "canonical-domain-open" {
+            edit(&mut tenant, "/networkACLs/1/active", json!(false));
+        }
+        let State::NotRun(said) = judged(&tenant, None).remove(id).expect("a check").state else {
+            panic!("{pointer}: it was judged")
+        };
+        assert!(said.why().contains(why), "{pointer}: {said}");
+        assert_eq!(said.is_failed(), !why.contains("@@"), "{pointer}: {said}");
+    }
+}
+
+#[test]
 fn the_events_of_another_tenant_judge_nothing() {
     let traffic = Events::good(40).traffic(30);
     let mut tenant = good();
@@ -497,7 +595,7 @@ fn the_events_of_another_tenant_judge_nothing() {
     let verdicts = judged(&tenant, Some(&traffic));
     for id in ["client-unused", "connection-unused", "grant-unused", "organizations-idle", "client-ghost"] {
         let State::NotRun(why) = &verdicts[id].state else { panic!("{id}: {:?}", verdicts[id].found) };
-        assert!(why.contains("seems to be of another tenant: of the 5 applications"), "{id}: {why}");
+        assert!(why.why().contains("seems to be of another tenant: of the 5 applications"), "{id}: {why}");
     }
 }
 
@@ -584,7 +682,7 @@ fn a_placeholder_is_neither_right_nor_wrong() {
         ("tenant-logout-urls", "@@LOGOUT_URLS@@"),
     ] {
         match state(id) {
-            State::NotRun(why) => assert!(why.contains(placeholder), "{id}: {why}"),
+            State::NotRun(why) => assert!(why.why().contains(placeholder), "{id}: {why}"),
             other => panic!("{id}: {other:?}"),
         }
     }
@@ -839,7 +937,7 @@ fn what_cannot_be_read_of_one_part_leaves_the_others() {
         edit(&mut tenant, pointer, value);
         let verdicts = judged(&tenant, None);
         let State::NotRun(said) = &verdicts[id].state else { panic!("{pointer}: {:?}", verdicts[id].state) };
-        assert!(said.replace("an application", "a application").contains(why), "{said}");
+        assert!(said.why().replace("an application", "a application").contains(why), "{said}");
         assert_eq!(verdicts["api-alg-hs256"].state, State::Passed);
     }
 }
@@ -956,6 +1054,22 @@ fn the_exit_code_gates_a_pipeline() {
     assert_eq!(codes(&with("/clients/0/initiate_login_uri", Value::Null)), [0, 0, 1, 0]);
     assert_eq!(codes(&with("/clients/1/refresh_token", json!({ "rotation_type": "rotating" }))), [0, 1, 1, 0]);
     assert_eq!(codes(&with("/resourceServers/0/signing_alg", json!("HS256"))), [1, 1, 1, 0]);
+    // What could not be read leaves the gate shut, whatever is asked for; what was found all the same counts first.
+    for (pointer, value) in [("/clients/0/name", json!("")), ("/clients/0/callbacks", json!("https://a.internal/"))] {
+        let mut tenant = with(pointer, value);
+        assert_eq!(codes(&tenant), [2, 2, 2, 2], "{pointer}");
+        let (code, out, error) = run_audit(folder.path(), &["--format", "junit"]);
+        assert!(code == Some(2) && error.contains("not all could be looked at: client-"), "{error}");
+        assert!(!out.contains("errors=\"0\" skipped=\"11\"") && out.contains("<error type="), "{out}");
+        edit(&mut tenant, "/resourceServers/0/signing_alg", json!("HS256"));
+        assert_eq!(codes(&tenant), [1, 1, 1, 2], "{pointer}");
+    }
+    // What was left out shuts it only where that is asked for.
+    let without = with("/roles", Value::Null);
+    assert_eq!(codes(&without), [0, 0, 0, 0]);
+    assert_eq!(["not-run", "never,not-run", "required,not-run"].map(|fail_on| code(&without, fail_on)), [2, 2, 2]);
+    assert_eq!(code(&with("/resourceServers/0/signing_alg", json!("HS256")), "not-run"), 1);
+    assert_eq!(code(&with("/clients/0/initiate_login_uri", Value::Null), "best-practice,not-run"), 1);
     assert_eq!(run_audit(&folder.path().join("nowhere"), &[]).0, Some(2));
 }
 
@@ -990,6 +1104,54 @@ fn json_is_as_described() {
         let mut damaged = report.clone();
         damaged[key] = wrong;
         assert_ne!(schemas::problems(&described, &damaged), Vec::<String>::new(), "{key}");
+    }
+}
+
+#[test]
+fn what_is_written_grows_with_the_findings_and_no_faster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let urls = json!(["http://localhost:3000/x", "https://*.a.internal", "https://www.example.com/x"]);
+    let sizes = |count: usize| {
+        let client = |number| {
+            json!({
+                "name": format!("app-{number}"), "app_type": "spa", "callbacks": urls, "web_origins": urls,
+                "jwt_configuration": { "alg": "HS256" }, "grant_types": ["implicit", "password"], "oidc_conformant": false,
+            })
+        };
+        let organization = |number| json!({ "name": format!("org-{number}"), "connections": [{ "name": "saml" }] });
+        let tenant = json!({
+            "clients": (0..count).map(client).collect::<Vec<_>>(),
+            "organizations": (0..count).map(organization).collect::<Vec<_>>(),
+            "databases": [], "connections": [{ "name": "saml", "strategy": "samlp" }],
+        });
+        std::fs::write(folder.path().join("tenant.yaml"), tenant.to_string()).expect("written");
+        ["text", "json", "html", "sarif", "junit"].map(|format| {
+            let (_, out, _) = run_audit(folder.path(), &["--format", format]);
+            if format == "json" {
+                let report: Value = serde_json::from_str(&out).expect("JSON");
+                let findings = report["findings"].as_array().expect("findings");
+                assert!(findings.len() > 10 * count && out.len() < 400 * findings.len(), "{} bytes", out.len());
+                let shared = findings.iter().find(|one| one["check"] == "enterprise-shared").expect("one is shared");
+                assert!(
+                    shared["evidence"]
+                        .as_str()
+                        .is_some_and(|text| text.ends_with(&format!(" and {} more", count - 10)))
+                );
+            }
+            if format == "sarif" {
+                let sarif: Value = serde_json::from_str(&out).expect("JSON");
+                let run = &sarif["runs"][0];
+                let results = run["results"].as_array().expect("results");
+                let said = run["invocations"][0]["toolExecutionNotifications"].to_string();
+                assert_eq!((results.len() == 25_000, said.contains("are left out")), (count == 2_000, count == 2_000));
+                assert!(out.len() < 900 * results.len(), "{} bytes", out.len());
+            }
+            out.len()
+        })
+    };
+    let (half, whole) = (sizes(1_000), sizes(2_000));
+    for (half, whole) in half.into_iter().zip(whole) {
+        assert!(whole * 2 < half * 5, "{half} bytes become {whole}");
     }
 }
 

@@ -40,6 +40,10 @@ struct Server {
     says: String,
     /// What lists say at most that they have.
     total_max: Option<usize>,
+    /// Lists of checkpoints of which every page has the same next one.
+    endless: Vec<String>,
+    /// Behind every token.
+    token_tail: String,
 }
 
 struct Json(Value);
@@ -160,7 +164,7 @@ impl Server {
                 let error = json!({ "error": "access_denied", "error_description": self.said("Unauthorized") });
                 return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
             }
-            let token = format!("token-{}", self.tokens);
+            let token = format!("token-{}{}", self.tokens, self.token_tail);
             return Json(json!({ "access_token": token, "expires_in": 86_400, "token_type": "Bearer" }))
                 .into_response();
         }
@@ -201,6 +205,9 @@ impl Server {
             let mut page = json!({ key: items });
             if from + take < all.len() {
                 page["next"] = json!((from + take).to_string());
+            }
+            if self.endless.contains(&path) {
+                page["next"] = json!("0");
             }
             return Json(page).into_response();
         }
@@ -262,7 +269,7 @@ fn tenant(fetched: Result<Fetched, ApiError>) -> Tenant {
 fn wrong(states: &BTreeMap<&'static str, State>) -> Vec<String> {
     let is_wrong = |state: &State| match state {
         State::Passed => false,
-        State::NotRun(why) => !why.contains("--data"),
+        State::NotRun(why) => !why.why().contains("--data"),
         State::Found => true,
     };
     states.iter().filter(|(_, state)| is_wrong(state)).map(|(id, state)| format!("{id}: {state:?}")).collect()
@@ -292,11 +299,10 @@ fn every_page_is_read_by_number_and_by_checkpoint() {
     }
     let (fetched, running) = read(server);
     let tenant = tenant(fetched);
-    let count = |part: &Result<usize, String>| part.clone().expect("it is read");
-    assert_eq!(count(&tenant.clients.as_ref().map(Vec::len).map_err(Clone::clone)), 250);
-    assert_eq!(count(&tenant.connections.as_ref().map(Vec::len).map_err(Clone::clone)), 228, "two are databases");
-    assert_eq!(count(&tenant.databases.as_ref().map(Vec::len).map_err(Clone::clone)), 2);
-    assert_eq!(count(&tenant.grants.as_ref().map(Vec::len).map_err(Clone::clone)), 201);
+    assert_eq!(tenant.clients.expect("they are read").len(), 250);
+    assert_eq!(tenant.connections.expect("they are read").len(), 228, "two are databases");
+    assert_eq!(tenant.databases.expect("they are read").len(), 2);
+    assert_eq!(tenant.grants.expect("they are read").len(), 201);
     let asked = &running.lock().expect("no panic").asked;
     let times = |path: &str| asked.iter().filter(|one| *one == path).count();
     assert_eq!((times("clients"), times("connections"), times("client-grants"), times("rules")), (3, 3, 3, 1));
@@ -320,7 +326,7 @@ fn a_missing_scope_is_named_and_the_other_checks_run() {
     let (fetched, _) = read(server);
     let states = states(&tenant(fetched));
     let why = |id: &str| match &states[id] {
-        State::NotRun(why) => why.clone(),
+        State::NotRun(why) => why.to_string(),
         other => panic!("{id}: {other:?}"),
     };
     assert!(why("client-alg-hs256").contains("lacks the scope read:clients"));
@@ -350,6 +356,70 @@ fn limits_and_passing_errors_are_waited_for_and_lasting_ones_named() {
     let times = |path: &str| running.asked.iter().filter(|one| *one == path).count();
     assert_eq!((times("clients"), times("roles"), times("resource-servers"), times("network-acls")), (2, 3, 3, 1));
     assert_eq!(running.tokens, 2);
+}
+
+#[test]
+fn a_checkpoint_that_comes_again_ends_the_list_with_an_error() {
+    let mut server = Server::good();
+    server.endless = vec!["client-grants".to_owned()];
+    let (fetched, running) = read(server);
+    let why = tenant(fetched).grants.err().expect("it is not known");
+    assert!(why.is_failed() && why.why().contains("the same \"next\" again"), "{why}");
+    let asked = running.lock().expect("no panic").asked.iter().filter(|path| *path == "client-grants").count();
+    assert_eq!(asked, 2, "the second page says what the first did");
+}
+
+#[test]
+fn a_token_that_no_header_can_have_is_said_to_be_that() {
+    for tail in ["\r\nx-evil: 1", "\n", "\u{0}", " x", "\u{e9}"] {
+        let mut server = Server::good();
+        server.token_tail = tail.to_owned();
+        let (fetched, running) = read(server);
+        let error = fetched.err().expect("no token").to_string();
+        assert!(error.contains("access_token") && error.contains("no HTTP header may have"), "{error}");
+        assert!(!error.contains("token-1"), "{error}");
+        let running = running.lock().expect("no panic");
+        assert_eq!((running.tokens, running.asked.len()), (1, 0));
+    }
+}
+
+#[test]
+fn a_part_that_could_not_be_read_ends_with_2_and_a_missing_scope_where_it_is_asked_for() {
+    let runtime = runtime();
+    let folder = tempfile::tempdir().expect("a folder");
+    let codes = |server: Server| {
+        let (url, _running) = runtime.block_on(serve(server));
+        let code = |of: &[&str]| {
+            let mut command = ghostlight();
+            command.arg("audit").args(of).env("AUTH0_CLIENT_ID", "auditor").env("AUTH0_CLIENT_SECRET", SECRET);
+            let output = command.output().expect("it runs");
+            (output.status.code().expect("a code"), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let record = folder.path().display().to_string();
+        let (read, error) = code(&["--domain", &url, "--record", &record]);
+        // What was recorded says the same.
+        assert_eq!(code(&["--replay", &record]).0, read, "{error}");
+        (read, code(&["--domain", &url, "--fail-on", "required,not-run"]).0, error)
+    };
+    let (code, strict, error) = codes(Server::good());
+    assert_eq!((code, strict), (0, 2), "{error}");
+    let mut server = Server::good();
+    server.lacking = vec!["log-streams".to_owned()];
+    server.failures.insert("network-acls".to_owned(), vec![403, 403]);
+    let (code, strict, error) = codes(server);
+    assert_eq!((code, strict), (0, 2), "{error}");
+    // A part, and what one object has elsewhere.
+    for path in ["custom-domains", "organizations/id-of-acme/enabled_connections"] {
+        let mut server = Server::good();
+        server.failures.insert(path.to_owned(), vec![400, 400]);
+        let (code, strict, error) = codes(server);
+        assert_eq!((code, strict), (2, 2), "{path}: {error}");
+        assert!(error.contains("not all could be looked at") && error.contains("answered 400: not now"), "{error}");
+    }
+    let mut server = Server::good();
+    server.answers.get_mut("clients").expect("clients")[0]["name"] = json!("");
+    let (code, strict, error) = codes(server);
+    assert_eq!((code, strict), (2, 2), "{error}");
 }
 
 #[test]
@@ -505,7 +575,7 @@ fn what_was_recorded_is_audited_the_same_and_holds_no_secret() {
     assert_eq!(live["findings"], replayed["findings"]);
     assert!(live["findings"].to_string().contains("client-callback-localhost"));
     assert!(replayed["not_run"].to_string().contains("lacks the scope read:log_streams"));
-    assert!(replayed["not_run"].to_string().contains("not-recorded"), "scripts are not recorded");
+    assert!(replayed["not_run"].to_string().contains("not known: it was not recorded"), "scripts are not recorded");
     let mut files = 0;
     for entry in std::fs::read_dir(&record).expect("a folder") {
         let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a text");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ghostlight::alert::journal::Entry;
 use ghostlight::alert::{Status, rules};
@@ -327,7 +328,7 @@ fn required_check() -> &'static Check {
 }
 
 /// What an audit found of these applications, and which it could not look at; all of them if it was not run.
-fn audited(found: &[&str], unknown: Option<&[&str]>) -> Audited {
+fn audited(found: &[&str], unknown: Option<&[&str]>, now: EventTime) -> Audited {
     let check = required_check();
     let thing = |name: &&str| Thing {
         kind: "application",
@@ -339,7 +340,7 @@ fn audited(found: &[&str], unknown: Option<&[&str]>) -> Audited {
     let required =
         |name: &&str| Required { check, subject: thing(name).subject(), evidence: vec!["implicit".to_owned()] };
     let standing = Standing {
-        at: at("23T00:00"),
+        at: now,
         events: None,
         open: [found.len() as u64, 0, 0],
         accepted: 0,
@@ -390,7 +391,7 @@ fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
         settings.rules.lifetimes = Lifetimes::default();
         // One reader has no audit: it says nothing of its alerts, so it resolves none.
         let mut other = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
-        settings.rules.audit(Arc::new(audited(&["A"], None)));
+        settings.rules.audit(Arc::new(audited(&["A"], None, now.get())));
         let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         let on = |name: &str| (format!("application {name}"), Status::Firing);
@@ -403,14 +404,14 @@ fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
         assert!(model.tenants[0].alerts.iter().any(|alert| alert.rule == rules::AUDIT && alert.status == "firing"));
         assert_eq!(settings.rules.lifetimes.of(TENANT, AUDIENCE).from.name(), "from the tenant's configuration");
         // A restart pages nobody again, and one more finding is one more page.
-        watch.audit(audited(&["A", "B"], None));
+        watch.audit(audited(&["A", "B"], None, now.get()));
         let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
-        watch.audit(audited(&["A", "B"], None));
+        watch.audit(audited(&["A", "B"], None, now.get()));
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B")]);
         // What could not be looked at stays, also for one that was started since and has never seen it; it is shown as such.
         for unknown in [&["A", "B"] as &[&str], &[]] {
-            settings.rules.audit(Arc::new(audited(&[], Some(unknown))));
+            settings.rules.audit(Arc::new(audited(&[], Some(unknown), now.get())));
             let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
             step(&mut workers, &mut [&mut other, &mut watch]).await;
             step(&mut workers, &mut [&mut other, &mut watch]).await;
@@ -421,15 +422,134 @@ fn a_required_finding_is_paged_once_and_resolves_when_it_is_gone() {
             assert_eq!(shown, [("application A", false), ("application B", false)]);
         }
         // Of others of its kind it says nothing.
-        settings.rules.audit(Arc::new(audited(&[], Some(&["B"]))));
+        settings.rules.audit(Arc::new(audited(&[], Some(&["B"]), now.get())));
         let mut watch = Watch::open(workers.store.clone(), settings).await.expect("opens");
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B"), off("A")]);
-        watch.audit(audited(&[], None));
+        watch.audit(audited(&[], None, now.get()));
         step(&mut workers, &mut [&mut other, &mut watch]).await;
         assert_eq!(audit_alerts(&workers.store).await, [on("A"), on("B"), off("A"), off("B")]);
     });
+}
+
+#[test]
+fn what_an_audit_finds_is_told_while_no_event_comes_and_by_no_older_reading() {
+    runtime().block_on(async {
+        let store = Store::of(Arc::new(InMemory::new()));
+        let (on, off) = (("application A".to_owned(), Status::Firing), ("application A".to_owned(), Status::Resolved));
+        let mut settings = watch_settings();
+        settings.rules.audit(Arc::new(audited(&["A"], None, at("23T12:00"))));
+        let mut watch = Watch::open(store.clone(), settings.clone()).await.expect("opens");
+        let round = watch.round(at("23T12:01")).await.expect("works");
+        assert_eq!((round.windows, round.decided.len()), (0, 1));
+        let alert = &round.decided[0].alert;
+        assert_eq!((alert.at, alert.since), (at("23T12:00"), at("23T11:55")));
+        // It shows, though nothing else is known of the tenant.
+        let shown = watch.model(at("23T12:01"));
+        assert_eq!(shown.tenants.len(), 1);
+        assert_eq!((shown.tenants[0].tenant.as_str(), shown.tenants[0].as_of, shown.as_of), (TENANT, None, None));
+        assert_eq!(shown.tenants[0].alerts.len(), 1);
+        // Neither the same again, nor a restart, nor another reader.
+        watch.round(at("23T12:02")).await.expect("works");
+        settings.rules.audit(Arc::new(audited(&["A"], None, at("23T12:30"))));
+        let mut other = Watch::open(store.clone(), settings.clone()).await.expect("opens");
+        other.round(at("23T12:31")).await.expect("works");
+        assert_eq!(audit_alerts(&store).await, std::slice::from_ref(&on));
+        // One that found it mended, before another that still has an older reading: that one says nothing.
+        watch.audit(audited(&[], None, at("23T13:00")));
+        watch.round(at("23T13:01")).await.expect("works");
+        for minute in 2..20 {
+            other.round(later(at("23T13:00"), minute * MINUTE_MS)).await.expect("works");
+        }
+        other.audit(audited(&["A"], None, at("23T12:59")));
+        other.round(at("23T13:21")).await.expect("works");
+        assert_eq!(audit_alerts(&store).await, [on, off]);
+        // No window was judged by it.
+        assert!(store.list("_alerts/_evaluated").await.expect("lists").is_empty());
+    });
+}
+
+#[test]
+fn an_audit_changes_nothing_of_what_windows_say() {
+    runtime().block_on(async {
+        let mut journals = Vec::new();
+        for is_audited in [false, true] {
+            let mut workers = Workers::new(&story(at("23T14:03")..at("23T16:00")), 1, 1).await;
+            let mut watch = Watch::open(workers.store.clone(), watch_settings()).await.expect("opens");
+            let mut now = at("23T13:30");
+            while now < at("23T17:00") {
+                // Of moments long after the windows that are judged then, and of each minute.
+                if is_audited {
+                    watch
+                        .audit(Audited { lifetimes: BTreeMap::new(), ..audited(&["A"], None, later(now, 86_400_000)) });
+                }
+                workers.work(now).await;
+                watch.round(now).await.expect("works");
+                now = later(now, MINUTE_MS);
+            }
+            assert_eq!(audit_alerts(&workers.store).await.len(), usize::from(is_audited));
+            journals.push(decisions(&journalled(&workers.store).await));
+        }
+        assert_eq!(journals[0].len(), 2);
+        assert_eq!(journals[0], journals[1]);
+    });
+}
+
+#[test]
+fn whoever_begins_to_watch_old_data_is_not_paged_for_what_was_over_long_ago() {
+    runtime().block_on(async {
+        for (broken, wanted) in [
+            (at("23T14:03")..at("23T16:00"), vec![(Status::Firing, true), (Status::Resolved, true)]),
+            (at("23T14:03")..at("23T20:00"), vec![(Status::Firing, false)]),
+        ] {
+            let mut workers = Workers::new(&story(broken), 2, 1).await;
+            workers.work(at("23T20:00")).await;
+            let settings = WatchSettings { look_back: Duration::from_secs(8 * 3600), ..watch_settings() };
+            let mut decided = Vec::new();
+            for day in [29, 30] {
+                let mut watch = Watch::open(workers.store.clone(), settings.clone()).await.expect("opens");
+                decided.extend(watch.round(at(&format!("{day}T00:00"))).await.expect("works").decided);
+            }
+            let ghosts = decided.iter().filter(|entry| entry.alert.rule == rules::GHOST_USAGE);
+            let told: Vec<_> = ghosts.map(|entry| (entry.alert.status, entry.silenced.is_some())).collect();
+            assert_eq!(told, wanted, "{decided:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_management_api_that_hangs_does_not_keep_the_page_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name);
+    succeed(ghostlight().args(["simulate", "--events", "2000", "--days", "1", "-o"]).arg(place("events.ndjson")));
+    succeed(ghostlight().arg("ingest").arg("--out").arg(place("out")).arg(place("events.ndjson")));
+    // It takes connections, and never answers.
+    let api = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let domain = format!("http://{}", api.local_addr().expect("an address"));
+    let settings = format!(
+        "[live]\ninterval = \"50ms\"\n[management]\ndomain = {domain:?}\n[audit]\ntenant = \"northwind-prod\"\n"
+    );
+    let watch = |settings: &Path| {
+        let mut command = ghostlight();
+        command.arg("watch").arg("--config").arg(settings);
+        command.env("AUTH0_CLIENT_ID", "auditor").env("AUTH0_CLIENT_SECRET", "secret");
+        command
+    };
+    let began = ghostlight::clock::monotonic();
+    let server = Server::start_with(folder.path(), "watch", &settings, watch).expect("starts");
+    let shown = wait_for("the tenant", || {
+        let shown: Value = serde_json::from_str(&server.get("/api/v1/overview").1).expect("JSON");
+        shown["overview"]["month"]["m2m_tokens"]["issued"].as_u64().is_some_and(|issued| issued > 0).then_some(shown)
+    });
+    // It is waited for, and no window is judged, for thirty seconds.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let audit = &shown["overview"]["audit"];
+    assert_eq!(
+        (audit["source"].as_str(), &audit["at"], &audit["problem"]),
+        (Some(domain.as_str()), &Value::Null, &Value::Null)
+    );
+    server.stop();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::tenant::Api;
 use super::applications::is_forgeable;
-use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part};
+use super::{Area, Check, Judged, NOT_THERE, Outcome, Scene, Severity, part};
 
 const SETTINGS: &str = "https://auth0.com/docs/get-started/apis/api-settings";
 const POLICIES: &str = "https://auth0.com/docs/get-started/apis/api-access-policies-for-applications";
@@ -80,7 +80,7 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let own: Vec<_> = part(&scene.tenant.apis)?.iter().filter(|api| is_system(api)).collect();
             if own.is_empty() {
-                return Err(NotRun("resourceServers: the Management API is not among them".to_owned()));
+                return Err("resourceServers: the Management API is not among them".into());
             }
             for api in own {
                 match out.read(&api.thing, &api.user_policy) {
@@ -135,8 +135,8 @@ pub const CHECKS: &[Check] = &[
         docs: SETTINGS,
         judge: |scene, out| {
             each(scene, out, |api, out| {
-                if api.permissions.is_open() {
-                    out.unjudged(&api.thing, api.permissions.key, "a placeholder in part");
+                if let Some(why) = api.permissions.open() {
+                    out.unjudged(&api.thing, api.permissions.key, why);
                 } else if api.permissions.is_empty() {
                     out.at(&api.thing, &api.permissions, "it has no scopes");
                 }

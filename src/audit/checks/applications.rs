@@ -328,8 +328,10 @@ pub const CHECKS: &[Check] = &[
             }
             match &experience.value {
                 Known::Is(_) => {}
-                Known::Unknown(what) => return Err(NotRun(format!("prompts: universal_login_experience is {what}"))),
-                Known::Absent => return Err(NotRun("prompts: universal_login_experience is not there".to_owned())),
+                Known::Unknown(why) => {
+                    return Err(why.map(|why| format!("prompts: universal_login_experience is {why}")));
+                }
+                Known::Absent => return Err("prompts: universal_login_experience is not there".into()),
             }
             each(scene, out, |client, out| {
                 out.on(
@@ -433,8 +435,8 @@ fn refreshing(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Client, &mut
     each(scene, out, |client, out| {
         if client.grant_types.has("refresh_token") {
             judge(client, out);
-        } else if client.grant_types.is_open() {
-            out.unjudged(&client.thing, client.grant_types.key, "a placeholder in part");
+        } else if let Some(why) = client.grant_types.open() {
+            out.unjudged(&client.thing, client.grant_types.key, why);
         } else if client.grant_types.value == Known::Absent {
             out.unjudged(&client.thing, client.grant_types.key, NOT_THERE);
         }

@@ -191,7 +191,7 @@ pub const CHECKS: &[Check] = &[
                         out.thing(&action.thing, "it denies a signup, and says that somebody exists")
                     }
                     Ok(_) => {}
-                    Err(why) => out.unjudged(&action.thing, "code", &format!("not known: {why}")),
+                    Err(why) => out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}"))),
                 }
             }
             Ok(())
@@ -217,7 +217,7 @@ pub const CHECKS: &[Check] = &[
                         );
                     }
                 }
-                Err(why) => out.unjudged(&page.thing, "html", &format!("not known: {why}")),
+                Err(why) => out.unjudged(&page.thing, "html", why.map(|why| format!("not known: {why}"))),
             }
             Ok(())
         },
@@ -229,7 +229,7 @@ fn smelling(thing: &Thing, smells: &Part<Vec<Smell>>, out: &mut Outcome) {
         Ok(smells) => smells.iter().for_each(|smell| {
             out.script(thing, &smell.place, smell.line, format!("line {} of the script: {}", smell.line, smell.what));
         }),
-        Err(why) => out.unjudged(thing, "code", &format!("not known: {why}")),
+        Err(why) => out.unjudged(thing, "code", why.map(|why| format!("not known: {why}"))),
     }
 }
 
@@ -255,7 +255,7 @@ pub(super) fn runs_at(action: &Action, trigger: &str) -> bool {
 fn unreadable(actions: &[&Action], out: &mut Outcome) {
     for action in actions {
         if let Err(why) = &action.traits {
-            out.unjudged(&action.thing, "code", &format!("not known: {why}"));
+            out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}")));
         }
     }
 }

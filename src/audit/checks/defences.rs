@@ -280,10 +280,13 @@ pub const CHECKS: &[Check] = &[
         docs: MFA,
         judge: |scene, out| {
             let factors = part(&scene.tenant.factors)?;
-            let open = factors.iter().find(|factor| matches!(factor.enabled.value, Known::Unknown(_)));
+            let open = factors.iter().find_map(|factor| match &factor.enabled.value {
+                Known::Unknown(why) => Some((&factor.thing, why)),
+                Known::Is(_) | Known::Absent => None,
+            });
             match (factors.iter().any(|factor| factor.enabled.is(&true)), open) {
                 (true, _) => {}
-                (false, Some(factor)) => out.unjudged(&factor.thing, "enabled", "a placeholder"),
+                (false, Some((thing, why))) => out.unjudged(thing, "enabled", why),
                 (false, None) => out.thing(&tenant_thing(scene, "MFA"), "no factor is on"),
             }
             Ok(())
@@ -300,8 +303,8 @@ pub const CHECKS: &[Check] = &[
         docs: MFA,
         judge: |scene, out| {
             let policies = part(&scene.tenant.mfa_policies)?;
-            if policies.is_open() {
-                return Err(NotRun("guardianPolicies: policies is a placeholder".to_owned()));
+            if let Some(why) = policies.open() {
+                return Err(why.map(|why| format!("guardianPolicies: policies is {why}")));
             }
             if !policies.is_empty() {
                 return Ok(());
@@ -313,7 +316,7 @@ pub const CHECKS: &[Check] = &[
             }
             for action in actions {
                 if let Err(why) = &action.traits {
-                    out.unjudged(&action.thing, "code", &format!("not known: {why}"));
+                    out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}")));
                 }
             }
             if out.unjudged.is_empty() {
@@ -333,7 +336,7 @@ pub const CHECKS: &[Check] = &[
         docs: REQUIRED_FIXES,
         judge: |scene, out| {
             let Some(factor) = part(&scene.tenant.factors)?.iter().find(|factor| factor.thing.name == "sms") else {
-                return Err(NotRun("guardianFactors: sms is not among them".to_owned()));
+                return Err("guardianFactors: sms is not among them".into());
             };
             match out.read(&factor.thing, &factor.enabled) {
                 Some(Some(true)) => {}
@@ -344,7 +347,7 @@ pub const CHECKS: &[Check] = &[
                 _ => return Ok(()),
             }
             let Some(provider) = part(&scene.tenant.phone_provider)? else {
-                return Err(NotRun("guardianPhoneFactorSelectedProvider is empty".to_owned()));
+                return Err("guardianPhoneFactorSelectedProvider is empty".into());
             };
             match out.read(&factor.thing, provider) {
                 Some(Some(provider)) if provider == "auth0" => {
@@ -391,12 +394,12 @@ pub const CHECKS: &[Check] = &[
             for [name, by_code] in [["verify_email", "verify_email_by_code"], ["reset_email", "reset_email_by_code"]] {
                 let own =
                     || templates.iter().filter(|template| [name, by_code].contains(&template.thing.name.as_str()));
-                let open = own().find(|template| template.enabled.known().is_none());
+                let open = own().find_map(|template| Some((template, template.enabled.unknown()?)));
                 if own().any(|template| template.enabled.is(&true)) {
                     continue;
                 }
-                if let Some(template) = open {
-                    out.unjudged(&template.thing, template.enabled.key, "not known");
+                if let Some((template, why)) = open {
+                    out.unjudged(&template.thing, template.enabled.key, why);
                 } else {
                     out.thing(&tenant_thing(scene, name), format!("neither {name} nor {by_code} is on"));
                 }
@@ -502,7 +505,10 @@ pub const CHECKS: &[Check] = &[
                 may && !(acl.blocks.value == Known::Absent && acl.allows.is(&true))
             };
             if let Some(acl) = acls.iter().find(is_open) {
-                out.unjudged(&acl.thing, "what it blocks", "not known");
+                let hosts = acl.hostnames.open().or_else(|| acl.other_hostnames.open());
+                let reasons = [acl.active.unknown(), acl.scope.unknown(), acl.blocks.unknown(), hosts];
+                let why = reasons.into_iter().flatten().max_by_key(NotRun::is_failed);
+                out.unjudged(&acl.thing, "what it blocks", why.unwrap_or_else(|| NOT_THERE.into()));
             } else {
                 out.thing(
                     &tenant_thing(scene, "canonical domain"),
@@ -526,8 +532,8 @@ pub const CHECKS: &[Check] = &[
             if acls.iter().any(|acl| acl.active.is(&true)) {
                 return Ok(());
             }
-            if let Some(acl) = acls.iter().find(|acl| acl.active.known().is_none()) {
-                out.unjudged(&acl.thing, acl.active.key, "not known");
+            if let Some((acl, why)) = acls.iter().find_map(|acl| Some((acl, acl.active.unknown()?))) {
+                out.unjudged(&acl.thing, acl.active.key, why);
             } else {
                 out.thing(&tenant_thing(scene, "network ACL"), "none is active");
             }
@@ -622,7 +628,7 @@ pub const CHECKS: &[Check] = &[
 fn shield(given: &Part<Option<Shield>>, out: &mut Outcome, judge: impl Fn(&Shield, &mut Outcome)) -> Judged {
     match part(given)? {
         Some(shield) => judge(shield, out),
-        None => return Err(NotRun("its settings are empty".to_owned())),
+        None => return Err("its settings are empty".into()),
     }
     Ok(())
 }
@@ -630,7 +636,7 @@ fn shield(given: &Part<Option<Shield>>, out: &mut Outcome, judge: impl Fn(&Shiel
 fn bots(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&BotDetection, &mut Outcome)) -> Judged {
     match part(&scene.tenant.bot_detection)? {
         Some(bots) => judge(bots, out),
-        None => return Err(NotRun("its settings are empty".to_owned())),
+        None => return Err("its settings are empty".into()),
     }
     Ok(())
 }
@@ -655,9 +661,9 @@ fn has_shield(shield: &Shield, shields: &Texts, wanted: &str, out: &mut Outcome)
     if !is_on(shield, out) || shields.has(wanted) {
         return;
     }
-    match &shields.value {
-        _ if shields.is_open() => out.unjudged(&shield.thing, shields.key, "a placeholder in part"),
-        Known::Absent => out.unjudged(&shield.thing, shields.key, NOT_THERE),
+    match (shields.open(), &shields.value) {
+        (Some(why), _) => out.unjudged(&shield.thing, shields.key, why),
+        (None, Known::Absent) => out.unjudged(&shield.thing, shields.key, NOT_THERE),
         _ => out.at(&shield.thing, shields, format!("{} has no {wanted}", shields.key)),
     }
 }
@@ -680,8 +686,8 @@ fn listed(thing: &Thing, allowlist: &Texts, out: &mut Outcome) {
     let count = allowlist.all().count();
     if count > 0 {
         out.at(thing, allowlist, format!("{count} addresses are on the allowlist"));
-    } else if allowlist.is_open() {
-        out.unjudged(thing, allowlist.key, "a placeholder in part");
+    } else if let Some(why) = allowlist.open() {
+        out.unjudged(thing, allowlist.key, why);
     }
 }
 

@@ -1,8 +1,12 @@
 //! B2B or B2C: what the configuration says, what the traffic says, and where the two disagree.
 
+use std::collections::BTreeSet;
+
 use super::super::tenant::{Client, Connection, Known, Organization, Role};
+use super::super::traffic::Used;
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
+use super::surface::{Strangers, untold, with_logins};
 use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, part};
 
 const ORGANIZATIONS: &str = "https://auth0.com/docs/manage-users/organizations";
@@ -48,12 +52,17 @@ pub const CHECKS: &[Check] = &[
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let traffic = scene.seen()?;
+            let strangers = Strangers::of(scene, traffic);
             for client in clients(scene)? {
                 if usage(client, out) != Some("require") {
                     continue;
                 }
                 if client.thing.is_unnamed && client.thing.id.is_none() {
                     out.unjudged(&client.thing, "name", "a placeholder");
+                    continue;
+                }
+                if let Some(why) = strangers.hide(client) {
+                    untold(&client.thing, &why, out);
                     continue;
                 }
                 let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
@@ -86,7 +95,11 @@ pub const CHECKS: &[Check] = &[
         docs: ORGANIZATIONS,
         judge: |scene, out| {
             let organizations = part(&scene.tenant.organizations)?;
-            let traffic = super::surface::with_logins(scene)?;
+            let traffic = with_logins(scene)?;
+            let names: BTreeSet<&str> = organizations.iter().map(|one| one.thing.name.as_str()).collect();
+            let is_strange =
+                |(name, used): &&(String, Used)| used.events > 0 && !name.is_empty() && !names.contains(name.as_str());
+            let strangers = traffic.organizations.values().filter(is_strange).count();
             for organization in organizations {
                 let thing = &organization.thing;
                 let used = match &thing.id {
@@ -95,7 +108,18 @@ pub const CHECKS: &[Check] = &[
                         out.unjudged(thing, "name", "a placeholder");
                         continue;
                     }
-                    None => traffic.organizations.values().find(|(name, _)| *name == thing.name).map(|(_, used)| used),
+                    None => match traffic.organizations.values().find(|(name, _)| *name == thing.name) {
+                        Some((_, used)) => Some(used),
+                        None if strangers > 0 => {
+                            let why = format!(
+                                "the export has no ids, and the data has {strangers} busy organizations that it does not \
+                                 know: this may be one of them, renamed"
+                            );
+                            untold(thing, &why, out);
+                            continue;
+                        }
+                        None => None,
+                    },
                 };
                 if used.is_none_or(|used| used.events == 0) {
                     out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(used)));
@@ -116,7 +140,12 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             enterprise(scene, out, |connection, owners, out| {
                 if owners.len() > 1 {
-                    out.thing(&connection.thing, format!("it is enabled in {}", owners.join(", ")));
+                    let shown = &owners[..owners.len().min(OWNERS_SHOWN)];
+                    let more = match owners.len() - shown.len() {
+                        0 => String::new(),
+                        more => format!(", and {more} more"),
+                    };
+                    out.thing(&connection.thing, format!("it is enabled in {}{more}", shown.join(", ")));
                 }
             })
         },
@@ -159,9 +188,9 @@ pub const CHECKS: &[Check] = &[
                         &format!("{count} roles have permissions of it, and enforce_policies is not on"),
                     );
                 } else if !api.enforces_policies.is(&true) {
-                    let open = |role: &&Role| role.apis.is_open() || role.apis.value == Known::Absent;
-                    if let Some(role) = roles.iter().find(open) {
-                        out.unjudged(&role.thing, role.apis.key, "not known");
+                    let open = |role: &Role| role.apis.open().or_else(|| role.apis.unknown());
+                    if let Some((role, why)) = roles.iter().find_map(|role| Some((role, open(role)?))) {
+                        out.unjudged(&role.thing, role.apis.key, why);
                     }
                 }
             }
@@ -280,7 +309,7 @@ pub const CHECKS: &[Check] = &[
             let traffic = scene.seen()?;
             let logins = traffic.logins;
             if logins.all < LOGINS_MIN {
-                return Err(NotRun(format!("{} logins are too few to tell", logins.all)));
+                return Err(NotRun::NotGiven(format!("{} logins are too few to tell", logins.all)));
             }
             let percent = |part: u64| part * 100 / logins.all;
             let (organizations, enterprise) =
@@ -315,6 +344,8 @@ pub const CHECKS: &[Check] = &[
 
 /// Logins past an organization are over after so many days without one, up to the last day of the data.
 const BYPASSED_DAYS: i64 = 2;
+/// So many organizations of a connection are named.
+const OWNERS_SHOWN: usize = 10;
 /// Of fewer logins no share is taken.
 const LOGINS_MIN: u64 = 100;
 
@@ -407,8 +438,8 @@ pub(super) fn knows_clients(connection: &Connection, out: &mut Outcome) -> bool 
     let clients = &connection.enabled_clients;
     if matches!(clients.value, Known::Absent) {
         out.unjudged(&connection.thing, clients.key, "not there");
-    } else if clients.is_open() {
-        out.unjudged(&connection.thing, clients.key, "a placeholder in part");
+    } else if let Some(why) = clients.open() {
+        out.unjudged(&connection.thing, clients.key, why);
     } else {
         return true;
     }

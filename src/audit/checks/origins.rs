@@ -94,9 +94,11 @@ fn each(scene: &Scene<'_>, out: &mut Outcome, kind: Kind, is_wrong: fn(&Url) -> 
     if kind == Logout {
         match &scene.tenant.settings {
             Ok(settings) => among(&settings.thing, &settings.logout_urls, out, is_wrong),
-            Err(why) => {
-                out.unjudged(&tenant_thing(scene, "settings"), "allowed_logout_urls", &format!("not known: {why}"))
-            }
+            Err(why) => out.unjudged(
+                &tenant_thing(scene, "settings"),
+                "allowed_logout_urls",
+                why.map(|why| format!("not known: {why}")),
+            ),
         }
     }
     Ok(())

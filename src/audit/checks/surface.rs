@@ -1,10 +1,13 @@
 //! Attack surface: what is allowed, beside what is used. "Unused" is said only where the events cover the period.
 
-use super::super::tenant::{Client, Grant, Known, Thing};
-use super::super::traffic::{Traffic, Used};
+use std::collections::BTreeSet;
+
+use super::super::tenant::{Client, Grant, Known, NOT_THERE, Thing};
+use super::super::traffic::{ClientUse, Traffic, Used};
 use super::applications::clients;
 use super::connections::both;
 use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, organizations, part};
+use crate::event::{Class, Day, catalogue};
 
 const CONNECTIONS: &str = "https://auth0.com/docs/get-started/applications/update-application-connections";
 const CLIENT_GRANTS: &str = "https://auth0.com/docs/get-started/applications/application-access-to-apis-client-grants";
@@ -89,6 +92,7 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let all = clients(scene)?;
             let traffic = scene.covered()?;
+            let strangers = Strangers::of(scene, traffic);
             for client in all {
                 let thing = &client.thing;
                 if thing.is_unnamed && thing.id.is_none() {
@@ -101,6 +105,8 @@ pub const CHECKS: &[Check] = &[
                 }
                 if let Some(why) = invisible(client, traffic) {
                     untold(thing, why, out);
+                } else if let Some(why) = strangers.hide(client) {
+                    untold(thing, &why, out);
                 } else {
                     out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
                 }
@@ -138,14 +144,15 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let grants = part(&scene.tenant.grants)?;
             let traffic = scene.covered()?;
+            let strangers = Strangers::of(scene, traffic);
             for grant in grants {
-                match used_grant(scene, traffic, grant) {
+                match used_grant(scene, &strangers, grant) {
                     Ok((0, _)) if traffic.without_client_tokens().is_some() => {
                         untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
                     }
                     Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
                     Ok(_) => {}
-                    Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+                    Err((what, why)) => out.unjudged(&grant.thing, what, why),
                 }
             }
             Ok(())
@@ -181,9 +188,10 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let grants = part(&scene.tenant.grants)?;
             let traffic = scene.covered()?;
+            let strangers = Strangers::of(scene, traffic);
             for grant in grants {
                 let Some(wide) = wide(grant, out) else { continue };
-                match used_grant(scene, traffic, grant) {
+                match used_grant(scene, &strangers, grant) {
                     Ok((tokens, _)) if tokens < FEW_TOKENS && traffic.without_client_tokens().is_some() => {
                         untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
                     }
@@ -193,7 +201,7 @@ pub const CHECKS: &[Check] = &[
                         format!("{wide}; {tokens} tokens {}; {last}", traffic.period()),
                     ),
                     Ok(_) => {}
-                    Err(why) => out.unjudged(&grant.thing, "client_id and audience", &why),
+                    Err((what, why)) => out.unjudged(&grant.thing, what, why),
                 }
             }
             Ok(())
@@ -257,11 +265,11 @@ const LASTING: [&str; 8] =
 /// The events, where they have logins.
 pub(super) fn with_logins<'a>(scene: &Scene<'a>) -> Result<&'a Traffic, NotRun> {
     let traffic = scene.covered()?;
-    traffic.without_logins().map_or(Ok(traffic), |why| Err(NotRun(why.to_owned())))
+    traffic.without_logins().map_or(Ok(traffic), |why| Err(why.into()))
 }
 
-fn untold(thing: &Thing, why: &str, out: &mut Outcome) {
-    out.unjudged(thing, "its use", &format!("not to be told: {why}"));
+pub(super) fn untold(thing: &Thing, why: &str, out: &mut Outcome) {
+    out.unjudged(thing, "its use", NotRun::NotGiven(format!("not to be told: {why}")));
 }
 
 /// Why a use of an application could not be seen: by each of its grants another type of event tells.
@@ -292,8 +300,8 @@ fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
     if thing.is_unnamed && thing.id.is_none() {
         return out.unjudged(thing, "name", "a placeholder");
     }
-    if client.grant_types.is_open() {
-        out.unjudged(thing, client.grant_types.key, "a placeholder in part");
+    if let Some(why) = client.grant_types.open() {
+        out.unjudged(thing, client.grant_types.key, why);
     }
     let used = traffic.client(thing.id.as_deref(), &thing.name);
     // That it is unused altogether is another check's.
@@ -342,10 +350,16 @@ fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
     (count >= WIDE_SCOPES).then(|| format!("it has {count} scopes of the Management API"))
 }
 
-/// Tokens of a grant in the period, and when there was the last.
-fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u64, String), String> {
+/// Tokens of a grant in the period, and when there was the last; or what of it cannot be told, and why.
+fn used_grant(
+    scene: &Scene<'_>,
+    strangers: &Strangers<'_>,
+    grant: &Grant,
+) -> Result<(u64, String), (&'static str, NotRun)> {
+    let traffic = strangers.traffic;
     let (Some(client), Some(audience)) = (grant.client.known(), grant.audience.known()) else {
-        return Err("a placeholder, or not there".to_owned());
+        let field = if grant.client.known().is_none() { &grant.client } else { &grant.audience };
+        return Err((field.key, field.unknown().unwrap_or_else(|| NOT_THERE.into())));
     };
     // By what an export calls the client, and by its id where that is known.
     let same = |thing: &Thing| thing.id.as_ref() == Some(client) || thing.name == *client;
@@ -363,8 +377,82 @@ fn used_grant(scene: &Scene<'_>, traffic: &Traffic, grant: &Grant) -> Result<(u6
             last = last.max(used.used.last_at);
         }
     }
+    if let Some(why) = strangers.hiding(id, name, |one| one.asks).filter(|_| tokens == 0) {
+        return Err(("its use", NotRun::NotGiven(format!("not to be told: {why}"))));
+    }
     let used = Used { events: tokens, last_at: last };
     Ok((tokens, traffic.last(Some(&used))))
+}
+
+/// Busy applications of the events that the configuration does not know. Where an export has no ids, each of them may be one
+/// of its own, renamed since.
+pub(super) struct Strangers<'a> {
+    traffic: &'a Traffic,
+    busy: Vec<Stranger<'a>>,
+    /// Every name in the events.
+    names: BTreeSet<&'a str>,
+}
+
+impl<'a> Strangers<'a> {
+    pub fn of(scene: &Scene<'a>, traffic: &'a Traffic) -> Self {
+        let things = || scene.tenant.clients.iter().flatten().map(|client| &client.thing);
+        let ids: BTreeSet<&str> = things().filter_map(|thing| thing.id.as_deref()).collect();
+        let names: BTreeSet<&str> = things().map(|thing| thing.name.as_str()).collect();
+        // One that Auth0 let do something; its dashboard is none, nor is what somebody made up.
+        let is_strange = |(id, used): &(&str, &ClientUse)| {
+            !used.name.is_empty() && !ids.contains(id) && !names.contains(used.name.as_str())
+        };
+        let busy = traffic.clients.iter().map(|(id, used)| (id.as_str(), used)).filter(is_strange);
+        let busy = busy.map(|(_, used)| Stranger::of(used, Day::of(traffic.begin))).filter(Stranger::is_busy).collect();
+        Self { traffic, busy, names: traffic.clients.values().map(|used| used.name.as_str()).collect() }
+    }
+
+    /// Why nobody can tell that an application is not used, if one of those may be it.
+    pub fn hide(&self, client: &Client) -> Option<String> {
+        let grants = &client.grant_types;
+        let is_known = !grants.is_open() && !grants.is_empty();
+        let is_machine = |grant: &str| grant == "client_credentials";
+        let may_ask = !is_known || grants.all().any(is_machine);
+        let may_have_users = !is_known || !grants.all().all(is_machine);
+        let is_like = |one: &Stranger| one.asks && may_ask || one.has_users && may_have_users;
+        self.hiding(client.thing.id.as_deref(), &client.thing.name, is_like)
+    }
+
+    fn hiding(&self, id: Option<&str>, name: &str, is_like: impl Fn(&Stranger<'_>) -> bool) -> Option<String> {
+        if id.is_some() || self.names.contains(name) {
+            return None;
+        }
+        let mut like = self.busy.iter().filter(|one| is_like(one));
+        let first = like.next()?.name;
+        let count = 1 + like.count();
+        Some(format!(
+            "the export has no ids, and the data has {count} busy applications that it does not know, such as {first:?}: this \
+             may be one of them, renamed"
+        ))
+    }
+}
+
+struct Stranger<'a> {
+    name: &'a str,
+    /// For tokens of its own.
+    asks: bool,
+    has_users: bool,
+}
+
+impl<'a> Stranger<'a> {
+    fn of(used: &'a ClientUse, begin: Day) -> Self {
+        let classes =
+            || used.types.iter().filter(|(_, last)| **last >= begin).map(|(code, _)| catalogue::lookup(code).class);
+        Self {
+            name: &used.name,
+            asks: classes().any(|class| class == Class::M2mOk),
+            has_users: classes().any(|class| class.is_authenticated() && class != Class::M2mOk),
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.asks || self.has_users
+    }
 }
 
 fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {

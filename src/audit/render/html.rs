@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::checks::{BY_HAND, Severity};
+use super::super::checks::{BY_HAND, Check, Severity};
+use super::super::not_run::NotRun;
 use super::super::report::{Finding, Report};
 use crate::render::escaped;
 
@@ -42,7 +43,8 @@ pub fn render(report: &Report) -> String {
     out.push_str("</table>\n");
     for severity in Severity::ALL {
         let _ = writeln!(out, "<h2>{} ({})</h2>", escaped(severity.name()), report.open_of(severity));
-        report.open().filter(|finding| finding.check.severity == severity).for_each(|one| out.push_str(&finding(one)));
+        let all: Vec<&Finding> = report.open().filter(|finding| finding.check.severity == severity).collect();
+        all.chunk_by(|a, b| a.check.id == b.check.id).for_each(|found| check(&mut out, found));
     }
     list(
         &mut out,
@@ -52,8 +54,11 @@ pub fn render(report: &Report) -> String {
             Some(format!("{}: {}, until {}: {}", finding.check.id, finding.subject(), entry.expires, entry.reason))
         }),
     );
-    list(&mut out, "Not run", report.not_run.iter().map(|(check, why)| format!("{}: {why}", check.id)));
-    list(&mut out, "Also not judged", report.unjudged.iter().map(|(check, why)| format!("{}: {why}", check.id)));
+    let not_run = |(check, why): &(&Check, NotRun)| {
+        format!("{}: {}{why}", check.id, if why.is_failed() { "failed: " } else { "" })
+    };
+    list(&mut out, "Not run", report.not_run.iter().map(not_run));
+    list(&mut out, "Also not judged", report.unjudged.iter().map(not_run));
     list(&mut out, "To be looked at by hand", BY_HAND.iter().map(|one| format!("{} ({})", one.title, one.why)));
     list(&mut out, "Notes", report.notes.iter().cloned());
     out.push_str("</body>\n</html>\n");
@@ -67,22 +72,34 @@ fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
     }
 }
 
-fn finding(finding: &Finding) -> String {
-    let (check, found) = (finding.check, &finding.found);
-    let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-    format!(
-        "<section class=\"{}\">\n<h3>{}</h3>\n<dl>\n<dt>{}</dt><dd>{}</dd>\n<dt>Where</dt><dd><code>{}{line} {}</code></dd>\n\
-         <dt>Why it matters</dt><dd>{}</dd>\n<dt>Fix</dt><dd>{}</dd>\n<dt>Check</dt><dd><a href=\"{}\"><code>{}</code></a></dd>\n\
-         </dl>\n</section>\n",
+/// All that one check found.
+fn check(out: &mut String, found: &[&Finding]) {
+    let Some(check) = found.first().map(|finding| finding.check) else { return };
+    let _ = writeln!(
+        out,
+        "<section class=\"{}\">\n<h3>{}</h3>\n<dl>",
         escaped(check.severity.name()),
-        escaped(check.title),
-        escaped(&finding.subject()),
-        escaped(&found.evidence),
-        escaped(&found.place.file),
-        escaped(&found.place.pointer),
+        escaped(check.title)
+    );
+    for finding in found {
+        let place = &finding.found.place;
+        let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "<dt>{}</dt><dd>{}<br><code>{}{line} {}</code></dd>",
+            escaped(&finding.subject()),
+            escaped(&finding.found.evidence),
+            escaped(&place.file),
+            escaped(&place.pointer)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<dt>Why it matters</dt><dd>{}</dd>\n<dt>Fix</dt><dd>{}</dd>\n<dt>Check</dt><dd><a href=\"{}\"><code>{}</code></a></dd>\n\
+         </dl>\n</section>",
         escaped(check.why),
         escaped(check.fix),
         escaped(check.docs),
         escaped(check.id),
-    )
+    );
 }

@@ -8,10 +8,10 @@ use crate::render::escaped;
 
 pub fn render(report: &Report, fail_on: Option<Severity>) -> String {
     let mut suites = String::new();
-    let mut sums = (0, 0, 0);
+    let mut sums = (0, 0, 0, 0);
     for area in Area::ALL {
         let mut cases = String::new();
-        let (mut tests, mut failures, mut skipped) = (0, 0, 0);
+        let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
         for check in checks::all().filter(|check| check.area == area) {
             tests += 1;
             let (name, class) = (escaped(check.id), escaped(&format!("ghostlight.{}", check.severity.name())));
@@ -34,9 +34,13 @@ pub fn render(report: &Report, fail_on: Option<Severity>) -> String {
             let text: Vec<String> = found.iter().map(|found| escaped(found)).collect();
             let not_run = report.not_run.iter().find(|(other, _)| other.id == check.id);
             match not_run {
+                Some((_, why)) if why.is_failed() => {
+                    errors += 1;
+                    let _ = write!(cases, "<error type=\"{class}\" message=\"{}\"/>", escaped(why.why()));
+                }
                 Some((_, why)) => {
                     skipped += 1;
-                    let _ = write!(cases, "<skipped message=\"{}\"/>", escaped(why));
+                    let _ = write!(cases, "<skipped message=\"{}\"/>", escaped(why.why()));
                 }
                 None if found.is_empty() => {}
                 None if fail_on.is_some_and(|from| check.severity <= from) => {
@@ -53,16 +57,16 @@ pub fn render(report: &Report, fail_on: Option<Severity>) -> String {
         }
         let _ = write!(
             suites,
-            "  <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" \
+            "  <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" \
              timestamp=\"{}\">\n{cases}  </testsuite>\n",
             escaped(area.name()),
             report.at.to_string().trim_end_matches('Z'),
         );
-        sums = (sums.0 + tests, sums.1 + failures, sums.2 + skipped);
+        sums = (sums.0 + tests, sums.1 + failures, sums.2 + errors, sums.3 + skipped);
     }
-    let (tests, failures, skipped) = sums;
+    let (tests, failures, errors, skipped) = sums;
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"ghostlight audit\" tests=\"{tests}\" \
-         failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\">\n{suites}</testsuites>\n"
+         failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\">\n{suites}</testsuites>\n"
     )
 }

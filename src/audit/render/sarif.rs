@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::checks::{self, Check, Severity};
 use super::super::report::{Finding, Report};
+use super::lines::Lines;
 use crate::render::visible;
 
 /// What a path in a URI must not have as it is (RFC 3986).
@@ -28,53 +29,53 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}')
     .add(b':');
 
+/// GitHub refuses a run with more results.
+const RESULTS_MAX: usize = 25_000;
+
 pub fn render(report: &Report) -> String {
     let index: BTreeMap<&str, usize> = checks::all().enumerate().map(|(index, check)| (check.id, index)).collect();
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-    let results: Vec<Value> = report
-        .findings
-        .iter()
-        .map(|finding| {
-            let mut fingerprint = fingerprint(finding);
-            let count = seen.entry(fingerprint.clone()).or_default();
-            *count += 1;
-            if *count > 1 {
-                fingerprint += &format!(":{count}");
-            }
-            result(report, finding, &index, &fingerprint)
-        })
-        .collect();
-    let notifications: Vec<Value> = report
-        .not_run
-        .iter()
-        .chain(&report.unjudged)
-        .map(|(check, why)| {
-            json!({
-                "level": "note",
-                "message": { "text": format!("{} was not run: {why}", check.id) },
-                "associatedRule": { "id": check.id, "index": index.get(check.id) },
-            })
-        })
-        .collect();
-    let value = json!({
-        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "ghostlight",
-                "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": checks::all().map(rule).collect::<Vec<_>>(),
-            } },
-            "invocations": [{
-                "executionSuccessful": report.is_judged(),
-                "endTimeUtc": report.at.to_string(),
-                "toolExecutionNotifications": notifications,
-            }],
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
+    let results = report.findings.iter().take(RESULTS_MAX).map(|finding| {
+        let mut fingerprint = fingerprint(finding);
+        let count = seen.entry(fingerprint.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            fingerprint += &format!(":{count}");
+        }
+        result(report, finding, &index, &fingerprint)
     });
-    visible(&format!("{value:#}\n"))
+    let left_out = report.findings.len().saturating_sub(RESULTS_MAX);
+    let is_left_out = (left_out > 0).then(|| {
+        json!({
+            "level": "warning",
+            "message": { "text": format!("{left_out} more findings, the least grave, are left out: the other formats have them") },
+        })
+    });
+    let not_run = report.unseen().map(|(check, why)| {
+        json!({
+            "level": if why.is_failed() { "error" } else { "note" },
+            "message": { "text": format!("{} was not run: {why}", check.id) },
+            "associatedRule": { "id": check.id, "index": index.get(check.id) },
+        })
+    });
+    let notifications: Vec<Value> = is_left_out.into_iter().chain(not_run.take(RESULTS_MAX)).collect();
+    let tool = json!({ "driver": {
+        "name": "ghostlight",
+        "semanticVersion": env!("CARGO_PKG_VERSION"),
+        "rules": checks::all().map(rule).collect::<Vec<_>>(),
+    } });
+    let invocation = json!({
+        "executionSuccessful": report.is_judged() && report.failed().next().is_none(),
+        "endTimeUtc": report.at.to_string(),
+        "toolExecutionNotifications": notifications,
+    });
+    let schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+    let mut run = Lines::of(&format!("{{\"$schema\":\"{schema}\",\"version\":\"2.1.0\",\"runs\":["));
+    run.key("tool", &tool);
+    run.list("invocations", [invocation]);
+    run.key("columnKind", &json!("unicodeCodePoints"));
+    run.list("results", results);
+    visible(&run.finish("]}"))
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -126,7 +127,7 @@ fn result(report: &Report, finding: &Finding, index: &BTreeMap<&str, usize>, fin
         "ruleId": check.id,
         "ruleIndex": index.get(check.id),
         "level": level(check.severity),
-        "message": { "text": format!("{}: {subject}: {}. To fix it: {}.", check.title, found.evidence, check.fix) },
+        "message": { "text": format!("{}: {subject}: {}.", check.title, found.evidence) },
         "locations": [location],
         "partialFingerprints": { "ghostlight/v1": fingerprint },
     });

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::super::checks::{BY_HAND, Check, Severity};
+use super::super::not_run::NotRun;
 use super::super::report::{Finding, NOTHING_JUDGED, Report};
 use crate::render::{Look, Page, Style, shown};
 
@@ -107,20 +108,25 @@ fn not_run(page: &mut Page, report: &Report) {
     }
     page.title(&format!("NOT RUN ({})", report.not_run.len()));
     // Most have a reason in common.
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut reasons: Vec<(&NotRun, Vec<&str>)> = Vec::new();
     for (check, why) in &report.not_run {
-        match reasons.iter_mut().find(|(known, _)| known == why) {
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
             Some((_, checks)) => checks.push(check.id),
             None => reasons.push((why, vec![check.id])),
         }
     }
     for (why, checks) in reasons {
-        page.wrapped("  ", &format!("{}:", shown(why)));
+        page.wrapped("  ", &format!("{}:", reason(why)));
         page.wrapped(INDENT, &checks.join(", "));
     }
     for (check, why) in &report.unjudged {
-        page.wrapped(&format!("  {}  ", check.id), &format!("also not judged: {}", shown(why)));
+        page.wrapped(&format!("  {}  ", check.id), &format!("also not judged: {}", reason(why)));
     }
+}
+
+fn reason(why: &NotRun) -> String {
+    let failed = if why.is_failed() { "failed: " } else { "" };
+    format!("{failed}{}", shown(why.why()))
 }
 
 fn by_hand(page: &mut Page) {

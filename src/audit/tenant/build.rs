@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::super::assets::{Found, Item};
 use super::super::code::{self, Smell};
-use super::super::document::{Place, ReadError, placeholder, with_placeholder};
+use super::super::document::{Place, ReadError, not_known, placeholder, with_placeholder};
+use super::super::not_run::NotRun;
 use super::{
     Action, Api, BotDetection, Client, Connection, CustomDomain, Element, ErrorPage, Factor, Field, Grant, Known,
     NetworkAcl, Organization, Part, Role, Settings, Shield, Stream, Switched, Tenant, Texts, Thing,
@@ -21,7 +22,7 @@ pub trait Code {
 /// Takes over what the checks need.
 pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Tenant {
     let parts = Parts { found };
-    let settings = parts.one("tenant", settings).and_then(|settings| settings.ok_or_else(|| "it is empty".to_owned()));
+    let settings = parts.one("tenant", settings).and_then(|settings| settings.ok_or_else(|| "it is empty".into()));
     Tenant {
         settings,
         clients: parts.many("clients", client),
@@ -60,7 +61,7 @@ pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Tena
         error_page: error_page(&parts, code),
         login_experience: match parts.one("prompts", |node| Ok(node.text("universal_login_experience"))) {
             Ok(Some(field)) => Ok(field),
-            Ok(None) => Err("prompts are empty".to_owned()),
+            Ok(None) => Err("prompts are empty".into()),
             Err(why) => Err(why),
         },
         self_service: parts.items("selfServiceProfiles").map(|items| items.len()),
@@ -77,17 +78,20 @@ impl<'a> Parts<'a> {
         match self.found.get(key) {
             Some(Found::Items(items)) => {
                 let open = items.iter().find_map(|item| Some((item, placeholder(item.value.as_str()?)?)));
-                open.map_or(Ok(items), |(item, shown)| Err(format!("{} is the placeholder {shown}", item.place)))
+                let not_given =
+                    |(item, shown): (&Item, _)| NotRun::NotGiven(format!("{} is the placeholder {shown}", item.place));
+                open.map_or(Ok(items), |open| Err(not_given(open)))
             }
             Some(Found::Missing(why)) => Err(why.clone()),
-            None => Err(format!("nothing was read of {key}")),
+            None => Err(NotRun::NotGiven(format!("nothing was read of {key}"))),
         }
     }
 
     /// What cannot be read makes its part unknown, and no other.
     fn many<T>(&self, key: &str, mut read: impl FnMut(&Node<'a>) -> Result<T, ReadError>) -> Part<Vec<T>> {
         let read = self.items(key)?.iter().map(|item| read(&Node::of(item))).collect::<Result<_, _>>();
-        read.map_err(|error| format!("{}: {}; right would be {}", error.place, error.problem, error.right))
+        let failed = |error: ReadError| format!("{}: {}; right would be {}", error.place, error.problem, error.right);
+        read.map_err(|error| NotRun::Failed(failed(error)))
     }
 
     /// What is no object says nothing of its fields, least of all that they are not set.
@@ -138,14 +142,14 @@ impl<'a> Node<'a> {
     fn read<T>(&self, key: &'static str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Field<T> {
         let mut value = self.value;
         for step in key.split('.') {
-            match value.get(step) {
-                Some(next) => value = next,
-                // What stands for an object may hold the key.
-                None => match value.as_str().and_then(placeholder) {
-                    Some(shown) => return Field { key, value: Known::Unknown(shown) },
-                    None => return Field { key, value: Known::Absent },
-                },
-            }
+            value = match (value.get(step), value) {
+                (Some(next), _) => next,
+                (None, Value::Object(_)) => return Field { key, value: Known::Absent },
+                // So is written, at times, an object without anything in it.
+                (None, Value::Array(items)) if items.is_empty() => return Field { key, value: Known::Absent },
+                // What stands for an object may hold the key, and what is none says nothing of it.
+                (None, other) => return Field { key, value: known(other, "an object", |_| None) },
+            };
         }
         Field { key, value: known(value, expected, read) }
     }
@@ -175,7 +179,7 @@ impl<'a> Node<'a> {
         // A placeholder stands for something; what it is does not matter.
         match self.read(key, "anything", |value| Some(is_there(value))) {
             Field { value: Known::Absent, .. } => Field { key, value: Known::Is(false) },
-            Field { value: Known::Unknown(_), .. } => Field { key, value: Known::Is(true) },
+            Field { value: Known::Unknown(NotRun::NotGiven(_)), .. } => Field { key, value: Known::Is(true) },
             field => field,
         }
     }
@@ -201,8 +205,8 @@ fn known<T>(value: &Value, expected: &str, read: impl Fn(&Value) -> Option<T>) -
     if value.is_null() {
         return Known::Absent;
     }
-    if let Some(shown) = value.as_str().and_then(placeholder) {
-        return Known::Unknown(shown);
+    if let Some(why) = value.as_str().and_then(not_known) {
+        return Known::Unknown(why);
     }
     match read(value) {
         Some(value) => Known::Is(value),
@@ -214,7 +218,7 @@ fn known<T>(value: &Value, expected: &str, read: impl Fn(&Value) -> Option<T>) -
                 Value::Array(_) => "a list",
                 Value::Object(_) | Value::Null => "an object",
             };
-            Known::Unknown(format!("{found} where {expected} belongs"))
+            Known::Unknown(NotRun::Failed(format!("{found} where {expected} belongs")))
         }
     }
 }
@@ -326,8 +330,8 @@ fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadEr
 /// What a look at each script of a database finds.
 fn scripts(node: &Node<'_>, code: &mut dyn Code, look: fn(&str, &Place) -> Vec<Smell>) -> Part<Vec<Smell>> {
     let given = node.value.pointer("/options/customScripts");
-    if let Some(shown) = given.and_then(Value::as_str).and_then(placeholder) {
-        return Err(format!("{} is {shown}", node.place.at("options.customScripts")));
+    if let Some(why) = given.and_then(Value::as_str).and_then(not_known) {
+        return Err(why.map(|why| format!("{} is {why}", node.place.at("options.customScripts"))));
     }
     let Some(scripts) = given.and_then(Value::as_object) else { return Ok(Vec::new()) };
     let mut smells = Vec::new();
@@ -341,15 +345,16 @@ fn scripts(node: &Node<'_>, code: &mut dyn Code, look: fn(&str, &Place) -> Vec<S
 
 /// A script that stands in the configuration, or in the file that it names.
 fn script_text(script: &Value, place: &Place, code: &mut dyn Code) -> Part<(String, Place)> {
-    let Some(text) = script.as_str() else { return Err(format!("{place} is no text")) };
-    if let Some(shown) = placeholder(text).filter(|_| !text.contains('\n')) {
-        return Err(format!("{place} is {shown}"));
+    let Some(text) = script.as_str() else { return Err(NotRun::Failed(format!("{place} is no text"))) };
+    if let Some(why) = not_known(text).filter(|_| !text.contains('\n')) {
+        return Err(why.map(|why| format!("{place} is {why}")));
     }
     let is_file = !text.contains(['\n', ';', '{']) && [".js", ".html"].iter().any(|end| text.ends_with(end));
     if !is_file {
         return Ok((text.to_owned(), place.clone()));
     }
-    code.read(place, text).ok_or_else(|| format!("{place} names a file that is not within the export"))
+    let not_given = || NotRun::NotGiven(format!("{place} names a file that is not within the export"));
+    code.read(place, text).ok_or_else(not_given)
 }
 
 fn api(node: &Node<'_>) -> Result<Api, ReadError> {
@@ -371,7 +376,8 @@ fn api(node: &Node<'_>) -> Result<Api, ReadError> {
 fn grant(node: &Node<'_>) -> Grant {
     let (client, audience) = (node.text("client_id"), node.text("audience"));
     let text = |field: &Field<String>| match &field.value {
-        Known::Is(text) | Known::Unknown(text) => text.clone(),
+        Known::Is(text) => text.clone(),
+        Known::Unknown(why) => why.to_string(),
         Known::Absent => "(any)".to_owned(),
     };
     let name = format!("{} to {}", text(&client), text(&audience));
@@ -455,7 +461,7 @@ fn stream(node: &Node<'_>, kind: &'static str) -> Result<Stream, ReadError> {
 
 fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {
     let text = match node.value.get("code") {
-        None | Some(Value::Null) => Err("it has no code".to_owned()),
+        None | Some(Value::Null) => Err("it has no code".into()),
         Some(script) => script_text(script, &node.place.at("code"), code),
     };
     Ok(Action {

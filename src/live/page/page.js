@@ -557,7 +557,7 @@ function audit(overview) {
   if (!audit) return;
   show(byId("audit"),
     heading("audit", audit.at ? `Audit: ${number(audit.required)} required` : "Audit",
-      "The tenant's configuration, of ", mono(audit.source), audit.at ? [", read ", time(audit.at)] : ", not read yet", "."),
+      "The tenant's configuration, of ", mono(audit.source), audit.at ? [", read ", time(audit.at)] : audit.problem ? ", not read yet" : ", which is being read for the first time", "."),
     audit.problem && h("p", { class: "notice" }, h("strong", null, "Not read since: "), audit.problem),
     audit.at && h("p", { class: "empty" }, `Open are ${number(audit.required)} required findings, ${number(audit.recommended)} recommended and ${number(audit.best_practice)} of best practice; `
       + `${number(audit.accepted)} are accepted, and ${number(audit.not_run)} checks could not be run. Judged beside ${audit.events ?? "no events"}. All of them: ghostlight audit.`),
