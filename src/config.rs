@@ -9,7 +9,11 @@ mod privacy;
 mod quota;
 mod read;
 mod rules;
+mod secret;
+#[cfg(test)]
+mod tests;
 mod toml_error;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +29,7 @@ pub use prices::Prices;
 pub use quota::{MonthlyQuota, QuotaSettings};
 pub use read::LiveSettings;
 pub use rules::DecisionSettings;
+pub use secret::Secret;
 
 use crate::event::{ActiveDefinition, DecodeSettings, Policy, Privacy, WindowLength, catalogue};
 use crate::partial::FoldSettings;
@@ -42,6 +47,8 @@ use prices::RawPrices;
 use privacy::RawPrivacy;
 use quota::RawQuota;
 use read::{RawGhosts, RawLive};
+use secret::{RawSecret, read_secret};
+use value::{GIB, KIB, MIB, TIB, count, duration, iec, non_empty, size, window};
 
 /// The effective settings.
 #[derive(Debug, Clone)]
@@ -149,26 +156,6 @@ impl SpoolSettings {
 pub struct LogSettings {
     pub level: String,
     pub json: bool,
-}
-
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
-    }
 }
 
 /// A setting that cannot be used. Names the key, what was written, and a line that would be right.
@@ -302,31 +289,6 @@ struct RawWebhook {
     path: Option<String>,
     authorization: Option<RawSecret>,
     body_max: Option<String>,
-}
-
-/// `{ env = "NAME" }` or `{ file = "PATH" }`; a secret is never in the settings themselves.
-#[derive(Debug)]
-struct RawSecret {
-    env: Option<String>,
-    file: Option<PathBuf>,
-}
-
-impl<'de> Deserialize<'de> for RawSecret {
-    /// Whatever else was written may be the secret itself, so the error only says what is right.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Written {
-            env: Option<String>,
-            file: Option<PathBuf>,
-        }
-        match Written::deserialize(deserializer) {
-            Ok(Written { env, file }) => Ok(Self { env, file }),
-            Err(_) => Err(serde::de::Error::custom(
-                "expected `{ env = \"NAME\" }` or `{ file = \"PATH\" }`: a secret is never written here itself",
-            )),
-        }
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -666,95 +628,8 @@ fn dedupe_of_partitions(bytes: u64) -> String {
     format!(", {} (one worker may have to read all)", sums.join(", "))
 }
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
-
-fn iec(bytes: u64) -> String {
-    bytesize::ByteSize::b(bytes).display().iec().to_string()
-}
-
 fn default_threads() -> u64 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
-}
-
-fn non_empty(text: Option<String>, key: &'static str, example: &'static str) -> Result<Option<String>, ConfigError> {
-    match text {
-        Some(text) if text.trim().is_empty() => Err(ConfigError::Value {
-            key,
-            problem: "empty; leave it out to take what each event says".to_owned(),
-            example,
-        }),
-        text => Ok(text),
-    }
-}
-
-fn duration(
-    text: Option<String>,
-    key: &'static str,
-    default: &str,
-    example: &'static str,
-) -> Result<Duration, ConfigError> {
-    let text = text.unwrap_or_else(|| default.to_owned());
-    let wrong = |problem| ConfigError::Value { key, problem, example };
-    let duration = humantime::parse_duration(&text)
-        .map_err(|error| wrong(format!("{text:?} is not a length of time: {error}")))?;
-    if duration.is_zero() { Err(wrong("must be more than nothing".to_owned())) } else { Ok(duration) }
-}
-
-fn window(
-    text: Option<String>,
-    key: &'static str,
-    default: &str,
-    example: &'static str,
-    max_seconds: u64,
-) -> Result<WindowLength, ConfigError> {
-    let length = duration(text, key, default, example)?;
-    let fits = length.as_secs() <= max_seconds;
-    WindowLength::new(length).filter(|_| fits).ok_or_else(|| ConfigError::Value {
-        key,
-        problem: format!(
-            "{} must be whole seconds that divide a day evenly, at most {}",
-            humantime::format_duration(length),
-            humantime::format_duration(Duration::from_secs(max_seconds))
-        ),
-        example,
-    })
-}
-
-fn size(
-    text: Option<String>,
-    key: &'static str,
-    default: &str,
-    example: &'static str,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, ConfigError> {
-    let text = text.unwrap_or_else(|| default.to_owned());
-    let wrong = |problem| ConfigError::Value { key, problem, example };
-    let bytes = text
-        .parse::<bytesize::ByteSize>()
-        .map_err(|_| wrong(format!("{text:?} is not a size: a number that is not negative, and a unit such as MiB")))?
-        .as_u64();
-    if range.contains(&bytes) {
-        return Ok(bytes);
-    }
-    Err(wrong(format!("{text:?} is not between {} and {}", iec(*range.start()), iec(*range.end()))))
-}
-
-fn count(
-    number: Option<u64>,
-    key: &'static str,
-    default: u64,
-    example: &'static str,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<usize, ConfigError> {
-    let number = number.unwrap_or(default);
-    if range.contains(&number) {
-        return Ok(number as usize);
-    }
-    let problem = format!("{number} is not between {} and {}", range.start(), range.end());
-    Err(ConfigError::Value { key, problem, example })
 }
 
 fn ignore(codes: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
@@ -860,206 +735,4 @@ fn webhook_to(to: Option<&str>, topic: Option<String>, has_source: bool) -> Resu
         }
     };
     if topic.is_some() { Err(topic_wrong("only used with to = \"kafka\"")) } else { Ok(to) }
-}
-
-fn read_secret(raw: RawSecret, key: &'static str, example: &'static str) -> Result<Secret, ConfigError> {
-    let wrong = |problem| ConfigError::Value { key, problem, example };
-    let value = match (raw.env, raw.file) {
-        (Some(name), None) => {
-            std::env::var(&name).map_err(|_| wrong(format!("the environment has no variable {}", shown_name(&name))))?
-        }
-        (None, Some(path)) => std::fs::read_to_string(&path)
-            .map_err(|error| wrong(format!("reading {}: {error}", shown_path(&path))))?
-            .trim_end_matches(['\n', '\r'])
-            .to_owned(),
-        _ => return Err(wrong("expected either `env` or `file`".to_owned())),
-    };
-    if value.is_empty() { Err(wrong("the secret is empty".to_owned())) } else { Ok(Secret::new(value)) }
-}
-
-/// A name that is none may be the secret itself, in the wrong place.
-fn shown_name(name: &str) -> &str {
-    let is_name = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if is_name { name } else { "of that name (not shown: it does not look like one, such as GHOSTLIGHT_PASSWORD)" }
-}
-
-/// The same for a file.
-fn shown_path(path: &Path) -> String {
-    let is_path = path.is_absolute() || path.starts_with("./") || path.starts_with("../");
-    if is_path { path.display().to_string() } else { "the file named there".to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(text: &str) -> String {
-        Config::parse(text, Path::new("x.toml")).expect_err("not right").to_string()
-    }
-
-    #[test]
-    fn errors_name_the_key_and_show_a_right_line() {
-        for (text, key, example) in [
-            ("[windows]\ntokens = \"7s\"", "windows.tokens", "tokens = \"5m\""),
-            ("[windows]\ntokens = \"2h\"", "windows.tokens", "tokens = \"5m\""),
-            ("[flush]\ninterval = \"soon\"", "flush.interval", "interval = \"30s\""),
-            ("[flush]\nmemory = \"lots\"", "flush.memory", "memory = \"32MiB\""),
-            ("[users]\nhll_precision = 40", "users.hll_precision", "hll_precision = 12"),
-            ("[users]\ndefinition = \"mine\"", "users.definition", "definition = \"published\""),
-            ("[http]\nlisten = \"everywhere\"", "http.listen", "listen = \"127.0.0.1:7070\""),
-            ("[http]\nlisten = \"0.0.0.0:7070\"", "webhook.authorization", "env ="),
-            ("[webhook]\nto = \"nowhere\"", "webhook.to", "to = \"spool\""),
-            ("[webhook]\nto = \"kafka\"", "webhook.topic", "topic = \"auth0-logs\""),
-            ("[webhook]\ntopic = \"x\"", "webhook.topic", "topic = \"auth0-logs\""),
-            ("[source.kafka]\ntopics = [\"x\"]", "kafka.bootstrap_servers", "kafka-1:9092"),
-            ("[kafka]\nbootstrap_servers = \"x:1\"", "nothing uses it", "[source.kafka]"),
-            ("[kafka]\nbootstrap_servers = \"x\"", "kafka.bootstrap_servers", "kafka-1:9092"),
-            ("[kafka]\nbootstrap_servers = \"x:1\"", "--topic", "[source.kafka]"),
-            ("[source.kafka]\ngroup = \"g\"", "--topic", "topics = [\"auth0-logs\"]"),
-            ("[source.kafka]\ngroup = \"g\"", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
-            ("[source.kafka]\ntopics = [\"a b\"]", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
-            ("[source.kafka]\ntopic_pattern = \"auth0.*\"", "source.kafka.topic_pattern", "^auth0"),
-            ("[source.kafka]\ntopics = [\"a\", \"b\", \"a\"]", "\"a\" is there twice", "topics = [\"auth0-logs\"]"),
-            ("[source.kafka]\ntopics = [\".\"]", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
-            ("[source.kafka]\ntopics = [\"..\"]", "source.kafka.topics", "topics = [\"auth0-logs\"]"),
-            ("[source.kafka]\ntopic_pattern = \"^[a\"", "source.kafka.topic_pattern", "^auth0"),
-            ("[source.kafka]\ntopic_pattern = \"^(a\"", "source.kafka.topic_pattern", "^auth0"),
-            ("[source.kafka]\ntopics = [\"a\"]\nsession_timeout = \"10h\"", "source.kafka.session_timeout", "45s"),
-            ("[source.kafka]\ntopics = [\"a\"]\nsession_timeout = \"1us\"", "source.kafka.session_timeout", "45s"),
-            (
-                "[kafka]\nbootstrap_servers = \"x:1\"\n[source.kafka]\ntopics = [\"a\"]\nsession_timeout = \"6m\"",
-                "max.poll.interval.ms",
-                "session_timeout = \"45s\"",
-            ),
-            ("[source.kafka]\ntopics = [\"a\"]\nstart = \"then\"", "source.kafka.start", "2026-11-01"),
-            ("[source.kafka]\ntopics = [\"a\"]\non_gap = \"x\"", "source.kafka.on_gap", "on_gap = \"stop\""),
-            (
-                "[kafka]\nbootstrap_servers = \"x:1\"\nproperties = { \"fetch.min.byte\" = 1 }",
-                "fetch.min.byte",
-                "socket",
-            ),
-            (
-                "[kafka]\nbootstrap_servers = \"x:1\"\nproperties = { \"group.id\" = \"g\" }",
-                "source.kafka.group",
-                "socket",
-            ),
-            (
-                "[kafka]\nbootstrap_servers = \"x:1\"\nsasl = { mechanism = \"MD5\" }",
-                "kafka.sasl.mechanism",
-                "SCRAM-SHA-512",
-            ),
-            (
-                "[kafka]\nbootstrap_servers = \"x:1\"\nsasl = { mechanism = \"PLAIN\" }",
-                "kafka.sasl.username",
-                "username =",
-            ),
-            ("[kafka]\nbootstrap_servers = \"x:1\"\ntls = { ca = \"/no/such\" }", "kafka.tls.ca", "ca ="),
-            ("[source.management]", "management.domain", "domain = \"acme.eu.auth0.com\""),
-            ("[management]\ndomain = \"http://acme.eu.auth0.com\"", "management.domain", "acme.eu.auth0.com"),
-            (
-                "[management]\ndomain = \"acme.eu.auth0.com\"\nclient_id = { env = \"GHOSTLIGHT_NO_SUCH\" }",
-                "management.client_id",
-                "AUTH0_CLIENT_ID",
-            ),
-            ("[audit]\ntenant = \"acme\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
-            ("[audit]\nconfig = \"x\"\nreplay = \"y\"", "audit.config", "config = \"/etc/ghostlight/tenant\""),
-            ("[audit]\nconfig = \"x\"", "audit.tenant", "tenant = \"acme\""),
-            (
-                "[audit]\nconfig = \"x\"\ntenant = \"a\"\nunused_days = 62",
-                "audit.unused_days: 62 is not between 1 and 61, of the 62 days that live.days keeps",
-                "unused_days = 30",
-            ),
-            ("[audit]\nconfig = \"x\"\ntenant = \"a\"\nunused_days = 0", "audit.unused_days", "unused_days = 30"),
-            ("[source.management]\ninterval = \"10ms\"", "source.management.interval", "interval = \"15s\""),
-            ("[source.management]\nstart = \"then\"", "source.management.start", "2026-11-01"),
-            ("[webhook]\nauthorization = { env = \"GHOSTLIGHT_NO_SUCH\" }", "GHOSTLIGHT_NO_SUCH", "env ="),
-            ("out = \"ftp://x\"", "out", "./ghostlight-data/out"),
-            ("[webhook]\npath = \"/metrics\"", "webhook.path", "path = \"/v1/logs\""),
-            ("[webhook]\npath = \"/api/v1/logs\"", "webhook.path", "path = \"/v1/logs\""),
-            ("[webhook]\npath = \"/{tenant}\"", "webhook.path", "path = \"/v1/logs\""),
-            ("[webhook]\npath = \"logs\"", "webhook.path", "path = \"/v1/logs\""),
-            ("[webhook]\nbody_max = \"100GB\"", "webhook.body_max", "body_max = \"8MiB\""),
-            ("[spool]\nmax = \"1MiB\"\nsegment = \"1MiB\"", "webhook.body_max", "body_max = \"8MiB\""),
-            ("[spool]\nsegment = \"9EiB\"", "spool.segment", "segment = \"64MiB\""),
-            ("[events]\nignore = [\"\"]", "events.ignore", "ignore = [\"sapi\""),
-            ("[events]\nignore = [\"s api\"]", "events.ignore", "ignore = [\"sapi\""),
-            ("[log]\nlevel = \"loud\"", "log.level", "level = \"info\""),
-            (
-                "[ghosts.lifetimes]\n\"https://a/\" = \"0s\"",
-                "of \"https://a/\": must be more",
-                "https://api.example.com/",
-            ),
-            ("[ghosts.lifetimes]\n\"a\" = \"1500ms\"", "of \"a\": 1s 500ms is not in whole seconds", "= \"1h\""),
-            ("[ghosts.lifetimes]\n\"\" = \"1h\"", "ghosts.lifetimes: an empty audience", "= \"1h\""),
-        ] {
-            let error = error(text);
-            assert!(error.contains(key) && error.contains(example), "{text}: {error}");
-        }
-        let typed = [
-            ("[flush]\ninterval = 30", "line 2, column 12: setting flush.interval: an integer", "interval = \"30s\""),
-            ("[flush]\nrows = -1", "flush.rows", "rows = 1000000"),
-            ("[flush]\nbytes = \"-1\"", "flush.bytes", "bytes = \"1GiB\""),
-            ("[flush]\nintervall = \"5s\"", "setting flush.intervall: there is no", "example: interval = \"30s\""),
-            ("[users]\nhll_precision = 300", "users.hll_precision", "hll_precision = 12"),
-            ("flush = 3", "setting flush", "interval = \"30s\""),
-            ("tenant = 7", "line 1, column 10: setting tenant", "tenant = \"acme\""),
-            ("[kafka]\nbootstrap_servers = 7", "kafka.bootstrap_servers", "[\"kafka-1:9092\""),
-            ("[kafka.sasl]\nusername = \"x\"", "setting kafka.sasl.mechanism: missing", "SCRAM-SHA-512"),
-            ("[live]\nenabled = \"yes\"", "true or false", "enabled = false"),
-        ];
-        for (text, says, example) in typed {
-            let error = error(text);
-            assert!(error.contains(says) && error.contains(example), "{text}: {error}");
-        }
-        let misspelt = error("[flush]\nintervall = \"5s\"");
-        assert!(misspelt.contains("intervall") && misspelt.contains("interval"), "{misspelt}");
-    }
-
-    #[test]
-    fn an_unknown_code_to_ignore_is_allowed_and_named() {
-        let text = "[events]\nignore = [\"sapi\", \"spai\"]\n[log]\nlevel = \"warn,ghostlight=debug\"";
-        let described = Config::parse(text, Path::new("x.toml")).expect("right").describe();
-        assert!(described.contains("the catalogue does not have spai"), "{described}");
-    }
-
-    #[test]
-    fn the_memory_of_log_ids_is_told_for_all_partitions_of_kafka() {
-        let describe = |text: &str| Config::parse(text, Path::new("x.toml")).expect("is right").describe();
-        assert!(describe("").contains("1000000: up to 18.1 MiB of memory per partition\n"), "{}", describe(""));
-        let kafka = "[kafka]\nbootstrap_servers = \"x:1\"\n[source.kafka]\ntopics = [\"a\"]";
-        let expected = "per partition, 217.4 MiB with 12, 869.8 MiB with 48";
-        assert!(describe(kafka).contains(expected), "{}", describe(kafka));
-    }
-
-    #[test]
-    fn no_error_quotes_a_secret_that_stands_in_the_wrong_place() {
-        for text in [
-            "[kafka]\nsasl = { mechanism = \"PLAIN\", password = \"hunter2\" }",
-            "[kafka.sasl]\nmechanism = \"PLAIN\"\npasword = \"hunter2\"",
-            "[kafka]\nsasl = \"user:hunter2\"",
-            "[webhook]\nauthorization = { evn = \"Bearer hunter2\" }",
-            "[webhook]\nauthorization = { \"Bearer hunter2\" = 1 }",
-            "[webhook]\nauthorization = \"Bearer hunter2\"",
-            "[webhook]\nauthorization = \"Bearer hunter2",
-            "[webhook]\nauthorization = { env = \"Bearer hunter2\" }",
-            "[webhook]\nauthorization = { env = [\"Bearer hunter2\"] }",
-            "[webhook]\nauthorization = { file = \"hunter2\" }",
-            "webhook = \"Bearer hunter2\"",
-            "[live]\ntoken = \"hunter2\"",
-            "[live]\ninterval = [\"hunter2\"]",
-            "[[alerts.channels]]\ntype = \"slack\"\nname = \"a\"\nurl = \"https://hooks/hunter2\"",
-            "[[alerts.channels]]\ntype = \"webhook\"\nname = \"a\"\nurl = \"htps://user:hunter2@x\"",
-            "[[alerts.channels]]\ntype = \"hunter2\"\nname = \"a\"",
-            "[[alerts.channels]]\ntype = \"email\"\nname = \"a\"\nsmtp = \"smtp://u:hunter2@x\"\nfrom = \"a@example.com\"\nto = []",
-        ] {
-            let error = error(text);
-            assert!(!error.contains("hunter2"), "{text}: {error}");
-            assert!(error.contains("line ") || error.contains("right would be"), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        assert_eq!(format!("{:?}", Secret::new("Bearer x".to_owned())), "(secret)");
-    }
 }

@@ -1,0 +1,79 @@
+//! What must not be read: where it comes from, and that nothing prints it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// `{ env = "NAME" }` or `{ file = "PATH" }`; a secret is never in the settings themselves.
+#[derive(Debug)]
+pub(super) struct RawSecret {
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for RawSecret {
+    /// Whatever else was written may be the secret itself, so the error only says what is right.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            env: Option<String>,
+            file: Option<PathBuf>,
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written { env, file }) => Ok(Self { env, file }),
+            Err(_) => Err(serde::de::Error::custom(
+                "expected `{ env = \"NAME\" }` or `{ file = \"PATH\" }`: a secret is never written here itself",
+            )),
+        }
+    }
+}
+
+pub(super) fn read_secret(raw: RawSecret, key: &'static str, example: &'static str) -> Result<Secret, ConfigError> {
+    let wrong = |problem| ConfigError::Value { key, problem, example };
+    let value = match (raw.env, raw.file) {
+        (Some(name), None) => {
+            std::env::var(&name).map_err(|_| wrong(format!("the environment has no variable {}", shown_name(&name))))?
+        }
+        (None, Some(path)) => std::fs::read_to_string(&path)
+            .map_err(|error| wrong(format!("reading {}: {error}", shown_path(&path))))?
+            .trim_end_matches(['\n', '\r'])
+            .to_owned(),
+        _ => return Err(wrong("expected either `env` or `file`".to_owned())),
+    };
+    if value.is_empty() { Err(wrong("the secret is empty".to_owned())) } else { Ok(Secret::new(value)) }
+}
+
+/// A name that is none may be the secret itself, in the wrong place.
+fn shown_name(name: &str) -> &str {
+    let is_name = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_name { name } else { "of that name (not shown: it does not look like one, such as GHOSTLIGHT_PASSWORD)" }
+}
+
+/// The same for a file.
+fn shown_path(path: &Path) -> String {
+    let is_path = path.is_absolute() || path.starts_with("./") || path.starts_with("../");
+    if is_path { path.display().to_string() } else { "the file named there".to_owned() }
+}
