@@ -66,14 +66,23 @@ impl Location {
     }
 }
 
-/// Without links and dots, as far as there is such a folder.
+/// Without links and dots, whether there is such a folder or not.
 fn absolute(folder: &std::path::Path) -> PathBuf {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    // Again: dots may lead out of what is not there, to a link.
+    resolved(&resolved(&folder))
+}
+
+fn resolved(folder: &std::path::Path) -> PathBuf {
     let there = folder.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-    match there {
-        Some((above, canonical)) => canonical.join(folder.strip_prefix(above).unwrap_or(&folder)),
-        None => folder,
+    let Some((above, mut resolved)) = there else { return folder.to_owned() };
+    for part in folder.strip_prefix(above).unwrap_or(folder).components() {
+        match part {
+            std::path::Component::ParentDir => _ = resolved.pop(),
+            part => resolved.push(part),
+        }
     }
+    resolved
 }
 
 impl std::fmt::Display for Location {
@@ -324,6 +333,7 @@ mod tests {
             ("out/delta", true),
             ("link/delta/new", true),
             ("other/../out/delta", true),
+            ("other/../link/delta", true),
             ("delta", false),
             ("outer", false),
         ] {
