@@ -21,8 +21,6 @@ mod progress;
 mod pull;
 #[cfg(feature = "query")]
 mod query;
-#[cfg(not(feature = "query"))]
-mod query_absent;
 mod replay;
 mod report;
 mod samples;
