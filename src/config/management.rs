@@ -59,7 +59,7 @@ pub(super) fn api(raw: RawManagement) -> Result<ManagementApi, ConfigError> {
     management::base(&domain).map_err(|error| wrong(error.to_string()))?;
     // The names that Auth0's own tools use, and `ghostlight audit`.
     let secret = |raw: Option<RawSecret>, variable: &str, key, example| {
-        let raw = raw.unwrap_or_else(|| RawSecret { env: Some(variable.to_owned()), file: None });
+        let raw = raw.unwrap_or_else(|| RawSecret::of_variable(variable));
         read_secret(raw, key, example).map(|secret| secret.expose().to_owned())
     };
     let client_id = "client_id = { env = \"AUTH0_CLIENT_ID\" }";

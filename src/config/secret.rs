@@ -33,6 +33,12 @@ pub(super) struct RawSecret {
     file: Option<PathBuf>,
 }
 
+impl RawSecret {
+    pub(super) fn of_variable(name: &str) -> Self {
+        Self { env: Some(name.to_owned()), file: None }
+    }
+}
+
 impl<'de> Deserialize<'de> for RawSecret {
     /// Whatever else was written may be the secret itself, so the error only says what is right.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
