@@ -506,12 +506,15 @@ impl Config {
             });
         }
         self.live.check(self.http.listen)?;
-        if self.privacy.policies().user_id == Policy::Drop && self.quota.watches_users() {
-            return Err(ConfigError::Value {
-                key: "privacy.user_id",
-                problem: "\"drop\" leaves nothing to count users by, and quota.mau is watched".to_owned(),
-                example: "user_id = \"hash\"",
-            });
+        let policies = self.privacy.policies();
+        for (policy, key, who, example) in [
+            (policies.user_id, "privacy.user_id", "users", "user_id = \"hash\""),
+            (policies.email, "privacy.email", "users whose id holds an address", "email = \"hash\""),
+        ] {
+            if policy == Policy::Drop && self.quota.watches_users() {
+                let problem = format!("\"drop\" leaves nothing to count {who} by, and quota.mau is watched");
+                return Err(ConfigError::Value { key, problem, example });
+            }
         }
         let uses_kafka = self.source.kafka.is_some() || matches!(self.webhook.to, WebhookTo::Kafka { .. });
         if uses_kafka && self.kafka.is_none() {

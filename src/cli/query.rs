@@ -9,7 +9,7 @@ use clap::Args;
 use crate::config::{Config, Flags, LogSettings};
 use crate::query::output::{Format, Output, write};
 use crate::query::{QUERY_STACK, Tables};
-use crate::store::Store;
+use crate::store::{Location, Store};
 
 #[derive(Args)]
 pub(super) struct QueryArgs {
@@ -33,6 +33,11 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(None, &Flags { out: args.data.clone(), only_reads: true, ..Flags::default() })?;
     super::start_logging(&LogSettings { level: "error".to_owned(), json: config.log.json });
+    if let Some(output) = &args.output
+        && Location::parse(&output.display().to_string()).is_ok_and(|output| output.is_within(&config.out))
+    {
+        bail!("-o {} is within {}, which ghostlight writes: say another place", output.display(), config.out);
+    }
     let store = Store::open_existing(&config.out)?;
     // As many threads as there are cores: a query is work. Files are read on a few more.
     let runtime = tokio::runtime::Builder::new_multi_thread()

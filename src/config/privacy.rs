@@ -118,6 +118,7 @@ mod tests {
             (format!("user_id = \"hash\"\n{short}"), "privacy.key: shorter than 16 bytes", "GHOSTLIGHT_PRIVACY_KEY"),
             (format!("user_id = \"drop\"\n{good}"), "privacy.key: nothing is hashed", "GHOSTLIGHT_PRIVACY_KEY"),
             ("user_id = \"drop\"\n[quota]\nmau = 5".to_owned(), "privacy.user_id: \"drop\"", "user_id = \"hash\""),
+            ("email = \"drop\"\n[quota]\nmau = 5".to_owned(), "privacy.email: \"drop\"", "email = \"hash\""),
             (
                 "user_id = \"drop\"\n[quota.tenants.acme]\nmau = 5".to_owned(),
                 "privacy.user_id: \"drop\"",

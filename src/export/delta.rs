@@ -27,6 +27,8 @@ use crate::store::{Created, Store, StoreError, datasets};
 const COPIES: usize = 8;
 /// How often it is begun again after files were removed, or others exported, meanwhile.
 const TRIES: usize = 5;
+/// Of a table's configuration: where its rows come from.
+const SOURCE: &str = "ghostlight.data";
 const READER_VERSION: u32 = 1;
 const WRITER_VERSION: u32 = 2;
 
@@ -40,6 +42,11 @@ pub enum DeltaError {
         "the Delta table {table}: {problem}; export to an empty place, or one that only `ghostlight export` writes"
     )]
     Table { table: String, problem: String },
+    #[error(
+        "the Delta table {table} is of {of}, not of {location}: its rows would be replaced. Export to another place, also if \
+         the same data moved"
+    )]
+    Foreign { table: String, of: String, location: String },
     #[error("the Delta table {table}: others committed to it {TRIES} times meanwhile; export again")]
     Overtaken { table: String },
 }
@@ -97,6 +104,11 @@ async fn export_table(
     let dataset = current.dataset.as_str();
     let schema = schema_text(dataset)?;
     let table = Table::read(tables, dataset, &schema).await?;
+    let location = source_of(store);
+    if table.version.is_some() && table.source.as_deref() != Some(&location) {
+        let of = table.source.unwrap_or_else(|| "somebody else's making".to_owned());
+        return Err(DeltaError::Foreign { table: format!("{}/{dataset}", tables.location()), of, location });
+    }
     let wanted: BTreeMap<String, &FileRecord> =
         current.files.iter().map(|file| Ok((path_within(dataset, file)?, file))).collect::<Result<_, DeltaError>>()?;
     let new: Vec<_> = wanted.iter().filter(|(path, _)| !table.files.contains_key(*path)).collect();
@@ -129,7 +141,7 @@ async fn export_table(
             "format": { "provider": "parquet", "options": {} },
             "schemaString": schema,
             "partitionColumns": ["date"],
-            "configuration": { "delta.enableExpiredLogCleanup": "false" },
+            "configuration": { "delta.enableExpiredLogCleanup": "false", SOURCE: location },
             "createdTime": at,
         }}));
     }
@@ -151,6 +163,17 @@ async fn export_table(
         Created::Now => Some(exported(version, true)),
         Created::Exists => None,
     })
+}
+
+/// Where a store is, the same from whichever folder it is asked.
+fn source_of(store: &Store) -> String {
+    let location = store.location();
+    match location.starts_with("s3://") {
+        true => location.to_owned(),
+        false => std::path::Path::new(location)
+            .canonicalize()
+            .map_or_else(|_| location.to_owned(), |folder| folder.display().to_string()),
+    }
 }
 
 async fn copy(store: &Store, tables: &Store, file: &FileRecord, to: Path) -> Result<(), DeltaError> {
@@ -183,6 +206,7 @@ struct Table {
     /// By path.
     files: BTreeMap<String, Add>,
     schema: Option<Value>,
+    source: Option<String>,
 }
 
 /// A line of the log; what else there may be changes neither which files there are nor how they are read.
@@ -206,6 +230,8 @@ struct Protocol {
 #[serde(rename_all = "camelCase")]
 struct MetaData {
     schema_string: String,
+    #[serde(default)]
+    configuration: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -282,6 +308,7 @@ impl Table {
         }
         if let Some(meta_data) = action.meta_data {
             self.schema = serde_json::from_str(&meta_data.schema_string).ok();
+            self.source = meta_data.configuration.get(SOURCE).cloned();
         }
         if let Some(Remove { path }) = action.remove {
             self.files.remove(&decoded(&path));

@@ -21,9 +21,9 @@ use crate::store::{Store, compact};
 
 /// Bytes of a statement. Planning is recursive, two bytes are enough for one level more (`1+1+1`), and a stack that is
 /// used up ends the process.
-const SQL_MAX: usize = 8 << 10;
+const SQL_MAX: usize = 16 << 10;
 /// Of the threads queries run on: a level takes some 40 KiB without optimisation. Only what is used takes memory.
-pub const QUERY_STACK: usize = 256 << 20;
+pub const QUERY_STACK: usize = 512 << 20;
 
 /// Where tables are registered; it shows in errors, from which it is left out.
 const NAMESPACE: &str = "datafusion.public.";

@@ -12,7 +12,7 @@ use super::compact::generation::published_path;
 use super::compact::merge::{add_to_day, check};
 use super::compact::{Current, Generation, Generations, is_retired};
 use super::datasets::{self, ACTIVE_USERS, DAILY, DATASETS, DEAD_LETTERS, EVENTS, IDS};
-use super::ledger::{self, Entry, FileRecord, PartitionId, Starts};
+use super::ledger::{self, Entry, FileRecord, PartitionId, Starts, to_json};
 use super::retired::{self, Retired};
 use super::{Store, StoreError};
 use crate::partial::sketch::UserSketch;
@@ -84,7 +84,7 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     {
         report.problem(id, "missing: compaction holds rows of it, and it has no ledger entry");
     }
-    note_keys(&chains, &mut report);
+    note_policies(&chains, &mut report);
     report.partitions = chains.len();
     report.entries += chains.values().map(Vec::len).sum::<usize>();
     check_foreign(store, &objects, &named, &retired, &mut report).await?;
@@ -323,13 +323,18 @@ async fn check_current(store: &Store, generations: &Generations, report: &mut Re
     Ok(())
 }
 
-/// Says whether values were hashed with several keys.
-fn note_keys(chains: &BTreeMap<PartitionId, Vec<Entry>>, report: &mut Report) {
-    let of = |entry: &Entry| entry.settings.privacy.as_ref().and_then(|privacy| privacy.key_id.clone());
-    let keys: BTreeSet<_> = chains.values().flatten().filter_map(of).collect();
-    if keys.len() > 1 {
-        let count = keys.len();
-        report.notes.push(format!("values were hashed with {count} keys (privacy.key): under each a user counts anew"));
+/// Says whether values were written under several policies, or hashed with several keys: users counted under one are others
+/// under the next.
+fn note_policies(chains: &BTreeMap<PartitionId, Vec<Entry>>, report: &mut Report) {
+    let entries = || chains.values().flatten();
+    let policies: BTreeSet<_> = entries().map(|entry| to_json(&entry.settings.privacy)).collect();
+    if policies.len() > 1 {
+        let keys = entries().filter_map(|entry| entry.settings.privacy.as_ref()?.key_id.as_ref());
+        let (count, keys) = (policies.len(), keys.collect::<BTreeSet<_>>().len());
+        report.notes.push(format!(
+            "people were written under {count} policies ([privacy]), hashed with {keys} keys: under each, users whose ids are \
+             written otherwise count anew"
+        ));
     }
 }
 

@@ -22,7 +22,7 @@ rows = duckdb.execute(
     SELECT occurred_at::VARCHAR, {", ".join(columns[1:])}
     FROM read_parquet(? || '/events/**/*.parquet', hive_partitioning = true)
     WHERE user_id = ? AND date BETWEEN CAST(? AS DATE) AND CAST(? AS DATE)
-    QUALIFY row_number() OVER (PARTITION BY log_id) = 1
+    QUALIFY log_id = '' OR row_number() OVER (PARTITION BY log_id) = 1
     ORDER BY occurred_at, log_id
     """,
     [out, user_id, first, last],

@@ -271,3 +271,29 @@ fn a_file_that_was_altered_is_not_exported() {
     let tables = Store::open_existing(&Location::Folder(to)).expect("a place");
     assert_eq!(log(&tables, "active_users").versions, 0);
 }
+
+#[test]
+fn a_lost_file_is_said_and_takes_nothing_out_of_a_table() {
+    let simulated = Simulated::new(2_000, 2, 71);
+    let (out, to) = (simulated.ingest_into("out"), simulated.path("delta"));
+    succeed(&mut export(&out, &to));
+    let before = exported_rows(&open(&to));
+    let lost = runtime().block_on(open(&out).list("dead_letters")).expect("can be listed").remove(0).location;
+    std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
+    let (is_well, said) = output(&mut export(&out, &to));
+    assert!(!is_well && said.contains(lost.as_ref()) && said.contains("ghostlight verify"), "{said}");
+    assert!(exported_rows(&open(&to)) == before, "as it was");
+    let (is_well, said) = output(ghostlight().args(["compact"]).arg(&out));
+    assert!(is_well && said.contains(lost.as_ref()), "{said}");
+}
+
+#[test]
+fn a_table_is_of_one_store() {
+    let (one, other) = (Simulated::new(2_000, 2, 72), Simulated::new(2_000, 2, 73));
+    let (out, to) = (one.ingest_into("out"), one.path("delta"));
+    succeed(&mut export(&out, &to));
+    let before = exported_rows(&open(&to));
+    let (is_well, said) = output(&mut export(&other.ingest_into("out"), &to));
+    assert!(!is_well && said.contains("its rows would be replaced"), "{said}");
+    assert!(exported_rows(&open(&to)) == before, "as it was");
+}

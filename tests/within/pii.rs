@@ -350,11 +350,14 @@ fn a_missing_key_is_an_error_at_start_and_a_drop_that_costs_a_number_is_said() {
 }
 
 #[test]
-fn verify_says_that_a_key_was_changed() {
+fn verify_says_that_a_policy_or_a_key_was_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(&folder.path().join("out"));
-    for (n, key) in ["0123456789abcdef", "0123456789abcdef", "fedcba9876543210"].into_iter().enumerate() {
-        let text = settings(folder.path(), &[("ip", "hash")]);
+    let keys = ["0123456789abcdef", "0123456789abcdef", "0123456789abcdef", "fedcba9876543210"];
+    for (n, key) in keys.into_iter().enumerate() {
+        // First as it came.
+        let policies: &[_] = if n == 0 { &[] } else { &[("ip", "hash")] };
+        let text = settings(folder.path(), policies);
         std::fs::write(folder.path().join("key"), key).expect("written");
         let file = folder.path().join(format!("{n}.ndjson"));
         std::fs::write(
@@ -364,6 +367,12 @@ fn verify_says_that_a_key_was_changed() {
         .expect("written");
         ingest(&store, &config(&text), &[&file]).expect("ingests");
         let notes = verified(&store).notes.join("\n");
-        assert_eq!(notes.contains("hashed with 2 keys"), n == 2, "{notes}");
+        let said = [
+            "",
+            "under 2 policies ([privacy]), hashed with 1 keys",
+            "under 2 policies",
+            "under 3 policies ([privacy]), hashed with 2 keys",
+        ];
+        assert!(notes.contains(said[n]) && notes.contains("policies") == (n > 0), "{notes}");
     }
 }

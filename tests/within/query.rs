@@ -311,8 +311,8 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
     // Deeper than the stack of a thread is by default; and longer than a statement may be.
     let deep = |levels: usize| format!("SELECT max(events-events+{}1) AS n FROM event_counts", "1+".repeat(levels));
     assert_eq!(rows(&out, &deep(1_000)), [json!({ "n": 1_001 })]);
-    let said = refused(&out, &deep(4_100));
-    assert!(said.contains("at most 8192 are read"), "{said}");
+    let said = refused(&out, &deep(8_200));
+    assert!(said.contains("at most 16384 are read"), "{said}");
 
     let (is_well, said) = output(&mut query(&simulated.path("nowhere"), "SELECT 1"));
     assert!(!is_well && said.contains("nowhere"), "{said}");
@@ -352,4 +352,22 @@ fn a_file_that_goes_while_a_query_is_under_way_is_named() {
     assert!(simulated.path("before.csv").exists() && !simulated.path("after.csv").exists());
     // Whoever asks from now on sees an entry that is not complete, and so nothing of it.
     assert_eq!(rows(&out, "SELECT sum(events) AS events FROM event_counts"), [json!({ "events": null })]);
+}
+
+#[test]
+fn a_lost_file_is_an_error_and_not_fewer_rows() {
+    let simulated = Simulated::new(2_000, 2, 29);
+    let out = simulated.ingest_into("out");
+    let lost = runtime().block_on(open(&out).list("dead_letters")).expect("can be listed").remove(0).location;
+    std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
+    let said = refused(&out, "SELECT count(*) FROM event_counts");
+    assert!(said.contains(lost.as_ref()) && said.contains("ghostlight verify"), "{said}");
+}
+
+#[test]
+fn an_answer_is_not_written_into_what_is_queried() {
+    let simulated = Simulated::new(2_000, 2, 30);
+    let out = simulated.ingest_into("out");
+    let (is_well, said) = output(query(&out, "SELECT 1").args(["--format", "csv", "-o"]).arg(out.join("events/x.csv")));
+    assert!(!is_well && said.contains("say another place"), "{said}");
 }

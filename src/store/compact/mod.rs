@@ -120,6 +120,17 @@ impl Compactor {
         self.read_chains().await?;
         self.refresh_generations().await?;
         self.look_what_is_visible().await?;
+        if self.lost().await?.is_some() {
+            // Unless another held it meanwhile.
+            self.refresh_generations().await?;
+            self.look_what_is_visible().await?;
+        }
+        if let Some(path) = self.lost().await? {
+            tracing::error!(
+                %path,
+                "a committed file is lost: what its partition wrote from there on is not in _current/, see `ghostlight verify`"
+            );
+        }
         for date in self.due(now) {
             if let Some(merged_files) = self.merge(&date, now).await? {
                 round.generations += 1;
