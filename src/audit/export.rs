@@ -207,10 +207,21 @@ impl Files {
         let mut all = Vec::new();
         for path in paths {
             let document = self.json(path)?;
-            if let Found::Items(items) = items(Some(&document.root), &document.place(), asset)? {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                all.extend(items.into_iter().map(|item| Item { file_name: Some(stem.clone()), ..item }));
-            }
+            // Where one of them is not known, nothing is known of all: a check would pass for want of it.
+            let place = document.place();
+            let items = match (&document.root, items(Some(&document.root), &place, asset)?) {
+                (Value::Null, _) => {
+                    let why = format!("{place} is null where an object belongs");
+                    return Ok(Found::Missing(NotRun::Failed(why)));
+                }
+                (_, Found::Missing(why)) => return Ok(Found::Missing(why)),
+                (root @ Value::Object(_), Found::Items(items)) if items.is_empty() => {
+                    vec![Item { value: root.clone(), place, file_name: None }]
+                }
+                (_, Found::Items(items)) => items,
+            };
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            all.extend(items.into_iter().map(|item| Item { file_name: Some(stem.clone()), ..item }));
         }
         Ok(Found::Items(all))
     }

@@ -671,6 +671,25 @@ fn both_layouts_of_an_export_say_the_same() {
 }
 
 #[test]
+fn a_file_of_which_nothing_is_known_is_not_left_out() {
+    for (content, is_failed, why) in [
+        ("\"@@ALL@@\"", false, "is the placeholder @@ALL@@"),
+        ("null", true, "is null where an object belongs"),
+        ("{}", true, "without a name"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&sample("example-directory"), folder.path());
+        std::fs::write(folder.path().join("clients/unknown.json"), content).expect("written");
+        let (code, said, _) = run_audit(folder.path(), &["--format", "json", "--fail-on", "never"]);
+        assert_eq!(code, Some(if is_failed { 2 } else { 0 }), "{content}: {said}");
+        let report: Value = serde_json::from_str(&said).expect("JSON");
+        let passed = report["passed"].as_array().expect("a list");
+        assert!(!passed.contains(&json!("client-callback-localhost")), "{content}");
+        assert!(said.contains(why), "{content}: {said}");
+    }
+}
+
+#[test]
 fn a_placeholder_is_neither_right_nor_wrong() {
     let export = export::read(&sample("example-yaml")).expect("a folder with a tenant.yaml");
     let verdicts = checks::judge(&Scene { tenant: &export.tenant, traffic: None });
