@@ -19,8 +19,8 @@ use self::table::Dataset;
 use crate::store::datasets::DATASETS;
 use crate::store::{Store, compact};
 
-/// Bytes of a statement, beside its literals. Planning is recursive, two bytes are enough for one level more (`1+1+1`), and a stack that is
-/// used up ends the process.
+/// Bytes of a statement, beside its literals. Planning is recursive, two bytes are enough for one level more (`1+1+1`), and a
+/// stack that is used up ends the process.
 const SQL_MAX: usize = 16 << 10;
 /// Of the threads queries run on: a level takes some 40 KiB without optimisation. Only what is used takes memory.
 pub const QUERY_STACK: usize = 512 << 20;
