@@ -350,15 +350,16 @@ fn a_file_that_goes_while_a_query_is_under_way_is_named() {
     let error = answer("after.csv").expect_err("a file is gone").to_string();
     assert!(error.contains(file.as_str()) && error.contains("ask again"), "{error}");
     assert!(simulated.path("before.csv").exists() && !simulated.path("after.csv").exists());
-    // Whoever asks from now on sees an entry that is not complete, and so nothing of it.
-    assert_eq!(rows(&out, "SELECT sum(events) AS events FROM event_counts"), [json!({ "events": null })]);
+    // Whoever asks from now on is told before anything is read.
+    let said = refused(&out, "SELECT sum(events) AS events FROM event_counts");
+    assert!(said.contains(file.as_str()) && said.contains("ghostlight verify"), "{said}");
 }
 
 #[test]
 fn a_lost_file_is_an_error_and_not_fewer_rows() {
     let simulated = Simulated::new(2_000, 2, 29);
     let out = simulated.ingest_into("out");
-    let lost = runtime().block_on(open(&out).list("dead_letters")).expect("can be listed").remove(0).location;
+    let lost = runtime().block_on(open(&out).list("m2m_tokens")).expect("can be listed").remove(0).location;
     std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
     let said = refused(&out, "SELECT count(*) FROM event_counts");
     assert!(said.contains(lost.as_ref()) && said.contains("ghostlight verify"), "{said}");
