@@ -4,7 +4,9 @@
 //! alerts' journal: a new process reads the same rows and comes to the same.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::num::NonZero;
+use std::ops::{Range, RangeInclusive};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,8 @@ use crate::usage::{TenantUsage, Usage};
 
 /// How long before what is known the first window lies that a tenant is ever judged by, and the earliest one after a
 /// pause: who starts to watch wants no page about last month.
-const LOOK_BACK_MS: i64 = 86_400_000;
+const LOOK_BACK_MS: i64 = DAY_MS;
+const DAY_MS: i64 = 86_400_000;
 
 /// What the read side is told.
 #[derive(Debug, Clone)]
@@ -81,6 +84,9 @@ pub struct Watch {
     revision: u64,
 }
 
+/// A tenant over which rules are tried: the ends of its windows, and what was found so far.
+type Judging<'u> = (&'u str, &'u TenantUsage, RangeInclusive<i64>, Tracker);
+
 /// What alerts would have done over stored data: every transition is told in the order of windows. Windows end in `period`;
 /// `false` if there is no data in it.
 pub async fn backtest(
@@ -92,7 +98,7 @@ pub async fn backtest(
     let mut usage = Usage::default();
     Follower::new(store.clone()).poll(|seen| usage.see(seen)).await?;
     usage.settle(&settings.rules.lifetimes);
-    let mut tenants: Vec<_> = usage
+    let mut tenants: Vec<Judging<'_>> = usage
         .tenants()
         .filter_map(|(tenant, of_tenant)| {
             let (first, end) = (of_tenant.activity.begin()?, of_tenant.activity.end()?);
@@ -104,12 +110,25 @@ pub async fn backtest(
     let begin = tenants.iter().map(|(_, _, ends, _)| *ends.start()).min();
     let end = tenants.iter().map(|(_, _, ends, _)| *ends.end()).max();
     let Some((begin, end)) = begin.zip(end) else { return Ok(false) };
-    for window_end in (begin..=end).step_by(rules::WINDOW_MS as usize) {
-        for (tenant, of_tenant, _, tracker) in tenants.iter_mut().filter(|(_, _, ends, _)| ends.contains(&window_end)) {
-            let window_end = EventTime::from_ms(window_end);
-            let conditions = rules::conditions(tenant, of_tenant, window_end, &settings.rules);
-            tracker.observe(window_end, &conditions).iter().for_each(&mut tell);
-        }
+    // Tenants know nothing of each other: of each a day at a time, then what was found in the order of windows.
+    let share = tenants.len().div_ceil(std::thread::available_parallelism().map_or(1, NonZero::get));
+    for day in (begin..=end).step_by(DAY_MS as usize) {
+        let judge = |(tenant, usage, ends, tracker): &mut Judging<'_>| -> Vec<_> {
+            let windows = (day..(day + DAY_MS).min(end + 1)).step_by(rules::WINDOW_MS as usize);
+            let observe = |window_end| {
+                let window_end = EventTime::from_ms(window_end);
+                tracker.observe(window_end, &rules::conditions(tenant, usage, window_end, &settings.rules))
+            };
+            let windows = windows.filter(|window_end| ends.contains(window_end));
+            windows.flat_map(observe).collect()
+        };
+        let mut found: Vec<Transition> = std::thread::scope(|scope| {
+            let judge = |share| scope.spawn(move || <[_]>::iter_mut(share).flat_map(judge).collect::<Vec<_>>());
+            let running: Vec<_> = tenants.chunks_mut(share).map(judge).collect();
+            running.into_iter().flat_map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        });
+        found.sort_by_key(|transition| transition.alert.at);
+        found.iter().for_each(&mut tell);
     }
     Ok(true)
 }

@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::runtime;
 use crate::clock;
-use crate::store::compact::{self, CompactSettings, Compactor};
-use crate::store::{Location, Store, commit};
+use crate::store::compact::{CompactSettings, Compactor};
+use crate::store::{Location, Store, StoreError, commit};
 
 #[derive(Args)]
 pub(super) struct CompactArgs {
@@ -27,21 +27,23 @@ pub(super) fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
     let at_once = Duration::ZERO;
     let settings =
         CompactSettings { interval: at_once, late_interval: at_once, keep: args.keep, ..CompactSettings::default() };
-    let (round, to_read) = runtime()?.block_on(async {
+    let round = runtime()?.block_on(async {
         store.probe().await.with_context(|| format!("checking that {location} can be written to"))?;
         // What an interrupted commit left would hold its partition back.
         commit::recover_all(&store)
             .await
             .with_context(|| format!("finishing what an earlier run left at {location}"))?;
-        let round = Compactor::new(store.clone(), settings)
+        Compactor::new(store, settings)
             .round(clock::now())
             .await
-            .with_context(|| format!("compacting {location}"))?;
-        anyhow::Ok((round, compact::current(&store).await))
+            .with_context(|| format!("compacting {location}"))
     })?;
     say!("merged   {} files into {} generations", round.merged_files, round.generations);
     say!("removed  {} files, {} ledger entries", round.retired_files, round.retired_entries);
     say!("to read  {location}: _current/, or the datasets' folders");
-    to_read.with_context(|| format!("what is to read at {location} is not all that was written"))?;
-    Ok(ExitCode::SUCCESS)
+    match &round.lost {
+        Some(path) => Err(StoreError::lost(path))
+            .with_context(|| format!("what is to read at {location} is not all that was written")),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

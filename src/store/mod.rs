@@ -114,6 +114,11 @@ pub enum StoreError {
          exactly-once rests on it; use a local disk or an S3 service with conditional writes (`If-None-Match`)"
     )]
     NoPutIfAbsent { location: String, path: String },
+    #[error(
+        "{path} is lost: the ledger names it, and without it nothing that its partition wrote from there on can be read. \
+         Bring it back, or see what else is wrong by `ghostlight verify`"
+    )]
+    Lost { path: String },
     #[error("{path} is not what ghostlight wrote there: {problem}")]
     Damaged { path: String, problem: String },
     #[error(
@@ -126,6 +131,10 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn damaged(path: &Path, problem: impl std::fmt::Display) -> Self {
         Self::Damaged { path: path.to_string(), problem: problem.to_string() }
+    }
+
+    pub(crate) fn lost(path: &Path) -> Self {
+        Self::Lost { path: path.to_string() }
     }
 }
 

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::merge::RawFile;
 use super::{CompactSettings, Compactor};
-use crate::store::commit::stage_path;
-use crate::store::datasets::{DATASETS, IDS};
+use crate::store::datasets::DATASETS;
 use crate::store::ledger::{FileRecord, to_json};
 use crate::store::{Store, StoreError};
 
@@ -75,25 +74,9 @@ impl Current {
 /// What there is to read of each dataset at this moment, as `_current/` would say it; nothing is written. A file that is
 /// lost is an error: without it its whole commit, and all after it, would be missing in silence.
 pub async fn current(store: &Store) -> Result<Vec<Current>, StoreError> {
-    // Entries that are retired while they are read show as a gap, and files that move meanwhile as lost; whoever retires again
-    // and again is not waited for.
-    const TRIES: usize = 3;
     let mut compactor = Compactor::new(store.clone(), CompactSettings::default());
-    let mut lost = None;
-    for _ in 0..TRIES {
-        compactor.read_chains().await?;
-        compactor.refresh_generations().await?;
-        compactor.look_what_is_visible().await?;
-        lost = compactor.lost().await?;
-        if lost.is_none() && !compactor.chains.values().any(super::Chain::has_gap) {
-            break;
-        }
-    }
-    match lost {
-        Some(path) => Err(StoreError::damaged(
-            &path,
-            "the ledger names it, and it is not there: bring it back, or see what else is wrong by `ghostlight verify`",
-        )),
+    match compactor.look().await? {
+        Some(path) => Err(StoreError::lost(&path)),
         None => Ok(compactor.current()),
     }
 }
@@ -114,24 +97,6 @@ impl Compactor {
                 return Ok(());
             }
         }
-    }
-
-    /// A file that keeps a commit from being seen and is nowhere: neither published nor about to be, nor held by a generation.
-    pub(super) async fn lost(&self) -> Result<Option<Path>, StoreError> {
-        for (id, chain) in &self.chains {
-            let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
-            let staged: BTreeSet<_> =
-                self.store.list(&id.folder("_staging")).await?.into_iter().map(|object| object.location).collect();
-            let waiting = entry.files.iter().enumerate().filter(|(_, file)| file.dataset != IDS);
-            for (_, file) in waiting.filter(|(at, _)| !staged.contains(&stage_path(entry, *at))) {
-                let path = Path::from(file.path.as_str());
-                let is_held = || self.generations.coverage().holds(id, entry.end, file);
-                if !is_held() && self.store.get_if_there(&path).await?.is_none() {
-                    return Ok(Some(path));
-                }
-            }
-        }
-        Ok(None)
     }
 
     fn current(&self) -> Vec<Current> {

@@ -14,12 +14,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
 
 pub use current::{Current, current};
 pub use generation::{Coverage, Generation, Generations, published_path};
 
 use self::generation::day;
 use self::merge::RawFile;
+use super::commit::stage_path;
 use super::datasets::{DATASETS, IDS};
 use super::ledger::{self, Entry, FileRecord, PartitionId};
 use super::retired::{self, Retired};
@@ -53,7 +55,7 @@ impl Default for CompactSettings {
 }
 
 /// What a round did.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Round {
     pub generations: u64,
     /// Committed files they took in.
@@ -63,6 +65,8 @@ pub struct Round {
     pub switched_days: u64,
     /// Ledger entries that became a sum.
     pub retired_entries: u64,
+    /// A committed file that is gone: what its partition wrote from there on is in no generation, nor in `_current/`.
+    pub lost: Option<Path>,
 }
 
 /// Compacts one store. What it keeps in memory only saves reading again.
@@ -116,20 +120,9 @@ impl Compactor {
 
     /// One turn of everything that is due at `now`.
     pub async fn round(&mut self, now: EventTime) -> Result<Round, StoreError> {
-        let mut round = Round::default();
-        self.read_chains().await?;
-        self.refresh_generations().await?;
-        self.look_what_is_visible().await?;
-        if self.lost().await?.is_some() {
-            // Unless another held it meanwhile.
-            self.refresh_generations().await?;
-            self.look_what_is_visible().await?;
-        }
-        if let Some(path) = self.lost().await? {
-            tracing::error!(
-                %path,
-                "a committed file is lost: what its partition wrote from there on is not in _current/, see `ghostlight verify`"
-            );
+        let mut round = Round { lost: self.look().await?, ..Round::default() };
+        if let Some(path) = &round.lost {
+            tracing::error!("{}", StoreError::lost(path));
         }
         for date in self.due(now) {
             if let Some(merged_files) = self.merge(&date, now).await? {
@@ -141,6 +134,24 @@ impl Compactor {
         self.write_current().await?;
         self.retire(now, &mut round).await?;
         Ok(round)
+    }
+
+    /// Reads what there is, and tells which committed file is lost, if one is.
+    async fn look(&mut self) -> Result<Option<Path>, StoreError> {
+        // Entries that are retired while they are read show as a gap, and files that move meanwhile as lost; whoever retires
+        // again and again is not waited for.
+        const TRIES: usize = 3;
+        let mut lost = None;
+        for _ in 0..TRIES {
+            self.read_chains().await?;
+            self.refresh_generations().await?;
+            self.look_what_is_visible().await?;
+            lost = self.lost().await?;
+            if lost.is_none() && !self.chains.values().any(Chain::has_gap) {
+                break;
+            }
+        }
+        Ok(lost)
     }
 
     async fn refresh_generations(&mut self) -> Result<(), StoreError> {
@@ -192,6 +203,24 @@ impl Compactor {
             chain.visible = chain.entries.values().take_while(is_visible).count();
         }
         Ok(())
+    }
+
+    /// A file that keeps a commit from being seen and is nowhere: neither published nor about to be, nor held by a generation.
+    async fn lost(&self) -> Result<Option<Path>, StoreError> {
+        for (id, chain) in &self.chains {
+            let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
+            let staged = self.store.list(&id.folder("_staging")).await?;
+            let staged: HashSet<_> = staged.into_iter().map(|object| object.location).collect();
+            for (at, file) in entry.files.iter().enumerate().filter(|(_, file)| file.dataset != IDS) {
+                let path = Path::from(file.path.as_str());
+                let is_elsewhere = staged.contains(&stage_path(entry, at))
+                    || self.generations.coverage().holds(id, entry.end, file);
+                if !is_elsewhere && !self.store.exists(&path).await? {
+                    return Ok(Some(path));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The files of visible entries that no generation holds, in the order of their partitions.
