@@ -411,7 +411,7 @@ fn an_answer_without_an_end_is_said_to_be_that() {
     let mut server = Server::good();
     server.answers.insert("prompts".to_owned(), json!("x".repeat(65 << 20)));
     let (fetched, running) = read(server);
-    let why = tenant(fetched).login_experience.err().expect("it is not known");
+    let why = tenant(fetched).login_experience.expect_err("it is not known");
     assert_eq!(why.why(), "GET /api/v2/prompts: answered more than 64 MiB");
     assert_eq!(running.lock().expect("no panic").asked.iter().filter(|path| *path == "prompts").count(), 1);
 }

@@ -51,17 +51,20 @@ const ABOUT: [&str; 32] = [
     "url",
 ];
 /// Words of texts such as "Your password" or "client_secret", which name a secret and are none.
-const LABELS: [&str; 23] = [
+const LABELS: [&str; 27] = [
     "access",
     "api",
     "client",
     "confirm",
     "current",
     "email",
+    "error",
+    "expired",
     "forgot",
     "invalid",
     "key",
     "login",
+    "missing",
     "my",
     "new",
     "old",
@@ -74,6 +77,7 @@ const LABELS: [&str; 23] = [
     "token",
     "undefined",
     "user",
+    "wrong",
     "your",
 ];
 /// What known secrets begin with.
@@ -324,14 +328,14 @@ fn is_setter(path: &str) -> bool {
     name.starts_with("set") && NAMES.iter().any(|known| name.contains(known))
 }
 
-/// Whether a text names a secret, as labels and names of variables do.
+/// Whether a text names a secret, as labels do, and names such as STRIPE_SECRET_KEY and acme-api-key.
 fn is_label(text: &str) -> bool {
-    let is_constant =
-        text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    const NAMED: [&str; 4] = ["key", "password", "secret", "token"];
+    let is_constant = text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let is_joined = text.contains(['_', '-']) && (is_constant || !text.contains(|c: char| c.is_ascii_digit()));
     let words = words(text);
-    let is_of = |labels: &[&str], word: &String| labels.contains(&word.as_str());
-    words.iter().all(|word| is_of(&LABELS, word))
-        || is_constant && words.iter().any(|word| is_of(&["key", "password", "secret", "token"], word))
+    words.iter().all(|word| LABELS.contains(&word.as_str()))
+        || is_joined && words.iter().any(|word| NAMED.contains(&word.as_str()))
 }
 
 /// Whether a text leads somewhere: a URL, a path, an e-mail address.
@@ -461,6 +465,7 @@ mod tests {
             // Names and messages.
             "{ password: 'Password', client_secret: 'client_secret', secret: 'STRIPE_SECRET_KEY', token: 'undefined' }",
             "const errors = { password: `The password\nis wrong` };",
+            "const errors = { password: 'wrong_password', token: 'tokenExpired', api_key: 'acme-api-key' };",
             "const domain = event.secrets.DOMAIN || 'acme.eu.auth0.com';",
             "const region = process.env.REGION || 'eu-central-1', stage = process.env.STAGE || 'production';",
             "const id = event.secrets.CLIENT_ID || 'k9s8d7f6g5h4'; const t = process.env.T || '550e8400-e29b-41d4-a716-446655440000';",
