@@ -20,7 +20,7 @@ mod serve;
 pub use backfill::{Backfilled, Taker, backfill};
 pub(crate) use ingest::total_bytes;
 pub use ingest::{IngestError, IngestSummary, Ingested, ingest, ingest_into};
-pub use read::{audited_settings, watch, watch_settings};
+pub use read::{audited_settings, settings_with_audit, watch, watch_settings};
 pub use serve::{Served, serve};
 
 use std::time::Instant;

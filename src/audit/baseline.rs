@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::checks;
+use super::document::escaped;
 use super::report::Finding;
 use crate::event::EventTime;
 
@@ -29,7 +30,17 @@ pub struct Entry {
     pub evidence: Option<String>,
     pub reason: String,
     /// The last day on which it holds.
+    #[serde(deserialize_with = "day")]
     pub expires: String,
+}
+
+/// In quotation marks or, as TOML has dates, without.
+fn day<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => text,
+        toml::Value::Datetime(day) => day.to_string(),
+        other => other.type_str().to_owned(),
+    })
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +53,13 @@ pub struct Baseline {
 #[error("{0}\n  right would be, for example:\n  {EXAMPLE}")]
 pub struct BaselineError(String);
 
+impl BaselineError {
+    /// It quotes what somebody wrote.
+    fn new(problem: &str) -> Self {
+        Self(problem.split('\n').map(escaped).collect::<Vec<_>>().join("\n"))
+    }
+}
+
 impl Baseline {
     /// The one in a file, or an empty one.
     pub fn read(path: Option<&Path>) -> anyhow::Result<Self> {
@@ -52,10 +70,10 @@ impl Baseline {
     }
 
     pub fn parse(text: &str) -> Result<Self, BaselineError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| BaselineError(error.to_string()))?;
+        let raw: Raw = toml::from_str(text).map_err(|error| BaselineError::new(&error.to_string()))?;
         for entry in &raw.accepted {
             let wrong =
-                |problem: String| Err(BaselineError(format!("{} of {}: {problem}", entry.check, entry.subject)));
+                |problem: String| Err(BaselineError::new(&format!("{} of {}: {problem}", entry.check, entry.subject)));
             if !checks::all().any(|check| check.id == entry.check) {
                 return wrong("there is no such check".to_owned());
             }
@@ -70,19 +88,25 @@ impl Baseline {
     }
 
     /// Marks what is accepted, and says which entries have expired or match nothing any more.
-    pub fn apply(&self, findings: &mut [Finding], is_judged: impl Fn(&str) -> bool, now: EventTime) -> Vec<String> {
+    pub fn apply(
+        &self,
+        findings: &mut [Finding],
+        is_judged: impl Fn(&str, &str) -> bool,
+        now: EventTime,
+    ) -> Vec<String> {
         let mut notes = Vec::new();
         for entry in &self.entries {
             let mut matching: Vec<_> = findings.iter_mut().filter(|finding| entry.fits(finding)).collect();
+            let is_gone = matching.is_empty() && is_judged(&entry.check, &entry.subject);
             if entry.last_moment().is_none_or(|last| now > last) {
                 notes.push(format!(
                     "baseline: {} of {} expired on {}{}",
                     entry.check,
                     entry.subject,
                     entry.expires,
-                    if matching.is_empty() { ", and is gone: remove it" } else { "" }
+                    if is_gone { ", and is gone: remove it" } else { "" }
                 ));
-            } else if matching.is_empty() && is_judged(&entry.check) {
+            } else if is_gone {
                 notes.push(format!(
                     "baseline: {} of {} matches nothing any more: remove it",
                     entry.check, entry.subject

@@ -14,7 +14,6 @@ mod surface;
 mod tenant;
 
 pub use organizations::configured;
-pub use origins::shown as url_in_part;
 
 use super::document::Place;
 pub use super::not_run::NotRun;
@@ -124,12 +123,21 @@ impl<'a> Scene<'a> {
     /// What is used, as far as it is known: what was seen was seen.
     fn seen(&self) -> Result<&'a Traffic, NotRun> {
         let traffic = self.traffic.ok_or("it needs the tenant's events: give --data")?;
+        if let (Some(gap), None) = (&traffic.gap, traffic.until) {
+            return Err(gap.as_str().into());
+        }
         self.stranger().map_or(Ok(traffic), |why| Err(NotRun::NotGiven(why)))
+    }
+
+    /// What is used, where the events go on until now: what data that ended long ago shows is not so today.
+    fn lately(&self) -> Result<&'a Traffic, NotRun> {
+        let traffic = self.seen()?;
+        traffic.ended.as_deref().map_or(Ok(traffic), |why| Err(why.into()))
     }
 
     /// Why the events are most likely those of another tenant: hardly any application of this one occurs in them.
     pub fn stranger(&self) -> Option<String> {
-        let traffic = self.traffic?;
+        let traffic = self.traffic.filter(|traffic| traffic.until.is_some())?;
         let clients: Vec<&Thing> = applications::clients(self)
             .ok()?
             .map(|client| &client.thing)
@@ -240,6 +248,16 @@ impl Outcome {
 /// A part of the tenant, or why a check that needs it cannot be run.
 fn part<T>(part: &Part<T>) -> Result<&T, NotRun> {
     part.as_ref().map_err(NotRun::clone)
+}
+
+/// Names, of which so many are shown that a line can be read.
+fn listed(names: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 10;
+    let mut list = names.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        list += &format!(", and {} more", names.len() - SHOWN);
+    }
+    list
 }
 
 /// What stands for something that is not there.

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::not_run::NotRun;
+use crate::alert::notify::text::is_unseen_or_control;
 
 /// Around the name of a `##KEY##`; private characters, which no tenant's configuration has.
 const LITERAL: (char, char) = ('\u{e000}', '\u{e001}');
@@ -80,11 +81,11 @@ impl ReadError {
     }
 }
 
-/// With controls as escapes: files have names that would write to a terminal.
+/// With controls, and what is not seen or turns text round, as escapes: files have names that would write to a terminal.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() {
+        match is_unseen_or_control(c) {
             true => out.extend(c.escape_default()),
             false => out.push(c),
         }
@@ -171,12 +172,17 @@ fn mark_between(text: &str, sign: &str, (open, close): (char, char)) -> String {
 /// belongs. It gets a space, so that it is not taken for a placeholder.
 fn keep_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let mut following = text.split_inclusive('\n').filter(is_code).peekable();
     let mut before = "";
-    for (index, line) in lines.iter().enumerate() {
+    for line in text.split_inclusive('\n') {
         let trimmed = line.trim();
         let code = without_comment(line);
-        let is_value = before.ends_with(['[', ',']) || is_wanted(before) && !is_given(before, &lines[index + 1..]);
+        if is_code(&line) {
+            following.next();
+        }
+        let is_value =
+            before.ends_with(['[', ',']) || is_wanted(before) && !is_given(before, following.peek().copied());
         let is_comment = trimmed.starts_with('#') && !(trimmed.starts_with("##") && is_value);
         match is_comment {
             true => out.push_str(&line.replacen('#', "# ", 1)),
@@ -212,9 +218,8 @@ fn is_wanted(line: &str) -> bool {
 }
 
 /// Whether what follows is the value that a line leaves to it: something deeper, or a list.
-fn is_given(line: &str, following: &[&str]) -> bool {
+fn is_given(line: &str, next: Option<&str>) -> bool {
     let depth = |line: &str| line.len() - line.trim_start().len();
-    let next = following.iter().find(|next| !next.trim().is_empty() && !next.trim_start().starts_with('#'));
     next.is_some_and(|next| {
         depth(next) > depth(line)
             || depth(next) == depth(line)
@@ -418,6 +423,15 @@ mod tests {
         assert_eq!(yaml("a:\n##THINGS##\n- 1\n"), json!({ "a": [1] }));
         assert_eq!(yaml("a:\n  ##THINGS##\n  ##MORE##\n  b: 1\n"), json!({ "a": { "b": 1 } }));
         assert_eq!(yaml("a: 'x # y'\n##END##\n"), json!({ "a": "x # y" }));
+    }
+
+    #[test]
+    fn a_file_of_comments_is_read_line_by_line() {
+        let comments = "  # a comment\n".repeat(200_000);
+        let yaml =
+            Document::yaml("tenant.yaml", &format!("a:\n{comments}  ##A##\nb:\n{comments}  c: 1\n")).expect("YAML");
+        assert_eq!(shown(&yaml.root), json!({ "a": "##A##", "b": { "c": 1 } }));
+        assert_eq!(yaml.lines["/b/c"], 400_004);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::assets::{ASSETS, Asset, Found, Item, Layout};
 use super::document::{Document, Lines, Place, ReadError, placeholder};
+use super::fetch::is_recording;
 use super::not_run::NotRun;
 use super::tenant::{self, Code, Tenant};
 
@@ -48,7 +49,17 @@ pub fn read(path: &Path) -> Result<Export, ReadError> {
         return yaml(path);
     }
     if let Some(name) = YAML_NAMES.iter().find(|name| path.join(name).exists()) {
+        // Nobody could tell which of the two counts.
+        if let Some(other) = first_object(path)? {
+            let problem = format!("holds two exports: {name}, and one with a file for each object, such as {other}");
+            let right = format!("{name} itself, or a folder without it");
+            return Err(ReadError::new(path.display(), problem, right));
+        }
         return yaml(&path.join(name));
+    }
+    if is_recording(path) {
+        let problem = "is a recording of `ghostlight audit --record`, and no export";
+        return Err(ReadError::new(path.display(), problem, "--replay, or audit.replay in settings, which reads it"));
     }
     let is_there = |asset: &Asset| {
         let (Layout::File(at) | Layout::Folder(at) | Layout::FolderBut(at, _) | Layout::Folders(at, _)) = asset.layout;
@@ -58,6 +69,22 @@ pub fn read(path: &Path) -> Result<Export, ReadError> {
         return Err(ReadError::new(path.display(), "has neither tenant.yaml nor tenant.json nor clients/", expected));
     }
     directory(path)
+}
+
+/// A file of the directory layout with an object of a tenant.
+fn first_object(root: &Path) -> Result<Option<String>, ReadError> {
+    for asset in &ASSETS {
+        let of_asset = match asset.layout {
+            Layout::File(at) => Some(vec![PathBuf::from(at)]),
+            Layout::Folder(folder) => json_files(root, folder, None)?,
+            Layout::FolderBut(folder, but) => json_files(root, folder, Some(but))?,
+            Layout::Folders(folder, name) => below_folders(root, folder, name)?,
+        };
+        if let Some(file) = of_asset.iter().flatten().find(|file| root.join(file).is_file()) {
+            return Ok(Some(slashed(file)));
+        }
+    }
+    Ok(None)
 }
 
 fn yaml(path: &Path) -> Result<Export, ReadError> {

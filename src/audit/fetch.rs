@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::assets::{ASSETS, Asset, Found, Item, Paging};
-use super::checks::url_in_part;
 use super::document::{Document, Place, not_known, unknown, with_placeholder};
 use super::not_run::NotRun;
 use super::tenant::{self, Code, Tenant};
+use super::url::{masked, shown};
 use crate::source::management::{Api, ApiError};
 
 /// Pages of one part.
@@ -23,6 +23,11 @@ const PER_PAGE: &str = "100";
 const PER_PAGE_COUNT: usize = 100;
 /// Objects of which each is asked for its own parts.
 const DETAILS_MAX: usize = 1_000;
+/// How often it asks again in all where the API fails.
+const AGAIN_MAX: u32 = 30;
+
+const RECORDED: &str = "what `ghostlight audit --record` writes";
+const NO_EXPORT: &str = "an export is read by --config (audit.config in settings)";
 
 /// What an endpoint gave.
 type Given = Result<Vec<Value>, NotRun>;
@@ -47,6 +52,7 @@ struct Recorded {
 impl Fetched {
     /// All that the token may read. An error is what concerns every part.
     pub async fn read(api: &mut Api) -> Result<Self, ApiError> {
+        api.limit_again(AGAIN_MAX);
         let mut parts: BTreeMap<&'static str, Given> = BTreeMap::new();
         let mut connections = None;
         for asset in ASSETS.iter().filter(|asset| !asset.endpoint.is_empty()) {
@@ -85,7 +91,7 @@ impl Fetched {
             };
             let document = Document::json(&path.display().to_string(), &text)?;
             let recorded: Recorded = serde_json::from_value(document.root)
-                .map_err(|_| anyhow::anyhow!("{}: not what `ghostlight audit --record` writes", path.display()))?;
+                .map_err(|_| anyhow::anyhow!("{}: not {RECORDED}; {NO_EXPORT}", path.display()))?;
             let given = match (recorded.items, recorded.missing) {
                 (Some(items), None) => Ok(items),
                 (_, Some(why)) if recorded.is_failed => Err(NotRun::Failed(why)),
@@ -95,19 +101,23 @@ impl Fetched {
             parts.insert(asset.key, given);
         }
         if parts.is_empty() {
-            bail!("{}: has nothing that `ghostlight audit --record` wrote", folder.display());
+            bail!("{}: holds nothing of {RECORDED}; {NO_EXPORT}", folder.display());
         }
         Ok(Self { parts })
     }
 
-    /// Writes a file for each part.
+    /// Writes a file for each part, over those of an older recording and nothing else.
     pub fn record(&self, folder: &Path) -> anyhow::Result<()> {
+        refuse_others(folder)?;
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         for asset in &ASSETS {
             let Some(given) = self.parts.get(asset.key) else { continue };
             let recorded = Recorded {
                 endpoint: asset.endpoint.to_owned(),
-                items: given.as_ref().ok().map(|items| items.iter().map(without_secrets).collect()),
+                items: given
+                    .as_ref()
+                    .ok()
+                    .map(|items| items.iter().map(|item| without_secrets(asset.key, item)).collect()),
                 missing: given.as_ref().err().map(NotRun::to_string),
                 is_failed: given.as_ref().is_err_and(NotRun::is_failed),
             };
@@ -132,6 +142,39 @@ impl Fetched {
         });
         tenant::build(&found.collect(), &mut Inline)
     }
+}
+
+/// Refuses to record over what is none: somebody may keep it there.
+pub fn refuse_others(folder: &Path) -> anyhow::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("looking into {}", folder.display()))?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("looking into {}", folder.display()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Such as .gitignore, which is never written over.
+        if !name.starts_with('.') && !is_recorded(&entry.path()) {
+            bail!(
+                "{} holds {name}, which is not what --record writes: give a folder of its own, or one that does not exist yet",
+                folder.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder is what [`Fetched::record`] wrote.
+pub fn is_recording(folder: &Path) -> bool {
+    ASSETS.iter().any(|asset| is_recorded(&folder.join(format!("{}.json", asset.key))))
+}
+
+/// Whether a file is a part that was recorded, by its name and by what it holds.
+fn is_recorded(path: &Path) -> bool {
+    let is_part = |asset: &Asset| path.file_name().is_some_and(|name| *name == *format!("{}.json", asset.key));
+    ASSETS.iter().any(is_part)
+        && path.is_file()
+        && std::fs::read(path).is_ok_and(|bytes| serde_json::from_slice::<Recorded>(&bytes).is_ok())
 }
 
 fn placed(asset: &Asset, items: Vec<Value>) -> Vec<Item> {
@@ -171,22 +214,34 @@ async fn part(api: &mut Api, asset: &Asset) -> Result<Given, ApiError> {
         _ => None,
     };
     if let Some((below, key, list, scope)) = detail {
+        let mut refused = None;
         for (number, item) in items.iter_mut().enumerate() {
             let Some(id) = item.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
             // Some answers still have it.
             if item.get(key).is_some_and(Value::is_array) {
                 continue;
             }
-            let value = match number < DETAILS_MAX {
-                true => {
+            let value = match &refused {
+                Some(why) => Err(NotRun::clone(why)),
+                None if number < DETAILS_MAX => {
                     let path = format!("{}/{id}/{below}", asset.endpoint);
                     let listed = match asset.key {
                         "databases" => checkpoints(api, &path, list).await,
                         _ => pages(api, &path, list).await,
                     };
-                    given(scope, listed)?.map(|items| items.into_iter().map(by_id).collect())
+                    let is_forbidden = matches!(listed, Err(ApiError::Forbidden { .. }));
+                    let value = given(scope, listed)?.map(|items| items.into_iter().map(by_id).collect());
+                    // What one is refused, or fails again and again, so will the others.
+                    refused = match &value {
+                        Err(why) if is_forbidden => Some(why.clone()),
+                        Err(why) if why.is_failed() && !api.asks_again() => {
+                            Some(why.map(|why| format!("not asked for, since {why}")))
+                        }
+                        _ => None,
+                    };
+                    value
                 }
-                false => Err(NotRun::NotGiven(format!("only the first {DETAILS_MAX} are asked for theirs"))),
+                None => Err(NotRun::NotGiven(format!("only the first {DETAILS_MAX} are asked for theirs"))),
             };
             item[key] = match value {
                 Ok(items) => Value::Array(items),
@@ -346,10 +401,12 @@ const KEPT: [&str; 138] = [
 const PRESENT: [&str; 2] = ["private_key_jwt", "token_encryption"];
 /// Scripts and templates: only that there is one.
 const SCRIPTS: [&str; 3] = ["code", "customScripts", "html"];
-/// Names, which are no URLs that lead anywhere, and stay as they are.
-const JOINED: [&str; 5] = ["audience", "default_audience", "identifier", "name", "resource_server_identifier"];
+/// Names, which are no URLs that lead anywhere, and stay as they are but for a user and a password.
+const JOINED: [&str; 6] =
+    ["audience", "default_audience", "description", "identifier", "name", "resource_server_identifier"];
 /// Of these only what is below them: a value of that name could be anything.
-const OBJECTS: [&str; 4] = ["email", "options", "password", "user"];
+const OBJECTS: [&str; 8] =
+    ["email", "error_page", "options", "passkey", "password", "refresh_token", "session_cookie", "user"];
 
 /// Of a connection's options only these: those of other strategies may have anything under any name.
 const OPTIONS: [&str; 12] = [
@@ -367,8 +424,11 @@ const OPTIONS: [&str; 12] = [
     "password_no_personal_info",
 ];
 
-/// What is looked at of a value.
-pub fn without_secrets(value: &Value) -> Value {
+/// Of this part a description is the name; elsewhere it is anything.
+const NAMED_BY_DESCRIPTION: &str = "networkACLs";
+
+/// What is looked at of a value, or of all values, of a part.
+pub fn without_secrets(part: &str, value: &Value) -> Value {
     let kept = |(key, value): (&String, &Value)| {
         let name = key.as_str();
         let kept = match value {
@@ -387,35 +447,34 @@ pub fn without_secrets(value: &Value) -> Value {
                 }
             }
             _ if OBJECTS.contains(&name) && !value.is_object() => return None,
+            _ if name == "description" && part != NAMED_BY_DESCRIPTION => return None,
             Value::Object(options) if name == "options" => {
                 let mut options = options.clone();
                 options.retain(|key, _| OPTIONS.contains(&key.as_str()));
-                without_secrets(&Value::Object(options))
+                without_secrets(part, &Value::Object(options))
             }
             // The events are joined by these.
-            _ if JOINED.contains(&name) => readable(value),
-            _ if KEPT.contains(&name) => without_secrets(value),
+            Value::String(text) if JOINED.contains(&name) => readable(text, |text| masked(text).into_owned()),
+            _ if KEPT.contains(&name) => without_secrets(part, value),
             _ => return None,
         };
         Some((key.clone(), kept))
     };
     match value {
         Value::Object(fields) => Value::Object(fields.iter().filter_map(kept).collect()),
-        Value::Array(items) => items.iter().map(without_secrets).collect(),
+        Value::Array(items) => items.iter().map(|item| without_secrets(part, item)).collect(),
         // Why it is not known, rather than a value.
-        Value::String(text) if not_known(text).is_some() => readable(value),
-        Value::String(text) if text.contains([':', '@', '?', '#', '\\']) => readable(&json!(url_in_part(text))),
-        other => readable(other),
+        Value::String(text) if not_known(text).is_some() => readable(text, str::to_owned),
+        Value::String(text) if text.contains([':', '@', '?', '#', '\\']) => readable(text, shown),
+        Value::String(text) => readable(text, str::to_owned),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 
-/// Readable, and the same when it is read again.
-fn readable(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(with_placeholder(text).unwrap_or_else(|| text.clone())),
-        Value::Object(_) | Value::Array(_) => without_secrets(value),
-        other => other.clone(),
-    }
+/// What is kept of a text, the same when it is read again.
+fn readable(text: &str, kept: impl Fn(&str) -> String) -> Value {
+    let kept = kept(text);
+    Value::String(with_placeholder(&kept).unwrap_or(kept))
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -16,3 +16,4 @@ pub mod report;
 pub mod standing;
 pub mod tenant;
 pub mod traffic;
+pub mod url;

@@ -99,12 +99,15 @@ impl Report {
         let verdicts = checks::judge(scene);
         let mut findings = Vec::new();
         let (mut passed, mut not_run, mut unjudged) = (Vec::new(), Vec::new(), Vec::new());
-        let mut unknown = Vec::new();
+        let (mut unknown, mut open) = (Vec::new(), Vec::new());
         for verdict in verdicts {
             let check = verdict.check;
             let found: BTreeSet<String> = verdict.found.iter().map(|found| found.thing.subject()).collect();
-            let things = verdict.unjudged.iter().map(|unjudged| &unjudged.thing);
-            let things: Vec<Thing> = things.filter(|thing| !found.contains(&thing.subject())).cloned().collect();
+            let mut things: Vec<Thing> = verdict.unjudged.iter().map(|unjudged| unjudged.thing.clone()).collect();
+            if !things.is_empty() {
+                open.push(Unknown { check, things: things.clone() });
+            }
+            things.retain(|thing| !found.contains(&thing.subject()));
             if matches!(verdict.state, State::NotRun(_)) || !things.is_empty() {
                 unknown.push(Unknown { check, things });
             }
@@ -123,7 +126,11 @@ impl Report {
             }
         }
         findings.sort_by_key(|finding| finding.check.severity);
-        let is_judged = |id: &str| !not_run.iter().any(|(check, _)| check.id == id);
+        // Of a subject with a finding there may have been another, where a part of it is not known.
+        let is_judged = |id: &str, subject: &str| {
+            !not_run.iter().any(|(check, _)| check.id == id)
+                && !open.iter().any(|unknown| unknown.check.id == id && unknown.covers(subject))
+        };
         let notes = baseline.apply(&mut findings, is_judged, at);
         let scores = Area::ALL.into_iter().map(|area| score(area, &findings, &passed, &not_run)).collect();
         Self {

@@ -132,7 +132,8 @@ impl Standing {
     }
 }
 
-/// How long the tokens of each API live, in seconds, where its configuration says so.
+/// How long the tokens of each API live, in seconds, where its configuration says so. Of one whose identifier has a password in
+/// it, which is not kept, events are not told to be.
 pub fn lifetimes(tenant: &Tenant) -> impl Iterator<Item = (String, u32)> {
     tenant.apis.iter().flatten().filter_map(|api| {
         let seconds = api.token_seconds.known()?.clamp(1.0, f64::from(LIFETIME_SECONDS_MAX));

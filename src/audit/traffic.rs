@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use super::url::masked;
 use crate::event::{Day, EventTime, catalogue};
+use crate::partial::UNRECOGNISED;
 use crate::store::progress::Reach;
 use crate::usage::ghost::{self, Lifetimes, Thresholds, TokenUse};
 use crate::usage::uses::{self, Logins};
@@ -61,6 +63,10 @@ pub struct Traffic {
     pub missing: Vec<String>,
     /// Why nothing may be called unused.
     pub gap: Option<String>,
+    /// What of the events is not read yet.
+    held_back: Option<String>,
+    /// That the data ended long ago, if it did.
+    pub ended: Option<String>,
     pub clients: BTreeMap<String, ClientUse>,
     pub connections: BTreeMap<String, Used>,
     /// By client and connection.
@@ -108,7 +114,9 @@ impl Traffic {
             end: now,
             since: seen.first().copied(),
             until: seen.last().copied(),
-            gap: held_back.or_else(|| gap(tenant, &seen, from..=today)).or_else(filtered),
+            gap: held_back.clone().or_else(|| gap(tenant, &seen, from..=today)).or_else(filtered),
+            held_back,
+            ended: seen.last().and_then(|last| ended(*last, today)),
             missing,
             clients: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -121,6 +129,11 @@ impl Traffic {
             ids: BTreeMap::new(),
         };
         traffic.ghosts.retain(|used| used.verdict.is_ghost());
+        // As the configuration has them.
+        for ghost in &mut traffic.ghosts {
+            ghost.client_name = masked(&ghost.client_name).into_owned();
+            ghost.audience = masked(&ghost.audience).into_owned();
+        }
         traffic.uses(usage, from..=today);
         traffic.tokens(usage, from.start(), now);
         for (id, used) in &traffic.clients {
@@ -157,17 +170,17 @@ impl Traffic {
             let pairs = client
                 .connections
                 .iter()
-                .filter_map(|(connection, by_day)| Some(((id.to_owned(), connection.clone()), used(by_day)?)));
+                .filter_map(|(connection, by_day)| Some(((id.to_owned(), masked(connection).into()), used(by_day)?)));
             self.pairs.extend(pairs);
         }
         for (name, connection) in usage.activity.connections() {
             let within = days.start().start()..days.end().plus(1).start();
             if let Some(last) = connection.last_at {
                 let events = connection.attempts(within).succeeded;
-                self.connections.insert(name.to_owned(), Used { events, last_at: Some(last) });
+                self.connections.insert(masked(name).into(), Used { events, last_at: Some(last) });
             }
         }
-        for (id, by_day) in usage.uses.organizations() {
+        for (id, by_day) in usage.uses.organizations().filter(|(id, _)| *id != UNRECOGNISED) {
             if let Some(used) = used(by_day) {
                 self.organizations.insert(id.to_owned(), (String::new(), used));
             }
@@ -178,18 +191,18 @@ impl Traffic {
         use crate::partial::Dimension;
         for (id, users) in usage.users.keys(Dimension::Client) {
             if let Some(client) = self.clients.get_mut(id) {
-                users.name.clone_into(&mut client.name);
+                client.name = masked(&users.name).into();
             }
         }
         for (id, users) in usage.users.keys(Dimension::Organization) {
             if let Some((name, _)) = self.organizations.get_mut(id) {
-                users.name.clone_into(name);
+                *name = masked(&users.name).into();
             }
         }
         for (key, tokens) in usage.tokens.keys() {
             let client = self.clients.entry(key.client_id.clone()).or_default();
             if client.name.is_empty() {
-                tokens.client_name.clone_into(&mut client.name);
+                client.name = masked(&tokens.client_name).into();
             }
             let second = crate::usage::tokens::second;
             // Of what came later only its last time is kept.
@@ -199,7 +212,7 @@ impl Traffic {
                 _ => continue,
             };
             client.used.last_at = client.used.last_at.max(last);
-            let grant = self.grants.entry((key.client_id.clone(), key.audience.clone())).or_default();
+            let grant = self.grants.entry((key.client_id.clone(), masked(&key.audience).into())).or_default();
             grant.used.last_at = grant.used.last_at.max(last);
             grant.used.events += tokens.issued(&(second(from)..second(now)));
             grant.scopes.extend(key.scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned));
@@ -233,6 +246,11 @@ impl Traffic {
     pub fn without_logins(&self) -> Option<&'static str> {
         (!self.kinds.contains("s"))
             .then_some("the data has no login of anybody (s) in that time: the stream may leave them out")
+    }
+
+    /// Why nobody can tell that no user logged in lately.
+    pub fn without_late_logins(&self) -> Option<&str> {
+        self.held_back.as_deref().or(self.without_logins())
     }
 
     /// Why nobody can tell that a client asked for no tokens of its own.
@@ -282,11 +300,11 @@ impl Traffic {
 /// What of the period the events do not cover.
 fn gap(tenant: &str, seen: &BTreeSet<Day>, period: RangeInclusive<Day>) -> Option<String> {
     let (Some(first), Some(last)) = (seen.first(), seen.last()) else {
-        return Some(format!("the data has no events of {tenant:?}"));
+        return Some(format!("the data has no event of {tenant:?} yet"));
     };
     let (from, today) = (*period.start(), *period.end());
-    if today.since(*last) > STALE_DAYS {
-        return Some(format!("the data ends on {last}; nothing is known of the time since"));
+    if let Some(ended) = ended(*last, today) {
+        return Some(ended);
     }
     if *first > from {
         let (asked, covered) = (today.since(from), today.since(*first));
@@ -301,6 +319,15 @@ fn gap(tenant: &str, seen: &BTreeSet<Day>, period: RangeInclusive<Day>) -> Optio
     pause.map(|pause| {
         let (after, until) = (pause[0].plus(1), pause[1].plus(-1));
         format!("the data has no events at all from {after} to {until}")
+    })
+}
+
+/// That the last event is too old to say anything of today, if it is.
+fn ended(last: Day, today: Day) -> Option<String> {
+    (today.since(last) > STALE_DAYS).then(|| {
+        format!(
+            "the data ends on {last}, and nothing is known of the time since: audit --as-of judges by an earlier day"
+        )
     })
 }
 

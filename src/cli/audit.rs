@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::audit::baseline::Baseline;
 use crate::audit::checks::Severity;
 use crate::audit::export::{self, Export};
-use crate::audit::fetch::Fetched;
+use crate::audit::fetch::{self, Fetched};
 use crate::audit::render::{Format, render};
 use crate::audit::report::NOTHING_JUDGED;
 use crate::audit::standing::{Reading, lifetimes};
@@ -141,8 +141,11 @@ fn configuration(args: &AuditArgs) -> anyhow::Result<(String, Export)> {
     if let Some(path) = &args.config {
         return Ok((path.display().to_string(), export::read(path)?));
     }
+    if let Some(folder) = &args.record {
+        fetch::refuse_others(folder)?;
+    }
     let (source, fetched) = match (&args.domain, &args.replay) {
-        (Some(domain), _) => (domain.clone(), fetch(domain)?),
+        (Some(domain), _) => (domain.clone(), fetched(domain)?),
         (None, Some(folder)) => (folder.display().to_string(), Fetched::replay(folder)?),
         (None, None) => bail!("nothing to audit: give --config, --domain or --replay"),
     };
@@ -152,7 +155,7 @@ fn configuration(args: &AuditArgs) -> anyhow::Result<(String, Export)> {
     Ok((source, Export { tenant: fetched.tenant(), lines: BTreeMap::new() }))
 }
 
-fn fetch(domain: &str) -> anyhow::Result<Fetched> {
+fn fetched(domain: &str) -> anyhow::Result<Fetched> {
     let variable = |name: &str| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         value.with_context(|| format!("{name} is not set: --domain needs a client with a grant for the Management API"))

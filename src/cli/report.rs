@@ -73,7 +73,7 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         bail!("--from {from} is after --to {to}");
     }
     let runtime = super::runtime()?;
-    let mut settings = runtime.block_on(run::audited_settings(&config))?;
+    let mut settings = runtime.block_on(run::settings_with_audit(&config));
     let data = config.out.to_string();
     let mut found = Found::new(asked(args));
     let mut follower = Follower::new(Store::open_existing(&config.out)?);

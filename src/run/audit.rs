@@ -16,13 +16,13 @@ use crate::config::{AuditFrom, AuditSettings};
 use crate::event::EventTime;
 use crate::source::management::{Api, Retry};
 
-/// Before it was read for the first time.
-fn unread(settings: &AuditSettings) -> Audited {
+/// Before it was read for the first time, or because it could not be.
+pub(super) fn unread(settings: &AuditSettings, problem: Option<String>) -> Audited {
     Audited {
         tenant: settings.tenant.clone(),
         source: settings.from.to_string(),
         unused_days: settings.unused_days,
-        problem: None,
+        problem,
         reading: None,
         lifetimes: BTreeMap::new(),
         standing: None,
@@ -44,7 +44,7 @@ pub(super) async fn once(settings: &AuditSettings, now: EventTime) -> anyhow::Re
     let reading = Reading { at: now, source: settings.from.to_string(), export, baseline };
     anyhow::ensure!(reading.report(None).is_judged(), NOTHING_JUDGED);
     let lifetimes = lifetimes(&reading.export.tenant).collect();
-    Ok(Audited { reading: Some(Arc::new(reading)), lifetimes, ..unread(settings) })
+    Ok(Audited { reading: Some(Arc::new(reading)), lifetimes, ..unread(settings, None) })
 }
 
 /// What is known after a reading: how long tokens live is as it was, where the APIs could not be read this time.
@@ -73,7 +73,7 @@ pub(super) async fn again(settings: AuditSettings, publish: watch::Sender<Audite
 
 /// What there is to follow of it.
 pub(super) fn channel(settings: &AuditSettings) -> (watch::Sender<Audited>, watch::Receiver<Audited>) {
-    watch::channel(unread(settings))
+    watch::channel(unread(settings, None))
 }
 
 #[cfg(test)]

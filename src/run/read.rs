@@ -130,6 +130,20 @@ pub async fn audited_settings(config: &Config) -> anyhow::Result<WatchSettings> 
     Ok(settings)
 }
 
+/// The same, where a configuration that cannot be read is said to be that: the rest does not wait for it.
+pub async fn settings_with_audit(config: &Config) -> WatchSettings {
+    let mut settings = watch_settings(config);
+    if let Some(audit) = &config.audit {
+        let audited = super::audit::once(audit, clock::now()).await.unwrap_or_else(|error| {
+            let problem = super::error_chain(error.as_ref());
+            tracing::warn!("auditing {}: {problem}", audit.from);
+            super::audit::unread(audit, Some(problem))
+        });
+        settings.rules.audit(Arc::new(audited));
+    }
+    settings
+}
+
 struct Follow {
     store: Store,
     settings: WatchSettings,

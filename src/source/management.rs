@@ -91,6 +91,8 @@ pub struct Api {
     credentials: Credentials,
     retry: Retry,
     token: Option<Token>,
+    /// How often it asks again in all, whatever it asks for.
+    again_left: u32,
     /// Every token there was, so that none is ever shown.
     tokens: Vec<String>,
 }
@@ -100,6 +102,9 @@ enum Tried {
     Answer(Vec<u8>),
     /// To be asked again: why, and after how long if the answer said.
     Passing(String, Option<Duration>),
+    /// The same where there were too many requests.
+    Limited(Option<Duration>),
+    TooLong,
     Refused(StatusCode, Value),
 }
 
@@ -113,7 +118,18 @@ impl Api {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| ApiError::Other { path: domain.to_owned(), problem: error.to_string() })?;
-        Ok(Self { client, base, credentials, retry, token: None, tokens: Vec::new() })
+        Ok(Self { client, base, credentials, retry, token: None, again_left: u32::MAX, tokens: Vec::new() })
+    }
+
+    /// Asks again so many times in all from here on, waits for a limit of requests aside: what is asked for after that is asked
+    /// for once.
+    pub fn limit_again(&mut self, times: u32) {
+        self.again_left = times;
+    }
+
+    /// Whether it still asks again.
+    pub fn asks_again(&self) -> bool {
+        self.again_left > 0
     }
 
     /// Host, and port if it is not the usual one.
@@ -242,7 +258,7 @@ impl Api {
 
     /// The answer, or what was refused for good; in all it waits no longer than `wait_max`.
     async fn send(
-        &self,
+        &mut self,
         path: &str,
         wait_max: Option<Duration>,
         request: impl Fn() -> reqwest::RequestBuilder,
@@ -250,21 +266,32 @@ impl Api {
         let mut pause = self.retry.first;
         let mut left = self.retry.tries.max(1);
         let mut waited = Duration::ZERO;
+        let fails = |problem: String| Err(ApiError::Other { path: path.to_owned(), problem });
+        // What is waited for a limit counts where it was of no use.
+        let mut limits = 0;
         loop {
-            let (problem, asked) = match once(request()).await {
+            let (problem, asked, is_limit) = match once(request()).await {
                 Tried::Answer(answer) => return Ok(Ok(answer)),
                 Tried::Refused(status, answer) => return Ok(Err((status, answer))),
-                Tried::Passing(problem, asked) => (problem, asked),
+                Tried::TooLong => return fails(format!("answered more than {} MiB", ANSWER_MAX >> 20)),
+                Tried::Limited(asked) => ("answered 429".to_owned(), asked, true),
+                Tried::Passing(problem, asked) => (problem, asked, false),
             };
             left -= 1;
             if left == 0 {
-                let problem = format!("{problem}, {} times", self.retry.tries.max(1));
-                return Err(ApiError::Other { path: path.to_owned(), problem });
+                self.again_left = self.again_left.saturating_sub(limits);
+                return fails(format!("{problem}, {} times", self.retry.tries.max(1)));
+            }
+            if !is_limit && self.again_left == 0 {
+                return fails(format!("{problem}, and is not asked again after so many others"));
+            }
+            match is_limit {
+                true => limits += 1,
+                false => self.again_left -= 1,
             }
             let mut wait = asked.unwrap_or(pause);
             if wait_max.is_some_and(|max| waited + wait > max) {
-                let problem = format!("{problem}, and is to be asked again in {} s only", wait.as_secs());
-                return Err(ApiError::Other { path: path.to_owned(), problem });
+                return fails(format!("{problem}, and is to be asked again in {} s only", wait.as_secs()));
             }
             wait = wait.min(self.retry.wait_max);
             if wait >= SAID_FROM {
@@ -308,13 +335,13 @@ async fn once(request: reqwest::RequestBuilder) -> Tried {
     loop {
         match answer.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= ANSWER_MAX => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Tried::Refused(StatusCode::PAYLOAD_TOO_LARGE, Value::Null),
+            Ok(Some(_)) => return Tried::TooLong,
             Ok(None) => break,
             Err(error) => return Tried::Passing(error.without_url().to_string(), None),
         }
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return Tried::Passing("answered 429".to_owned(), asked);
+        return Tried::Limited(asked);
     }
     if status.is_server_error() {
         return Tried::Passing(format!("answered {}", status.as_u16()), asked);

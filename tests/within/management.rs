@@ -44,6 +44,8 @@ struct Server {
     endless: Vec<String>,
     /// Behind every token.
     token_tail: String,
+    /// How paths that end so are answered.
+    endings: Option<(&'static str, u16)>,
 }
 
 struct Json(Value);
@@ -177,7 +179,11 @@ impl Server {
             return (StatusCode::UNAUTHORIZED, Json(json!({ "message": "Invalid token" }))).into_response();
         }
         let first = path.split('/').next().unwrap_or_default();
-        if self.lacking.iter().any(|lacking| lacking == first) {
+        let of_ending = self.endings.filter(|(ending, _)| path.ends_with(ending)).map(|(_, status)| status);
+        if let Some(status) = of_ending.filter(|status| *status != 403) {
+            return StatusCode::from_u16(status).expect("a status").into_response();
+        }
+        if of_ending.is_some() || self.lacking.iter().any(|lacking| lacking == first) {
             let body = json!({
                 "statusCode": 403, "error": "Forbidden", "errorCode": "insufficient_scope",
                 "message": format!("Insufficient scope, expected any of: read:{first}"),
@@ -359,6 +365,98 @@ fn limits_and_passing_errors_are_waited_for_and_lasting_ones_named() {
 }
 
 #[test]
+fn what_one_organization_is_refused_or_fails_again_and_again_is_not_asked_for_a_thousand() {
+    const ENDING: &str = "/enabled_connections";
+    let read = |status: u16, ending: &'static str| {
+        let mut server = Server::good();
+        let organization = |number| json!({ "id": format!("org_{number}"), "name": format!("org-{number}") });
+        server.list("organizations", "organizations", true, &(0..500).map(organization).collect());
+        server.endings = Some((ending, status));
+        let (fetched, running) = read(server);
+        let asked = running.lock().expect("no panic").asked.clone();
+        (fetched.map(Fetched::tenant), asked)
+    };
+    let ends = |asked: &[String]| asked.iter().filter(|path| path.ends_with(ENDING)).count();
+    let why = |tenant: &Tenant| {
+        let organizations = tenant.organizations.as_ref().expect("they are read");
+        let whys: Vec<_> =
+            organizations.iter().map(|one| one.connections.unknown().expect("it is not known")).collect();
+        assert_eq!(whys.len(), 500);
+        whys
+    };
+    let (tenant, asked) = read(403, ENDING);
+    assert_eq!(ends(&asked), 1);
+    assert!(
+        why(&tenant.expect("it is read"))
+            .iter()
+            .all(|why| { !why.is_failed() && why.why().contains("lacks the scope read:organization_connections") })
+    );
+    // Thirty further tries, two each.
+    let (tenant, asked) = read(500, ENDING);
+    assert_eq!(ends(&asked), 45);
+    assert!(why(&tenant.expect("it is read")).iter().all(|why| why.is_failed() && why.why().contains("answered 500")));
+    // One that is gone since says nothing of others.
+    let (_, asked) = read(404, ENDING);
+    assert_eq!(ends(&asked), 500);
+    // Where everything fails, each part is asked for once after that.
+    let (tenant, asked) = read(503, "");
+    let tenant = tenant.expect("it is read");
+    assert!(tenant.clients.is_err_and(|why| why.why().contains("answered 503, 3 times")));
+    assert!(tenant.self_service.is_err_and(|why| why.why().contains("answered 503, and is not asked again")));
+    assert!(asked.len() < 60, "{}", asked.len());
+}
+
+#[test]
+fn an_answer_without_an_end_is_said_to_be_that() {
+    let mut server = Server::good();
+    server.answers.insert("prompts".to_owned(), json!("x".repeat(65 << 20)));
+    let (fetched, running) = read(server);
+    let why = tenant(fetched).login_experience.expect_err("it is not known");
+    assert_eq!(why.why(), "GET /api/v2/prompts: answered more than 64 MiB");
+    assert_eq!(running.lock().expect("no panic").asked.iter().filter(|path| *path == "prompts").count(), 1);
+}
+
+#[test]
+fn a_recording_is_not_written_over_what_is_none() {
+    let runtime = runtime();
+    let (url, running) = runtime.block_on(serve(Server::good()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let audit = |of: &[&str]| {
+        let mut command = ghostlight();
+        command.arg("audit").args(of).env("AUTH0_CLIENT_ID", "auditor").env("AUTH0_CLIENT_SECRET", SECRET);
+        let output = command.output().expect("it runs");
+        (output.status.code().expect("a code"), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let record = |name: &str| audit(&["--domain", &url, "--record", &path(name).display().to_string()]);
+    // An export somebody keeps there, of which one file is called as one of a recording.
+    std::fs::create_dir_all(path("export/clients")).expect("a folder");
+    for (file, text) in
+        [("export/tenant.json", "{ \"support_email\": \"help@acme.io\" }"), ("export/clients/a.json", "{}")]
+    {
+        std::fs::write(path(file), text).expect("written");
+    }
+    let (code, error) = record("export");
+    assert!(code == 2 && (error.contains("holds tenant.json") || error.contains("holds clients")), "{error}");
+    std::fs::remove_dir_all(path("export/clients")).expect("removed");
+    let (code, error) = record("export");
+    assert!(code == 2 && error.contains("holds tenant.json, which is not what --record writes"), "{error}");
+    assert_eq!(running.lock().expect("no panic").asked.len(), 0, "it is refused before anything is asked for");
+    let kept = std::fs::read_to_string(path("export/tenant.json")).expect("it is kept");
+    assert!(kept.contains("help@acme.io"));
+    // Over a recording it records anew, and beside what is hidden.
+    std::fs::create_dir(path("own")).expect("a folder");
+    std::fs::write(path("own/.gitignore"), "*").expect("written");
+    assert_eq!(record("own").0, 0);
+    assert_eq!(record("own").0, 0);
+    // Each is read by its own option, and the other says so.
+    let (code, error) = audit(&["--config", &path("own").display().to_string()]);
+    assert!(code == 2 && error.contains("is a recording") && error.contains("--replay"), "{error}");
+    let (code, error) = audit(&["--replay", &path("export").display().to_string()]);
+    assert!(code == 2 && error.contains("an export is read by --config"), "{error}");
+}
+
+#[test]
 fn a_checkpoint_that_comes_again_ends_the_list_with_an_error() {
     let mut server = Server::good();
     server.endless = vec!["client-grants".to_owned()];
@@ -521,13 +619,26 @@ fn recordings_hold_neither_userinfo_nor_queries_nor_other_options() {
             "value": "canary", "scope": ["canary"], "email": { "name": "canary" }, "policy": "canary",
         },
     });
-    let kept = fetch::without_secrets(&connection);
+    let kept = fetch::without_secrets("connections", &connection);
     let wanted = json!({
         "name": "a", "strategy": "oauth2", "initiate_login_uri": "https://a.io/x (in part)", "url": "https://a.io (in part)",
         "options": { "client_id": "public" },
     });
     assert_eq!(kept, wanted);
-    assert_eq!(fetch::without_secrets(&kept), wanted);
+    assert_eq!(fetch::without_secrets("connections", &kept), wanted);
+    // Free text, and passwords in what events are joined by.
+    let api = json!({
+        "name": "https://u:canary@a.io/", "identifier": "https://u:canary@a.io/", "description": "canary", "refresh_token": "canary",
+        "scopes": [{ "value": "read:x", "description": "canary" }],
+    });
+    let kept = fetch::without_secrets("resourceServers", &api);
+    let masked = "https://***@a.io/";
+    assert_eq!(kept, json!({ "name": masked, "identifier": masked, "scopes": [{ "value": "read:x" }] }));
+    assert_eq!(fetch::without_secrets("resourceServers", &kept), kept);
+    // Which is the name of this one.
+    let acl = json!({ "description": "block https://u:canary@a.io/", "rule": { "scope": "tenant" } });
+    let kept = fetch::without_secrets("networkACLs", &acl);
+    assert_eq!(kept, json!({ "description": "block https://***@a.io/", "rule": { "scope": "tenant" } }));
 }
 
 #[test]

@@ -448,6 +448,21 @@ fn what_the_audit_of_the_settings_finds_is_in_every_format() {
             .is_some_and(|events| events.contains("the data begins on 2026-10-01, and 40 days were asked for"))
     );
     assert!(longer.not_run > audit.not_run && longer.recommended < audit.recommended);
+    // One that cannot be read takes nothing from the rest.
+    let nowhere = settings.replace(&format!("{config:?}"), "\"/nowhere\"");
+    std::fs::write(simulated.path("settings.toml"), nowhere).expect("settings");
+    let unread = simulated.read(&month);
+    assert!(unread.m2m_tokens.total.issued > 0);
+    let unread = unread.audit.expect("it was to be audited");
+    assert!(unread.at.is_none() && unread.problem.is_some_and(|problem| problem.contains("/nowhere: ")));
+    for (format, wanted) in [
+        ("text", "AUDIT (not known)\n  The configuration in /nowhere could not be read"),
+        ("html", "<h2>Audit (not known)</h2>\n<p>The configuration in /nowhere could not be read"),
+        ("csv", "m2m_tokens_issued"),
+    ] {
+        let text = succeed(&mut simulated.report(&[&month as &[&str], &["--format", format]].concat()));
+        assert!(text.contains(wanted) && !text.contains("audit_required"), "{format}: {text}");
+    }
     std::fs::write(simulated.path("settings.toml"), format!("[audit]\nconfig = {config:?}\ntenant = \"other\"\n"))
         .expect("settings");
     assert_eq!(simulated.read(&month).audit, None);

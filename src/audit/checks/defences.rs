@@ -605,7 +605,7 @@ pub const CHECKS: &[Check] = &[
         fix: "let the stream deliver every category of events",
         docs: "https://auth0.com/docs/customize/log-streams/event-filters",
         judge: |scene, out| {
-            let traffic = scene.seen()?;
+            let traffic = scene.lately()?;
             for what in &traffic.missing {
                 out.thing(&tenant_thing(scene, "log stream"), what);
             }

@@ -7,7 +7,7 @@ use super::super::traffic::Used;
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
 use super::surface::{Strangers, untold, with_logins};
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, part};
+use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, listed, part};
 
 const ORGANIZATIONS: &str = "https://auth0.com/docs/manage-users/organizations";
 const RBAC: &str = "https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis";
@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
         fix: "look at who these users are, end their sessions, and check the organization in tokens",
         docs: ORGANIZATIONS,
         judge: |scene, out| {
-            let traffic = scene.seen()?;
+            let traffic = scene.lately()?;
             let strangers = Strangers::of(scene, traffic);
             for client in clients(scene)? {
                 if usage(client, out) != Some("require") {
@@ -79,6 +79,8 @@ pub const CHECKS: &[Check] = &[
                             traffic.period()
                         ),
                     );
+                } else if let Some(why) = traffic.without_late_logins() {
+                    untold(&client.thing, why, out);
                 }
             }
             Ok(())
@@ -97,8 +99,8 @@ pub const CHECKS: &[Check] = &[
             let organizations = part(&scene.tenant.organizations)?;
             let traffic = with_logins(scene)?;
             let names: BTreeSet<&str> = organizations.iter().map(|one| one.thing.name.as_str()).collect();
-            let is_strange =
-                |(name, used): &&(String, Used)| used.events > 0 && !name.is_empty() && !names.contains(name.as_str());
+            // Those that only M2M tokens are for have no name in the data.
+            let is_strange = |(name, used): &&(String, Used)| used.events > 0 && !names.contains(name.as_str());
             let strangers = traffic.organizations.values().filter(is_strange).count();
             for organization in organizations {
                 let thing = &organization.thing;
@@ -113,7 +115,7 @@ pub const CHECKS: &[Check] = &[
                         None if strangers > 0 => {
                             let why = format!(
                                 "the export has no ids, and the data has {strangers} busy organizations that it does not \
-                                 know: this may be one of them, renamed"
+                                 know: this may be one of them, renamed, or known there by its id only"
                             );
                             untold(thing, &why, out);
                             continue;
@@ -140,12 +142,7 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             enterprise(scene, out, |connection, owners, out| {
                 if owners.len() > 1 {
-                    let shown = &owners[..owners.len().min(OWNERS_SHOWN)];
-                    let more = match owners.len() - shown.len() {
-                        0 => String::new(),
-                        more => format!(", and {more} more"),
-                    };
-                    out.thing(&connection.thing, format!("it is enabled in {}{more}", shown.join(", ")));
+                    out.thing(&connection.thing, format!("it is enabled in {}", listed(owners)));
                 }
             })
         },
@@ -306,7 +303,7 @@ pub const CHECKS: &[Check] = &[
         docs: "https://auth0.com/docs/get-started/architecture-scenarios/business-to-business",
         judge: |scene, out| {
             let configured = configured(scene)?;
-            let traffic = scene.seen()?;
+            let traffic = scene.lately()?;
             let logins = traffic.logins;
             if logins.all < LOGINS_MIN {
                 return Err(NotRun::NotGiven(format!("{} logins are too few to tell", logins.all)));
@@ -344,8 +341,6 @@ pub const CHECKS: &[Check] = &[
 
 /// Logins past an organization are over after so many days without one, up to the last day of the data.
 const BYPASSED_DAYS: i64 = 2;
-/// So many organizations of a connection are named.
-const OWNERS_SHOWN: usize = 10;
 /// Of fewer logins no share is taken.
 const LOGINS_MIN: u64 = 100;
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::super::document::Place;
 use super::super::tenant::{Client, Grant, Known, NOT_THERE, Thing};
 use super::super::traffic::{ClientUse, Traffic, Used};
 use super::applications::clients;
 use super::connections::both;
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, organizations, part};
+use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, listed, organizations, part};
 use crate::event::{Class, Day, catalogue};
+use crate::usage::ghost::TokenUse;
 
 const CONNECTIONS: &str = "https://auth0.com/docs/get-started/applications/update-application-connections";
 const CLIENT_GRANTS: &str = "https://auth0.com/docs/get-started/applications/application-access-to-apis-client-grants";
@@ -73,10 +75,10 @@ pub const CHECKS: &[Check] = &[
         id: "client-connection-unused",
         area: Area::Surface,
         severity: BestPractice,
-        title: "A connection that an application never uses",
+        title: "A connection that applications never use",
         looks_at: "databases, connections: enabled_clients; events: logins by application and connection",
         why: "whoever has an account there gets into an application it was never meant for",
-        fix: "disable the connection for the application, unless single sign-on brings its users",
+        fix: "disable the connection for these applications, unless single sign-on brings their users",
         docs: CONNECTIONS,
         judge: client_connection_unused,
     },
@@ -218,23 +220,29 @@ pub const CHECKS: &[Check] = &[
         docs: "https://auth0.com/docs/secure/tokens/token-best-practices",
         judge: |scene, out| {
             let all: Vec<_> = clients(scene)?.collect();
-            let traffic = scene.seen()?;
+            let traffic = scene.lately()?;
+            let mut unmatched = BTreeSet::new();
             for ghost in &traffic.ghosts {
                 let found = all.iter().find(|client| {
                     client.thing.id.as_ref().is_some_and(|id| *id == ghost.client_id)
                         || client.thing.id.is_none() && client.thing.name == ghost.client_name
                 });
-                if let Some(client) = found {
-                    out.thing(
+                match found {
+                    Some(client) => out.thing(
                         &client.thing,
                         format!("{} for {}: {}", ghost.verdict.text(), ghost.audience, ghost.explanation),
-                    );
+                    ),
+                    None if unmatched.insert(&ghost.client_id) => untold(&of_events(ghost), UNMATCHED, out),
+                    None => {}
                 }
             }
             Ok(())
         },
     },
 ];
+
+const UNMATCHED: &str = "by the events it asks for tokens it has, and the configuration knows no application of its id or name: it \
+                         was renamed or removed since, or is of another tenant";
 
 /// So many tokens in the period are little use.
 const FEW_TOKENS: u64 = 10;
@@ -455,6 +463,18 @@ impl<'a> Stranger<'a> {
     }
 }
 
+/// An application as the events know it.
+fn of_events(ghost: &TokenUse) -> Thing {
+    let name = if ghost.client_name.is_empty() { &ghost.client_id } else { &ghost.client_name };
+    Thing {
+        kind: "application",
+        name: name.clone(),
+        id: Some(ghost.client_id.clone()),
+        place: Place::of("events"),
+        is_unnamed: false,
+    }
+}
+
 fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
     let all: Vec<_> = clients(scene)?.collect();
     let connections: Vec<_> = both(scene)?.collect();
@@ -471,7 +491,9 @@ fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
         if !organizations::knows_clients(connection, out) {
             continue;
         }
-        for client in all.iter().filter(|client| organizations::allows(connection, client)) {
+        let (mut unused, mut single) = (Vec::new(), 0);
+        let allowed: Vec<_> = all.iter().filter(|client| organizations::allows(connection, client)).collect();
+        for client in &allowed {
             let ids = traffic.ids_of(client.thing.id.as_deref(), &client.thing.name);
             let pair = |id: &&str| traffic.pairs.get(&((*id).to_owned(), connection.thing.name.clone()));
             let used: u64 = ids.iter().filter_map(pair).map(|used| used.events).sum();
@@ -479,13 +501,24 @@ fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
             if used > 0 || logins.used.events == 0 {
                 continue;
             }
-            let single = match logins.logins.without_connection {
-                0 => String::new(),
-                count => format!("; {count} single sign-ons of the application name no connection, and could be of it"),
-            };
-            let evidence = format!("no login of {:?} by it {}{single}", client.thing.name, traffic.period());
-            out.at(&connection.thing, &connection.enabled_clients, evidence);
+            unused.push(format!("{:?}", client.thing.name));
+            single += logins.logins.without_connection;
         }
+        if unused.is_empty() {
+            continue;
+        }
+        let single = match single {
+            0 => String::new(),
+            count => format!("; {count} of their single sign-ons name no connection, and could be of it"),
+        };
+        let evidence = format!(
+            "{} of the {} applications that may use it had no login by it {}: {}{single}",
+            unused.len(),
+            allowed.len(),
+            traffic.period(),
+            listed(&unused)
+        );
+        out.at(&connection.thing, &connection.enabled_clients, evidence);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::super::assets::{Found, Item};
 use super::super::code::{self, Smell};
 use super::super::document::{Place, ReadError, not_known, placeholder, with_placeholder};
 use super::super::not_run::NotRun;
+use super::super::url::masked;
 use super::{
     Action, Api, BotDetection, Client, Connection, CustomDomain, Element, ErrorPage, Factor, Field, Grant, Known,
     NetworkAcl, Organization, Part, Role, Settings, Shield, Stream, Switched, Tenant, Texts, Thing,
@@ -121,14 +122,15 @@ impl<'a> Node<'a> {
         let text = self.value.get(name).and_then(Value::as_str).or(self.file_name).filter(|name| !name.is_empty());
         let Some(text) = text else {
             let right = format!("\"{name}\" with the name of the {kind}");
-            return Err(ReadError::new(self.place.at(name), format!("a {kind} without a name"), right));
+            return Err(ReadError::new(self.place.at(name), format!("{} {kind} without a name", article(kind)), right));
         };
         let shown = with_placeholder(text);
+        let is_unnamed = shown.is_some();
         let id = self.value.get(id).and_then(Value::as_str).filter(|id| placeholder(id).is_none());
         Ok(Thing {
             kind,
-            is_unnamed: shown.is_some(),
-            name: shown.unwrap_or_else(|| text.to_owned()),
+            is_unnamed,
+            name: masked(shown.as_deref().unwrap_or(text)).into_owned(),
             id: id.map(str::to_owned),
             place: self.place.clone(),
         })
@@ -201,6 +203,11 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Of a word as it is spoken: "MFA" begins with an e.
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'A', 'e', 'i', 'o']) || word.starts_with("MFA") { "an" } else { "a" }
+}
+
 fn known<T>(value: &Value, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Known<T> {
     if value.is_null() {
         return Known::Absent;
@@ -225,7 +232,7 @@ fn known<T>(value: &Value, expected: &str, read: impl Fn(&Value) -> Option<T>) -
 
 fn as_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(masked(text).into_owned()),
         // YAML without quotation marks.
         Value::Number(number) => Some(number.to_string()),
         _ => None,
@@ -482,7 +489,7 @@ fn network_acl(node: &Node<'_>) -> NetworkAcl {
     NetworkAcl {
         thing: Thing {
             kind: "network ACL",
-            name: shown.unwrap_or_else(|| name.to_owned()),
+            name: masked(shown.as_deref().unwrap_or(name)).into_owned(),
             id: node.value.get("id").and_then(Value::as_str).map(str::to_owned),
             place: node.place.clone(),
             is_unnamed,

@@ -113,18 +113,11 @@ pub fn summary(report: &Report) -> Vec<Fact> {
         ),
     ];
     if let Some(audit) = &report.audit {
-        facts.push(fact(
-            "Audit",
-            format!("{} required", grouped(audit.required)),
-            vec![
-                Some(format!(
-                    "{} recommended, {} of best practice",
-                    grouped(audit.recommended),
-                    grouped(audit.best_practice)
-                )),
-                Some(format!("{} checks could not be run", grouped(audit.not_run))),
-            ],
-        ));
+        let recommended =
+            || format!("{} recommended, {} of best practice", grouped(audit.recommended), grouped(audit.best_practice));
+        let not_run = || format!("{} checks could not be run", grouped(audit.not_run));
+        let notes = if audit.at.is_some() { vec![Some(recommended()), Some(not_run())] } else { Vec::new() };
+        facts.push(fact("Audit", audit_standing(audit), notes));
     }
     facts
 }
@@ -347,8 +340,19 @@ pub fn unused_note(report: &Report) -> String {
     )
 }
 
+/// What is open of what is required, if that is known.
+pub fn audit_standing(audit: &Audit) -> String {
+    audit.at.map_or_else(|| "not known".to_owned(), |_| format!("{} required", grouped(audit.required)))
+}
+
 /// What was audited, and how it stands.
 pub fn audit(audit: &Audit) -> String {
+    if let (Some(problem), None) = (&audit.problem, audit.at) {
+        return format!(
+            "The configuration in {} could not be read, so that nothing is known of it: {problem}. ghostlight audit tries again.",
+            audit.source
+        );
+    }
     let read = audit.at.map_or_else(String::new, |at| format!(" was read at {at}"));
     let beside = audit.events.as_ref().map_or_else(String::new, |events| format!(", and judged beside {events}"));
     let open = match audit.required {

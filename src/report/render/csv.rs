@@ -206,7 +206,8 @@ impl Table<'_> {
     }
 
     fn audit(&mut self) {
-        let Some(audit) = &self.report.audit else { return };
+        // Of what could not be read there is no number.
+        let Some(audit) = self.report.audit.as_ref().filter(|audit| audit.at.is_some()) else { return };
         let all = Of::default();
         for (metric, count) in [
             ("audit_required", audit.required),

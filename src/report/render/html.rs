@@ -155,7 +155,7 @@ fn tokens(out: &mut String, report: &Report) {
 /// What the audit of the tenant's configuration says, if the settings have it audited.
 fn audit(out: &mut String, report: &Report) {
     let Some(audit) = &report.audit else { return };
-    section(out, &format!("Audit ({} required)", grouped(audit.required)), |out| {
+    section(out, &format!("Audit ({})", content::audit_standing(audit)), |out| {
         paragraph(out, &content::audit(audit));
         items(out, audit.findings.iter().map(content::finding));
     });

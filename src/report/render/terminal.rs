@@ -126,7 +126,7 @@ fn tokens(page: &mut Page, report: &Report) {
 /// What the audit of the tenant's configuration says, if the settings have it audited.
 fn audit(page: &mut Page, report: &Report) {
     let Some(audit) = &report.audit else { return };
-    page.title(&format!("AUDIT ({} required)", grouped(audit.required)));
+    page.title(&format!("AUDIT ({})", content::audit_standing(audit)));
     page.wrapped("  ", &shown(&content::audit(audit)));
     if !audit.findings.is_empty() {
         page.line("");

@@ -1,0 +1,229 @@
+//! Each check with a tenant that fails it and one that passes it, and what is not known.
+
+use super::*;
+
+#[test]
+fn each_check_fails_its_tenant_and_passes_the_good_one() {
+    let traffic = Events::good(40).traffic(30);
+    assert_eq!(traffic.gap, None);
+    let good = good();
+    let wrong: Vec<_> = judged(&good, Some(&traffic))
+        .into_values()
+        .filter(|verdict| verdict.state != State::Passed || !verdict.unjudged.is_empty())
+        .map(|verdict| format!("{}: {:?} {:?} {:?}", verdict.check.id, verdict.state, verdict.found, verdict.unjudged))
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new());
+    let faults = faults();
+    for (id, edits, who) in &faults {
+        let mut tenant = good.clone();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, Some(&traffic));
+        let verdict = verdicts.get(id).unwrap_or_else(|| panic!("there is no check {id}"));
+        assert_eq!(verdict.state, State::Found, "{id}: {:?}", verdict.unjudged);
+        let names: Vec<_> = verdict.found.iter().map(|found| found.thing.name.as_str()).collect();
+        assert!(names.contains(who), "{id}: {names:?}");
+        assert!(verdict.found.iter().all(|found| !found.evidence.is_empty()), "{id}");
+    }
+    let with_fault: Vec<_> = faults.iter().map(|(id, ..)| *id).chain(["client-ghost", "log-stream-filtered"]).collect();
+    let without: Vec<_> = checks::all().map(|check| check.id).filter(|id| !with_fault.contains(id)).collect();
+    assert_eq!(without, Vec::<&str>::new(), "each check needs a tenant that fails it");
+}
+
+#[test]
+fn what_could_not_be_judged_is_unknown_and_says_nothing_of_others_of_its_kind() {
+    let mut tenant = good();
+    edit(&mut tenant, "/clients/0/callbacks/-", json!("@@CALLBACK@@"));
+    edit(&mut tenant, "/clients/1/callbacks/-", json!("http://localhost:3000/x"));
+    edit(&mut tenant, "/clients/1/callbacks/-", json!("@@CALLBACK@@"));
+    edit(&mut tenant, "/resourceServers", Value::Null);
+    let reading = Reading { at: TODAY, source: "x".to_owned(), export: read(&tenant), baseline: Baseline::default() };
+    let standing = Standing::new(&reading.report(None));
+    let unknown = |check: &str, subject: &str| standing.unknown(check, subject).is_some();
+    assert!(unknown("client-callback-localhost", "application Portal"));
+    for found_or_seen in ["application Shop", "application Mobile"] {
+        assert!(!unknown("client-callback-localhost", found_or_seen), "{found_or_seen}");
+    }
+    assert!(unknown("client-callback-localhost", "tenant settings"), "it may be what that hangs on");
+    assert!(unknown("api-alg-hs256", "API Orders") && unknown("organizations-bypassed", "application Portal"));
+    assert!(!unknown("client-grant-implicit", "application Portal"), "it passed");
+    assert_eq!(standing.required.len(), 1);
+}
+
+#[test]
+fn a_value_of_another_type_is_said_to_be_that() {
+    for (pointer, value, id, why) in [
+        (
+            "/clients/1/grant_types",
+            json!("implicit"),
+            "client-refresh-rotation",
+            "grant_types is a text where a list belongs",
+        ),
+        (
+            "/clients/1/grant_types",
+            json!([7, true]),
+            "client-refresh-rotation",
+            "in part true or false where a text belongs",
+        ),
+        ("/clients/1/jwt_configuration", json!("RS256"), "client-alg-hs256", "alg is a text where an object belongs"),
+        (
+            "/guardianFactors",
+            json!([{ "name": "otp", "enabled": "yes" }]),
+            "mfa-no-factor",
+            "a text where true or false",
+        ),
+        ("/guardianPolicies/policies", json!("all"), "mfa-never", "policies is a text where a list belongs"),
+        ("/networkACLs/0/active", json!("yes"), "canonical-domain-open", "a text where true or false belongs"),
+        ("/networkACLs/0/active", json!("@@ACTIVE@@"), "canonical-domain-open", "what it blocks is @@ACTIVE@@"),
+        ("/resourceServers/0/scopes", json!("all"), "api-permissions-missing", "scopes is a text where a list belongs"),
+        (
+            "/databases/0/enabled_clients",
+            json!(7),
+            "b2b-open-signup",
+            "enabled_clients is a number where a list belongs",
+        ),
+        ("/clients/1/grant_types", json!(["@@GRANT@@"]), "client-refresh-rotation", "grant_types is in part @@GRANT@@"),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, pointer, value);
+        if id == "network-acl-missing" || id == "canonical-domain-open" {
+            edit(&mut tenant, "/networkACLs/1/active", json!(false));
+        }
+        let State::NotRun(said) = judged(&tenant, None).remove(id).expect("a check").state else {
+            panic!("{pointer}: it was judged")
+        };
+        assert!(said.why().contains(why), "{pointer}: {said}");
+        assert_eq!(said.is_failed(), !why.contains("@@"), "{pointer}: {said}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_right() {
+    let not_run = |edits: &[(&str, Value)], id: &str| {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, None);
+        assert!(matches!(verdicts[id].state, State::NotRun(_)), "{id} {edits:?}: {:?}", verdicts[id].found);
+    };
+    let protection = "/attackProtection/bruteForceProtection";
+    for (id, pointer, value) in [
+        ("mfa-phone-provider", "/guardianFactors/0/name", json!("otp")),
+        ("mfa-phone-provider", "/guardianFactors/0/enabled", Value::Null),
+        ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider", json!({})),
+        ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider/provider", json!("")),
+        ("api-management-user-access", "/resourceServers/1/subject_type_authorization", Value::Null),
+        ("api-management-user-access", "/resourceServers", json!([])),
+        ("client-grant-implicit", "/clients/1/grant_types", Value::Null),
+        ("client-grant-password", "/clients/1/grant_types", Value::Null),
+        ("client-grant-surplus", "/clients/1/grant_types", Value::Null),
+        ("client-refresh-rotation", "/clients/1/grant_types", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/active", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/rule/match/hostnames", json!(["@@HOSTS@@"])),
+        ("email-templates-default", "/emailTemplates/1/enabled", Value::Null),
+        ("rbac-not-enforced", "/roles/0/permissions", json!("@@PERMISSIONS@@")),
+        ("brute-force-block", &format!("{protection}/enabled"), json!(false)),
+        ("brute-force-block", &format!("{protection}/enabled"), Value::Null),
+    ] {
+        let more = ("/resourceServers/0/enforce_policies", json!(false));
+        let edits = if id == "rbac-not-enforced" { vec![more, (pointer, value)] } else { vec![(pointer, value)] };
+        not_run(&edits, id);
+    }
+    not_run(&[("/networkACLs/0/active", Value::Null), ("/networkACLs/1/active", Value::Null)], "network-acl-missing");
+}
+
+#[test]
+fn what_is_done_in_another_shape_passes_too() {
+    let own = "northwind.eu.auth0.com";
+    for (id, rule) in [
+        (
+            "canonical-domain-open",
+            json!({ "scope": "tenant", "action": { "block": true }, "match": { "hostnames": [own] } }),
+        ),
+        (
+            "canonical-domain-open",
+            json!({ "scope": "authentication", "action": { "block": true }, "not_match": { "hostnames": ["login.northwind.internal"] } }),
+        ),
+        (
+            "management-acl-missing",
+            json!({ "scope": "management", "action": { "block": true }, "not_match": { "ipv4_cidrs": ["203.0.113.0/24"] } }),
+        ),
+        (
+            "management-acl-missing",
+            json!({ "scope": "tenant", "action": { "allow": true }, "match": { "ipv6_cidrs": ["2001:db8::/32"] } }),
+        ),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, "/networkACLs", json!([{ "description": "a", "active": true, "rule": rule }]));
+        assert_eq!(judged(&tenant, None)[id].state, State::Passed, "{id}: {tenant}");
+    }
+    let mut tenant = good();
+    let but_own = json!({ "scope": "tenant", "action": { "block": true }, "not_match": { "hostnames": [own] } });
+    edit(&mut tenant, "/networkACLs", json!([{ "description": "a", "active": true, "rule": but_own }]));
+    assert_eq!(judged(&tenant, None)["canonical-domain-open"].state, State::Found, "all but the canonical domain");
+}
+
+#[test]
+fn more_of_what_is_wrong_is_found() {
+    let found = |edits: &[(&str, Value)], id: &str, who: &str| {
+        let mut tenant = good();
+        edits.iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value.clone()));
+        let verdicts = judged(&tenant, None);
+        let names: Vec<_> = verdicts[id].found.iter().map(|found| found.thing.name.as_str()).collect();
+        assert!(names.contains(&who), "{id} {edits:?}: {:?}", verdicts[id].state);
+    };
+    found(&[("/clients/0/jwt_configuration/alg", json!("none"))], "client-alg-hs256", "Portal");
+    found(&[("/resourceServers/0/signing_alg", json!("none"))], "api-alg-hs256", "Orders");
+    for scope in ["update:actions", "read:client_keys", "update:clients", "delete:users"] {
+        let who = "Deployer to https://northwind.eu.auth0.com/api/v2/";
+        found(&[("/clientGrants/1/scope", json!([scope]))], "management-grant-wide", who);
+    }
+    found(
+        &[
+            ("/resourceServers/1/is_system", Value::Null),
+            ("/resourceServers/1/subject_type_authorization/user/policy", json!("allow_all")),
+        ],
+        "api-management-user-access",
+        "Auth0 Management API",
+    );
+    found(&[("/tenant/session_lifetime_in_minutes", json!(20_000))], "tenant-session-lifetime", "settings");
+    found(
+        &[("/clients/0/name", json!("All Applications")), ("/clients/0/jwt_configuration/alg", json!("HS256"))],
+        "client-alg-hs256",
+        "All Applications",
+    );
+    // Only what runs counts, and only where it runs.
+    let never = ("/guardianPolicies/policies", json!([]));
+    found(std::slice::from_ref(&never), "mfa-never", "MFA");
+    let at_login = ("/actions/1/supported_triggers/0/id", json!("post-login"));
+    found(&[never.clone(), at_login.clone(), ("/actions/1/deployed", json!(false))], "mfa-never", "MFA");
+    found(&[("/actions/0/deployed", json!(false))], "pkce-not-enforced", "Shop");
+    found(&[("/actions/0/supported_triggers/0/id", json!("post-user-registration"))], "pkce-not-enforced", "Shop");
+    found(std::slice::from_ref(&at_login), "password-reset-mfa", "members");
+    let mut tenant = good();
+    [never, at_login].into_iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value));
+    edit(&mut tenant, "/clients/0/global", json!(true));
+    edit(&mut tenant, "/clients/0/jwt_configuration/alg", json!("HS256"));
+    let verdicts = judged(&tenant, None);
+    assert_eq!((&verdicts["mfa-never"].state, &verdicts["client-alg-hs256"].state), (&State::Passed, &State::Passed));
+}
+
+#[test]
+fn what_cannot_be_read_of_one_part_leaves_the_others() {
+    for (pointer, value, id, why) in [
+        (
+            "/clients/0/name",
+            json!(""),
+            "client-alg-hs256",
+            "tenant.yaml#/clients/0/name: an application without a name",
+        ),
+        ("/clients/0/name", json!(17), "client-alg-hs256", "tenant.yaml#/clients/0/name"),
+        ("/databases/-", json!("@@DB@@"), "database-passkeys", "tenant.yaml#/databases/2 is the placeholder @@DB@@"),
+        ("/roles/0", json!(7), "rbac-not-enforced", "tenant.yaml#/roles/0/name"),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, pointer, value);
+        let verdicts = judged(&tenant, None);
+        let State::NotRun(said) = &verdicts[id].state else { panic!("{pointer}: {:?}", verdicts[id].state) };
+        assert!(said.why().contains(why), "{said}");
+        assert_eq!(verdicts["api-alg-hs256"].state, State::Passed);
+    }
+}
