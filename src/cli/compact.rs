@@ -33,10 +33,7 @@ pub(super) fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
         commit::recover_all(&store)
             .await
             .with_context(|| format!("finishing what an earlier run left at {location}"))?;
-        Compactor::new(store, settings)
-            .round(clock::now())
-            .await
-            .with_context(|| format!("compacting {location}"))
+        Compactor::new(store, settings).round(clock::now()).await.with_context(|| format!("compacting {location}"))
     })?;
     say!("merged   {} files into {} generations", round.merged_files, round.generations);
     say!("removed  {} files, {} ledger entries", round.retired_files, round.retired_entries);

@@ -156,7 +156,7 @@ pub fn encode(batch: &Batch, id: &PartitionId, settings: &SettingsText, nonce: &
     let range = format!("{:020}-{:020}-{nonce}", batch.start, batch.end);
     let name = format!("{}-{}-{range}", id.source, id.partition);
     let parquet = |dataset, date: &str, batches: &mut dyn Iterator<Item = RecordBatch>| {
-        let mut file = ParquetFile::new(dataset, &settings.users_definition, settings.hll_lg_k);
+        let mut file = ParquetFile::new(dataset, &settings.users_definition, settings.hll_lg_k, Kept::Briefly);
         batches.for_each(|batch| file.write(&batch));
         let (rows, bytes) = file.finish();
         File { dataset, path: format!("{dataset}/date={date}/{name}.parquet"), rows, bytes }
@@ -320,15 +320,33 @@ pub(super) struct ParquetFile {
     rows: u64,
 }
 
+/// How long a file is likely to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// A batch's: small, and one of many until it is merged. A context of zstd for each column costs its readers more than
+    /// all else (on a virtual machine each asks the hypervisor what the processor can do).
+    Briefly,
+    /// A generation's.
+    Long,
+}
+
+impl Kept {
+    fn compression(self) -> Compression {
+        match self {
+            Self::Briefly => Compression::SNAPPY,
+            Self::Long => Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
+        }
+    }
+}
+
 /// A reader skips rows by groups, and a writer holds one.
 const GROUP_ROWS: usize = 1 << 17;
 
 impl ParquetFile {
-    pub fn new(dataset: &str, users_definition: &str, hll_lg_k: u8) -> Self {
+    pub fn new(dataset: &str, users_definition: &str, hll_lg_k: u8, kept: Kept) -> Self {
         let about = |key: &str, value: String| KeyValue::new(format!("ghostlight.{key}"), value);
-        let level = ZstdLevel::try_new(1).unwrap_or_default();
         let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
+            .set_compression(kept.compression())
             .set_key_value_metadata(Some(vec![
                 about("version", env!("CARGO_PKG_VERSION").to_owned()),
                 about("users_definition", users_definition.to_owned()),

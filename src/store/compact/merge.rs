@@ -12,7 +12,9 @@ use super::generation::{FORMAT, Generation, day};
 use crate::event::EventTime;
 use crate::partial::{Partial, UsersRow};
 use crate::store::commit::sha256;
-use crate::store::datasets::{self, ACTIVE_USERS, AGGREGATES, DAILY, DEAD_LETTERS, EVENT_COUNTS, EVENTS, ParquetFile};
+use crate::store::datasets::{
+    self, ACTIVE_USERS, AGGREGATES, DAILY, DEAD_LETTERS, EVENT_COUNTS, EVENTS, Kept, ParquetFile,
+};
 use crate::store::ledger::{Entry, FileRecord, PartitionId};
 use crate::store::{Store, StoreError};
 
@@ -184,7 +186,7 @@ impl<'a> Making<'a> {
     }
 
     fn file(&self, dataset: &str) -> ParquetFile {
-        ParquetFile::new(dataset, &self.made.users_definition, self.made.hll_lg_k)
+        ParquetFile::new(dataset, &self.made.users_definition, self.made.hll_lg_k, Kept::Long)
     }
 
     async fn put_rows(&mut self, dataset: &str, rows: &RecordBatch) -> Result<(), StoreError> {

@@ -213,8 +213,8 @@ impl Compactor {
             let staged: HashSet<_> = staged.into_iter().map(|object| object.location).collect();
             for (at, file) in entry.files.iter().enumerate().filter(|(_, file)| file.dataset != IDS) {
                 let path = Path::from(file.path.as_str());
-                let is_elsewhere = staged.contains(&stage_path(entry, at))
-                    || self.generations.coverage().holds(id, entry.end, file);
+                let is_elsewhere =
+                    staged.contains(&stage_path(entry, at)) || self.generations.coverage().holds(id, entry.end, file);
                 if !is_elsewhere && !self.store.exists(&path).await? {
                     return Ok(Some(path));
                 }
