@@ -31,7 +31,7 @@ pub use read::LiveSettings;
 pub use rules::DecisionSettings;
 pub use secret::Secret;
 
-use crate::event::{ActiveDefinition, DecodeSettings, Policy, Privacy, WindowLength, catalogue};
+use crate::event::{ActiveDefinition, DecodeSettings, Privacy, WindowLength, catalogue};
 use crate::partial::FoldSettings;
 use crate::partial::sketch::Precision;
 use crate::source::spool::SpoolLimits;
@@ -506,16 +506,7 @@ impl Config {
             });
         }
         self.live.check(self.http.listen)?;
-        let policies = self.privacy.policies();
-        for (policy, key, who, example) in [
-            (policies.user_id, "privacy.user_id", "users", "user_id = \"hash\""),
-            (policies.email, "privacy.email", "users whose id holds an address", "email = \"hash\""),
-        ] {
-            if policy == Policy::Drop && self.quota.watches_users() {
-                let problem = format!("\"drop\" leaves nothing to count {who} by, and quota.mau is watched");
-                return Err(ConfigError::Value { key, problem, example });
-            }
-        }
+        privacy::check_together(self.privacy.policies(), self.quota.watches_users())?;
         let uses_kafka = self.source.kafka.is_some() || matches!(self.webhook.to, WebhookTo::Kafka { .. });
         if uses_kafka && self.kafka.is_none() {
             return Err(ConfigError::Value {

@@ -18,6 +18,7 @@ use crate::report::render::{Format, render};
 use crate::report::{Extent, LOOK_BACK_DAYS, Report, Scene};
 use crate::run;
 use crate::store::Store;
+use crate::store::policies::Policies;
 use crate::store::progress::Patience;
 use crate::usage::Usage;
 use crate::usage::follow::{Follower, Seen};
@@ -124,6 +125,7 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         usage: found.usage.tenant(&tenant).unwrap_or(&none),
         extent,
         held_back: held_back(&follower, &tenant, *days.end(), settings.patience, now),
+        policies: policies(&follower, &tenant, &days),
         days,
         settings: &settings.rules,
         prices: &config.prices,
@@ -186,6 +188,15 @@ impl Found {
             }
         }
     }
+}
+
+/// Under which the tenant's users of these days were written.
+fn policies(follower: &Follower, tenant: &str, days: &RangeInclusive<Day>) -> Policies {
+    let days = days.start().to_string()..=days.end().to_string();
+    let mut policies = Policies::default();
+    let of_tenant = follower.partitions().filter(|followed| followed.tenants.contains(tenant));
+    of_tenant.for_each(|followed| policies.and(&followed.policies.within(&days)));
+    policies
 }
 
 /// Why the last day is not known yet, if it ought to be.

@@ -28,11 +28,15 @@ pub(super) fn privacy(raw: RawPrivacy) -> Result<Privacy, ConfigError> {
         email: policy(raw.email, "privacy.email", "email = \"hash\"")?,
     };
     let wrong = |problem: &str| ConfigError::Value { key: KEY, problem: problem.to_owned(), example: KEY_EXAMPLE };
+    let place = raw.key.as_ref().map(RawSecret::place).unwrap_or_default();
     let key = raw.key.map(|key| read_secret(key, KEY, KEY_EXAMPLE)).transpose()?;
     match &key {
         Some(_) if !policies.hash_any() => return Err(wrong("nothing is hashed with it: no policy is \"hash\"")),
-        Some(key) if key.expose().len() < KEY_BYTES_MIN => {
-            return Err(wrong("shorter than 16 bytes, so that it can be guessed; `openssl rand -hex 32` makes one"));
+        // Blanks around it are part of it, and no secret.
+        Some(key) if key.expose().trim().len() < KEY_BYTES_MIN => {
+            return Err(wrong(&format!(
+                "{place} is shorter than 16 bytes, so that it can be guessed; `openssl rand -hex 32` makes one"
+            )));
         }
         _ => {}
     }
@@ -47,6 +51,20 @@ fn policy(name: Option<String>, key: &'static str, example: &'static str) -> Res
         problem: format!("{name:?} is not one of {}", Policy::NAMES.join(", ")),
         example,
     })
+}
+
+/// Users that are watched are counted by what is not dropped.
+pub(super) fn check_together(policies: Policies, watches_users: bool) -> Result<(), ConfigError> {
+    for (policy, key, who, example) in [
+        (policies.user_id, "privacy.user_id", "users", "user_id = \"hash\""),
+        (policies.email, "privacy.email", "users whose id holds an address", "email = \"hash\""),
+    ] {
+        if policy == Policy::Drop && watches_users {
+            let problem = format!("\"drop\" leaves nothing to count {who} by, and quota.mau is watched");
+            return Err(ConfigError::Value { key, problem, example });
+        }
+    }
+    Ok(())
 }
 
 /// What is lost by dropping what something else needs, and what no policy reaches.
@@ -107,6 +125,8 @@ mod tests {
             format!("key = {{ file = {:?} }}", path.display().to_string())
         };
         let (good, short) = (file("good", "0123456789abcdef\n"), file("short", "hunter2"));
+        let (blank, empty) = (file("blank", &" \t".repeat(16)), file("empty", "\n"));
+        let missing = format!("key = {{ file = {:?} }}", folder.path().join("missing").display().to_string());
         let parse = |text: &str| Config::parse(&format!("[privacy]\n{text}"), Path::new("x.toml"));
         let config = parse(&format!("user_id = \"hash\"\nip = \"drop\"\n{good}")).expect("right");
         let described = config.describe();
@@ -115,7 +135,20 @@ mod tests {
         for (text, says, example) in [
             ("user_id = \"mask\"".to_owned(), "privacy.user_id: \"mask\" is not one of keep, hash, drop", "\"hash\""),
             ("user_id = \"hash\"".to_owned(), "privacy.key: missing", "GHOSTLIGHT_PRIVACY_KEY"),
-            (format!("user_id = \"hash\"\n{short}"), "privacy.key: shorter than 16 bytes", "GHOSTLIGHT_PRIVACY_KEY"),
+            (format!("user_id = \"hash\"\n{short}"), "/short is shorter than 16 bytes", "GHOSTLIGHT_PRIVACY_KEY"),
+            (format!("user_id = \"hash\"\n{blank}"), "/blank is shorter than 16 bytes", "GHOSTLIGHT_PRIVACY_KEY"),
+            (format!("user_id = \"hash\"\n{empty}"), "/empty is empty", "GHOSTLIGHT_PRIVACY_KEY"),
+            (format!("user_id = \"hash\"\n{missing}"), "/missing: No such file", "GHOSTLIGHT_PRIVACY_KEY"),
+            (
+                "user_id = \"hash\"\nkey = { file = \"src/no-such-key\" }".to_owned(),
+                "src/no-such-key: No such file",
+                "GHOSTLIGHT_PRIVACY_KEY",
+            ),
+            (
+                "user_id = \"hash\"\nkey = { file = \"hunter2hunter2hunter2\" }".to_owned(),
+                "not shown: it may be the secret itself; write ./NAME",
+                "GHOSTLIGHT_PRIVACY_KEY",
+            ),
             (format!("user_id = \"drop\"\n{good}"), "privacy.key: nothing is hashed", "GHOSTLIGHT_PRIVACY_KEY"),
             ("user_id = \"drop\"\n[quota]\nmau = 5".to_owned(), "privacy.user_id: \"drop\"", "user_id = \"hash\""),
             ("email = \"drop\"\n[quota]\nmau = 5".to_owned(), "privacy.email: \"drop\"", "email = \"hash\""),

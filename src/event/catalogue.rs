@@ -141,6 +141,14 @@ pub fn lookup(code: &str) -> &'static EventType {
     BY_CODE.get(code).copied().unwrap_or(&OTHER)
 }
 
+/// Whether this can be a type code, of which Auth0 adds some: those there are look so, and free text seldom does.
+pub fn can_be_code(text: &str) -> bool {
+    const LONGEST: usize = 64;
+    text.len() <= LONGEST
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 /// Whether `code` has a row.
 pub fn is_known(code: &str) -> bool {
     !std::ptr::eq(lookup(code), &OTHER)

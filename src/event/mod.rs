@@ -51,3 +51,6 @@ pub struct LogEvent<'a> {
 
 /// The tenant of an event whose source has no tenant set and which names none itself.
 pub const UNKNOWN_TENANT: &str = "unknown";
+
+/// What stands in place of what a stranger chose and Auth0 did not recognise. Parentheses occur in no identifier of Auth0's.
+pub const UNRECOGNISED: &str = "(unrecognised)";

@@ -256,7 +256,7 @@ impl Decoder {
                 );
             }
             Err(error) => {
-                let reason = describe_json_error(json, &error);
+                let reason = describe_json_error(json, &error, self.settings.privacy.keeps_all());
                 self.tape = tape.reset().0;
                 // What is readable once is not made readable again.
                 return match repair::readable(json) {
@@ -316,12 +316,15 @@ fn holds_lines(record: &[u8]) -> bool {
     }
 }
 
-fn describe_json_error(json: &[u8], error: &simd_json::Error) -> String {
+/// The parser also says which character is wrong: one of the record, so it is quoted only where all of it may be written.
+fn describe_json_error(json: &[u8], error: &simd_json::Error, quotes: bool) -> String {
     if let Err(utf8) = std::str::from_utf8(json) {
         return format!("not JSON: invalid UTF-8 at byte {}", utf8.valid_up_to());
     }
-    let text = error.to_string();
-    format!("not JSON: {text}")
+    match quotes {
+        true => format!("not JSON: {error}"),
+        false => format!("not JSON: {:?} at character {}", error.error(), error.index()),
+    }
 }
 
 /// One event as it came.
@@ -434,7 +437,7 @@ fn push_event<'i>(
     };
     let text = &mut out.text;
     for value in [
-        fields.type_code,
+        privacy.type_code(fields.type_code),
         log_id,
         tenant.as_deref().unwrap_or_else(|| tenant_of(fields.tenant_name, fields.hostname)),
         fields.organization_id,

@@ -5,6 +5,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::{UNRECOGNISED, catalogue};
+
 /// What becomes of a value. The later, the stricter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Policy {
@@ -115,9 +117,14 @@ impl Privacy {
         }
     }
 
+    /// The code of a type; what can be none is free text.
+    pub(super) fn type_code<'a>(&self, code: &'a str) -> &'a str {
+        if self.keeps_all() || catalogue::can_be_code(code) { code } else { UNRECOGNISED }
+    }
+
     /// The policy of a value for its e-mail address; that of anything with an `@` rather than of none that is one.
     fn of_address(&self, value: &str) -> Policy {
-        if self.policies.email != Policy::Keep && value.contains('@') { self.policies.email } else { Policy::Keep }
+        if self.policies.email != Policy::Keep && has_at(value) { self.policies.email } else { Policy::Keep }
     }
 
     fn push(&self, policy: Policy, value: &str, out: &mut String) {
@@ -140,6 +147,12 @@ impl Privacy {
             out.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
     }
+}
+
+/// Whether there is an `@`, or one of another width, or one in a URL's escapes, however often those were escaped.
+fn has_at(value: &str) -> bool {
+    let is_escaped = |escape: &str| escape.trim_start_matches("25").starts_with("40");
+    value.contains(['@', '\u{fe6b}', '\u{ff20}']) || value.split('%').skip(1).any(is_escaped)
 }
 
 #[cfg(test)]
@@ -176,7 +189,22 @@ mod tests {
         assert_eq!(of(&privacy(Drop, Hash, Keep), address).0, "");
         let (id, name) = of(&privacy(Keep, Drop, Hash), address);
         assert!(id.starts_with("hmac:") && name.is_empty(), "{id} {name}");
-        assert_eq!(of(&privacy(Keep, Keep, Drop), "auth0|1").0, "auth0|1");
+        for address in ["a%40b", "waad|jane%2540example.com", "%252540", "jane＠example.com", "jane﹫example.com"] {
+            assert_eq!(of(&privacy(Keep, Keep, Drop), address).0, "", "{address}");
+        }
+        for other in ["auth0|1", "40%", "100%25 40", "a%4", "%25"] {
+            assert_eq!(of(&privacy(Keep, Keep, Drop), other).0, other);
+        }
+    }
+
+    #[test]
+    fn a_type_that_can_be_no_code_is_not_written_where_a_policy_holds() {
+        let code = |email, code| privacy(Policy::Keep, Policy::Keep, email).type_code(code).to_owned();
+        assert!(catalogue::CATALOGUE.iter().all(|row| code(Policy::Drop, row.code) == row.code));
+        for text in ["zz_new", "jane@example.com", "Jane Doe", "+49 170 1234567", "0170", "", "s\n", &"s".repeat(65)] {
+            assert_eq!(code(Policy::Keep, text), text);
+            assert_eq!(code(Policy::Drop, text), if text == "zz_new" { text } else { UNRECOGNISED });
+        }
     }
 
     #[test]

@@ -23,9 +23,8 @@ use crate::event::{ActiveDefinition, EventTime, LogEvent, WindowLength};
 use sketch::Precision;
 use symbols::{Symbol, Symbols};
 
-/// The key shared by values a stranger chose and Auth0 did not recognise: client ids, connections and organizations in
-/// events that are not successes. Parentheses occur in no identifier of Auth0's.
-pub const UNRECOGNISED: &str = "(unrecognised)";
+/// Also the key shared by client ids, connections and organizations in events that are not successes.
+pub use crate::event::UNRECOGNISED;
 
 /// What shapes the rows. Written into every ledger entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,7 +31,8 @@ pub(super) fn begins_by(begin: EventTime, day: Day) -> bool {
     begin.since_ms(day.start()) < QUIET_MS
 }
 
-/// Whether the days are covered, and what is to be said of that. Short quiet times are said, and are no gap.
+/// Whether the days are covered, and what is to be said of that. Short quiet times are said, and are no gap, as is a change of
+/// policies.
 pub(super) fn gaps(scene: &Scene<'_>, known: &RangeInclusive<Day>, as_of: EventTime) -> (bool, Vec<String>) {
     let mut gaps = Vec::new();
     let (first, end) = (*scene.days.start(), scene.days.end().plus(1));
@@ -58,6 +59,8 @@ pub(super) fn gaps(scene: &Scene<'_>, known: &RangeInclusive<Day>, as_of: EventT
             [] => continue,
         });
     }
+    // All is there, but users are not what they seem.
+    gaps.extend(scene.policies.note());
     (is_covered, gaps)
 }
 

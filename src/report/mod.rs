@@ -23,6 +23,7 @@ use crate::live::model::{
 use crate::live::overview::{self, Rest};
 use crate::partial::Dimension;
 use crate::store::ledger::text_time;
+use crate::store::policies::Policies;
 use crate::usage::TenantUsage;
 use crate::usage::ghost::{self, TokenUse};
 use crate::usage::tokens::second;
@@ -255,6 +256,8 @@ pub struct Scene<'a> {
     pub days: RangeInclusive<Day>,
     /// What keeps later data away, in words.
     pub held_back: Option<String>,
+    /// Under which policies people of these days were written.
+    pub policies: Policies,
     pub settings: &'a RuleSettings,
     pub prices: &'a Prices,
 }

@@ -6,6 +6,7 @@ pub mod commit;
 pub mod compact;
 pub mod datasets;
 pub mod ledger;
+pub mod policies;
 pub mod progress;
 pub mod retired;
 pub mod verify;
@@ -187,7 +188,8 @@ impl Store {
 
     /// Refuses a store on which two writers could both believe they committed.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let path = Path::from(format!("_probe/{}", uuid::Uuid::new_v4()));
+        // In no folder of its own, which would stay.
+        let path = Path::from(format!("_probe-{}", uuid::Uuid::new_v4()));
         self.create(&path, Bytes::from_static(b"probe")).await?;
         let second = self.create(&path, Bytes::from_static(b"probe")).await?;
         self.delete(&path).await?;

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Entry, FileRecord, PartitionId, text_time, to_json};
+use super::policies::Policies;
 use super::{Created, Store, StoreError};
 use crate::event::EventTime;
 use crate::partial::Accounting;
@@ -43,6 +44,9 @@ pub struct Retired {
     /// Ranges that were never read; an operator allowed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
+    /// Under which people were written; those of sums made by versions before are not known.
+    #[serde(default, skip_serializing_if = "Policies::is_empty")]
+    pub policies: Policies,
     /// The ids of the events they counted, in order; the older ones may be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<FileRecord>,
@@ -72,6 +76,7 @@ impl Retired {
             frontier: None,
             committed_at: first.committed_at,
             gaps: Vec::new(),
+            policies: Policies::default(),
             ids: Vec::new(),
         };
         let before = before.cloned().unwrap_or_else(fresh);
@@ -83,6 +88,7 @@ impl Retired {
         self.end = entry.end;
         self.entries += 1;
         self.accounting.add(&entry.accounting);
+        self.policies.take(entry);
         self.frontier = self.frontier.max(entry.frontier.map(|frontier| frontier.event_time.min(frontier.read_at)));
         self.committed_at = self.committed_at.max(entry.committed_at);
         if let Some(reason) = &entry.gap {

@@ -12,7 +12,8 @@ use super::compact::generation::published_path;
 use super::compact::merge::{add_to_day, check};
 use super::compact::{Current, Generation, Generations, is_retired};
 use super::datasets::{self, ACTIVE_USERS, DAILY, DATASETS, DEAD_LETTERS, EVENTS, IDS};
-use super::ledger::{self, Entry, FileRecord, PartitionId, Starts, to_json};
+use super::ledger::{self, Entry, FileRecord, PartitionId, Starts};
+use super::policies::Policies;
 use super::retired::{self, Retired};
 use super::{Store, StoreError};
 use crate::partial::sketch::UserSketch;
@@ -84,7 +85,10 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     {
         report.problem(id, "missing: compaction holds rows of it, and it has no ledger entry");
     }
-    note_policies(&chains, &mut report);
+    let mut policies = Policies::default();
+    retired.values().for_each(|retired| policies.and(&retired.policies));
+    chains.values().flatten().for_each(|entry| policies.take(entry));
+    report.notes.extend(policies.note());
     report.partitions = chains.len();
     report.entries += chains.values().map(Vec::len).sum::<usize>();
     check_foreign(store, &objects, &named, &retired, &mut report).await?;
@@ -321,21 +325,6 @@ async fn check_current(store: &Store, generations: &Generations, report: &mut Re
         }
     }
     Ok(())
-}
-
-/// Says whether values were written under several policies, or hashed with several keys: users counted under one are others
-/// under the next.
-fn note_policies(chains: &BTreeMap<PartitionId, Vec<Entry>>, report: &mut Report) {
-    let entries = || chains.values().flatten();
-    let policies: BTreeSet<_> = entries().map(|entry| to_json(&entry.settings.privacy)).collect();
-    if policies.len() > 1 {
-        let keys = entries().filter_map(|entry| entry.settings.privacy.as_ref()?.key_id.as_ref());
-        let (count, keys) = (policies.len(), keys.collect::<BTreeSet<_>>().len());
-        report.notes.push(format!(
-            "people were written under {count} policies ([privacy]), hashed with {keys} keys: under each, users whose ids are \
-             written otherwise count anew"
-        ));
-    }
 }
 
 /// Says which sources were made anew: what of the former was never read, nobody knows.
@@ -577,7 +566,7 @@ async fn check_foreign(
             "_retired",
             "_current",
         ];
-        if named.contains(path) || OTHERS.contains(&top) {
+        if named.contains(path) || OTHERS.contains(&top) || top.starts_with("_probe-") {
             continue;
         }
         match top {

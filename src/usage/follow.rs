@@ -16,6 +16,7 @@ use crate::event::EventTime;
 use crate::partial::{Accounting, Partial};
 use crate::store::compact::{self, Coverage, Generation, Generations};
 use crate::store::ledger::{self, Entry, PartitionId};
+use crate::store::policies::Policies;
 use crate::store::progress::{self, Patience, Progress, Reach};
 use crate::store::retired::{self, Retired};
 use crate::store::{Store, StoreError, datasets};
@@ -49,19 +50,28 @@ pub struct Followed {
     last: Option<Path>,
     pub progress: Progress,
     pub accounting: Accounting,
+    /// How people are written in it.
+    pub policies: Policies,
     /// Whose events it had.
     pub tenants: BTreeSet<String>,
 }
 
 impl Followed {
     fn new(id: PartitionId) -> Self {
-        Self { last: None, progress: Progress::new(id), accounting: Accounting::default(), tenants: BTreeSet::new() }
+        Self {
+            last: None,
+            progress: Progress::new(id),
+            accounting: Accounting::default(),
+            policies: Policies::default(),
+            tenants: BTreeSet::new(),
+        }
     }
 
     fn take(&mut self, path: Path, entry: &Entry, rows: &Partial) {
         self.last = Some(path);
         self.progress.follow(entry);
         self.accounting.add(&entry.accounting);
+        self.policies.take(entry);
         for tenant in rows.tenants() {
             if !self.tenants.contains(tenant) {
                 self.tenants.insert(tenant.to_owned());
@@ -74,6 +84,7 @@ impl Followed {
         self.last = Some(before);
         self.progress.follow_retired(retired);
         self.accounting = retired.accounting;
+        self.policies.clone_from(&retired.policies);
     }
 
     /// Whether `entry` is the next one. A listing may lack one that was written while it was made.

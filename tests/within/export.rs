@@ -1,6 +1,6 @@
 //! `ghostlight export --delta`: each table's log names exactly what is current, whatever interrupts it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as Folder;
 use std::process::Command;
 use std::sync::Arc;
@@ -105,6 +105,9 @@ fn a_table_has_what_is_current_and_an_export_again_brings_what_is_new_and_takes_
     };
     let said = succeed(&mut export(&out, &to));
     assert!(DATASETS.iter().all(|dataset| said.contains(dataset)) && said.contains("version 0: "), "{said}");
+    let folders = std::fs::read_dir(&to).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let folders: BTreeSet<_> = folders.map(|name| name.to_string_lossy().into_owned()).collect();
+    assert_eq!(folders, DATASETS.map(str::to_owned).into(), "nothing but tables");
     let counts = hold("as committed");
     assert_eq!(counts["dead_letters"], simulated.truth().malformed as usize);
     assert_eq!(counts["daily"], 0, "a table without rows is one");

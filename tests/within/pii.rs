@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use ghostlight::store::{Store, datasets};
 
 use crate::support::{
-    Server, config, dead_letters, ghostlight, ingest, open, output, runtime, small, texts, verified, wait_for,
+    Server, config, dead_letters, ghostlight, ingest, open, output, runtime, small, succeed, texts, verified, wait_for,
     write_simulation,
 };
 
@@ -18,10 +18,10 @@ const PLANTED: [(&str, &[&str]); 4] = [
     ("user_id", &["PLANTED-ID-1", "PLANTED-ID-2"]),
     ("user_name", &["planted.name", "planted.login@"]),
     ("ip", &["203.0.113.77", "2001:db8:77::aa"]),
-    ("email", &["hidden.example"]),
+    ("email", &["hidden.example", "PIIPCT%40hidden.example"]),
 ];
 /// In free text and in what cannot be read: written only where everything is kept.
-const FREE: [&str; 3] = ["PLANTED-TEXT", "PLANTED-BROKEN", "PLANTED-DATE"];
+const FREE: [&str; 4] = ["PLANTED-TEXT", "PLANTED-BROKEN", "PLANTED-DATE", "PLANTED-TYPE"];
 /// Where no dataset has a column: written nowhere.
 const NOWHERE: [&str; 3] = ["PLANTED-DETAIL", "PLANTED-IDENTITY", "PLANTED-TOP"];
 
@@ -38,18 +38,22 @@ fn lines() -> Vec<Vec<u8>> {
     let by_name = r#""user_id":"auth0|PLANTED-ID-1","user_name":"planted.name","ip":"203.0.113.77""#;
     let by_mail = r#""user_id":"auth0|PLANTED-ID-2","user_name":"planted.login@hidden.example","ip":"2001:db8:77::aa""#;
     let enterprise = r#""user_id":"samlp|corp|someone@hidden.example","user_name":"planted.name","ip":"203.0.113.77""#;
+    let escaped =
+        r#""user_id":"waad|PIIPCT%40hidden.example","user_name":"PIIPCT%40hidden.example","ip":"203.0.113.77""#;
     let machine = r#""user_id":"","user_name":"","ip":"203.0.113.77","audience":"https://api/","scope":"read""#;
     let mut lines = Vec::new();
     for code in
         ["s", "seacft", "sertft", "ss", "slo", "f", "fp", "fu", "fs", "limit_wc", "gd_auth_succeed", "sapi", "zz_new"]
     {
-        for who in [by_name, by_mail, enterprise] {
+        for who in [by_name, by_mail, enterprise, escaped] {
             lines.push(event(lines.len(), code, who));
         }
     }
     for code in ["seccft", "seccft", "seccft", "feccft", "feccft", "feccft"] {
         lines.push(event(lines.len(), code, machine));
     }
+    // A type that is none.
+    lines.push(event(lines.len(), "PLANTED-TYPE of planted.login@hidden.example", machine));
     // In an envelope, without an id, in a string.
     lines.push(format!(r#"{{"log_id":"id-200","data":{}}}"#, event(200, "s", by_mail)));
     lines.push(event(201, "s", by_name).replace(r#""log_id":"id-201","#, ""));
@@ -62,13 +66,14 @@ fn lines() -> Vec<Vec<u8>> {
     bytes.push(format!(r#"[{{"type":"s","log_id":"x","date":"2026-11-01T00:00:00Z"}},"{about}"]"#).into_bytes());
     bytes.push(format!(r#"{{"type":"s","log_id":"y","date":"PLANTED-DATE {about}"}}"#).into_bytes());
     bytes.push(format!(r#"{{"data":{{"type":"s","log_id":"z","date":"PLANTED-DATE {about}"}}}}"#).into_bytes());
+    bytes.push(b"{\"type\":\"s\",\"log_id\":\"v\",\"user_id\":Zoe}".to_vec());
     bytes.push([format!("{{\"type\":\"{about}").as_bytes(), b"\xff\xfe\"}"].concat());
     bytes
 }
 
 /// How many of them are events that count.
-const COUNTED: u64 = 13 * 3 + 6 + 3 + 1;
-const REJECTED: u64 = 6;
+const COUNTED: u64 = 13 * 4 + 6 + 1 + 3 + 1;
+const REJECTED: u64 = 7;
 
 fn settings(folder: &Path, policies: &[(&str, &str)]) -> String {
     let key = folder.join("key");
@@ -195,6 +200,8 @@ fn no_value_that_is_not_kept_is_in_any_file_or_word_of_an_ingest() {
         assert!(letters.iter().all(|letter| letter.2.is_empty() != policies.is_empty()), "{policies:?}");
         let reasons: BTreeSet<_> = letters.iter().map(|letter| letter.3.as_str()).collect();
         assert!(reasons.iter().all(|reason| !reason.is_empty()) && reasons.len() > 4, "{reasons:?}");
+        // A character of the record.
+        assert_eq!(reasons.iter().any(|reason| reason.contains("('")), policies.is_empty(), "{reasons:?}");
         assert_eq!(policies.iter().any(|(_, policy)| *policy == "hash"), has(&before, "hmac:"), "{policies:?}");
 
         let (is_well, said) = output(ghostlight().arg("compact").arg(&out));
@@ -350,7 +357,7 @@ fn a_missing_key_is_an_error_at_start_and_a_drop_that_costs_a_number_is_said() {
 }
 
 #[test]
-fn verify_says_that_a_policy_or_a_key_was_changed() {
+fn verify_and_reports_say_that_a_policy_or_a_key_was_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = open(&folder.path().join("out"));
     let keys = ["0123456789abcdef", "0123456789abcdef", "0123456789abcdef", "fedcba9876543210"];
@@ -366,6 +373,12 @@ fn verify_says_that_a_policy_or_a_key_was_changed() {
         )
         .expect("written");
         ingest(&store, &config(&text), &[&file]).expect("ingests");
+        let out = folder.path().join("out");
+        let mut report = ghostlight();
+        report
+            .args(["report", "--tenant", "unknown", "--from", "2026-11-01", "--to", "2026-11-01", "--data"])
+            .arg(&out);
+        let report = succeed(&mut report).split_whitespace().collect::<Vec<_>>().join(" ");
         let notes = verified(&store).notes.join("\n");
         let said = [
             "",
@@ -374,5 +387,6 @@ fn verify_says_that_a_policy_or_a_key_was_changed() {
             "under 3 policies ([privacy]), hashed with 2 keys",
         ];
         assert!(notes.contains(said[n]) && notes.contains("policies") == (n > 0), "{notes}");
+        assert!(report.contains(said[n]) && report.contains("policies ([privacy])") == (n > 0), "{report}");
     }
 }

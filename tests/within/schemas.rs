@@ -313,7 +313,13 @@ fn what_compaction_writes_is_as_described() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(&Location::Folder(folder.path().to_owned())).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let settings = WriteSettings::new(&Config::parse("[datasets]\nevents = true", Path::new("x")).expect("right"));
+    let key = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(key.path(), "0123456789abcdef").expect("written");
+    let text = format!(
+        "[datasets]\nevents = true\n[privacy]\nip = \"hash\"\nkey = {{ file = {:?} }}",
+        key.path().display().to_string()
+    );
+    let settings = WriteSettings::new(&Config::parse(&text, Path::new("x")).expect("right"));
     let commit = |from: u64| {
         let mut log = runtime
             .block_on(PartitionLog::recover(&store, PartitionId::new("webhook", "w", "0")))
