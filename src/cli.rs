@@ -11,8 +11,10 @@ mod backfill;
 mod compact;
 mod demo;
 mod export;
-#[cfg_attr(not(feature = "query"), path = "cli/query_absent.rs")]
+#[cfg(feature = "query")]
 mod query;
+#[cfg(any(test, not(feature = "query")))]
+mod query_absent;
 mod report;
 mod simulate;
 
@@ -26,14 +28,18 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::audit::document::escaped;
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
+use crate::output::Output;
 use crate::render::Look;
 use crate::run::{self, IngestSummary, Ingested};
 use crate::source::file;
 use crate::store::{Location, Store, verify};
+#[cfg(not(feature = "query"))]
+use query_absent as query;
 
 /// Turns an Auth0 tenant's log stream into numbers people act on.
 #[derive(Parser)]
@@ -217,11 +223,10 @@ fn look(is_file: bool) -> Look {
 }
 
 /// To a file, or to standard output.
-fn write(text: &str, output: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(path) = output {
-        return std::fs::write(path, text).with_context(|| format!("writing {}", path.display()));
-    }
-    print(format_args!("{text}")).context("writing to standard output")
+fn write(text: &str, path: Option<&Path>) -> anyhow::Result<()> {
+    let mut output = Output::open(path)?;
+    let written = output.write_all(text.as_bytes());
+    output.finish(written.map_err(Into::into))
 }
 
 /// Names in it are chosen by strangers.
@@ -276,15 +281,32 @@ async fn listen_at(config: &Config) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// Ctrl-C and SIGTERM, which end the process no more once somebody listens.
+struct Interruptions {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interruptions {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("listening for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+    }
+}
+
 /// Ends at the first Ctrl-C or SIGTERM; a second one ends the process at once.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interruptions = Interruptions::listen()?;
     Ok(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        interruptions.next().await;
         tokio::spawn(async move {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            interruptions.next().await;
             eprintln!(
                 "stopped at once; what is not committed is still where it came from, and the next run goes on from there"
             );

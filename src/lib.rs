@@ -23,6 +23,7 @@ pub mod config;
 pub mod event;
 pub mod export;
 pub mod live;
+pub mod output;
 pub mod partial;
 #[cfg(feature = "query")]
 pub mod query;

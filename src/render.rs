@@ -1,6 +1,6 @@
 //! What every report that people read is made with: text that fits a terminal, and names that do no harm in it or in HTML.
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use crate::alert::notify::text;
 
@@ -15,6 +15,11 @@ pub struct Look {
 /// One line without characters that nobody sees: names are chosen by strangers.
 pub fn shown(text: &str) -> String {
     text::line(text, 1_000)
+}
+
+/// The same of a line whose spaces count, and which is not cut.
+pub fn indented(line: &str) -> String {
+    line.chars().map(|c| if text::is_unseen_or_control(c) { ' ' } else { c }).collect()
 }
 
 /// For XML and HTML, in text and in attributes. Two characters are none of XML's.
@@ -49,6 +54,11 @@ pub fn grouped(number: u64) -> String {
 
 /// Characters of a cell.
 const CELL_MAX: usize = 100;
+
+/// What a table shows of a value: a name that takes lines and lines says no more by it.
+pub fn cell(value: &str) -> String {
+    if value.is_empty() { String::new() } else { text::line(value, CELL_MAX) }
+}
 
 /// Text for a terminal in the making.
 pub struct Page {
@@ -143,9 +153,7 @@ impl Page {
 
     /// As wide as it needs to be, and no wider than the page: where that is too narrow for the columns, a line a cell.
     pub fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<String>]) {
-        // A name that takes lines and lines says no more by it.
-        let shown = |cell: &String| if cell.is_empty() { String::new() } else { text::line(cell, CELL_MAX) };
-        let rows: Vec<Vec<String>> = rows.iter().map(|cells| cells.iter().map(shown).collect()).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(|cells| cells.iter().map(|value| cell(value)).collect()).collect();
         let mut table = self.arranged(columns);
         for cells in &rows {
             table.add_row(cells.iter().zip(columns).map(|(cell, column)| aligned(cell, *column)));
@@ -159,9 +167,20 @@ impl Page {
         }
     }
 
-    /// The same rows one below the other: each cell beside the name of its column.
+    /// The same rows one below the other: each cell beside the name of its column, which is broken rather than a number.
     fn records(&mut self, columns: &[Column<'_>], rows: &[Vec<String>]) {
         let mut table = self.arranged(&[Column::Whole(""), Column::Text("")]);
+        let cells = rows.iter().flat_map(|cells| cells.iter().zip(columns));
+        let whole =
+            cells.filter(|(_, column)| !matches!(column, Column::Text(_))).map(|(cell, _)| cell.chars().count());
+        let values = whole.max().unwrap_or_default().max(usize::from(LETTERS)) + 2;
+        let names = self.look.width.saturating_sub(values).max(usize::from(LETTERS));
+        if let (Some(column), Ok(names)) = (table.column_mut(0), u16::try_from(names)) {
+            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(names)));
+        }
+        if let (Some(column), Ok(values)) = (table.column_mut(1), u16::try_from(values)) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(values)));
+        }
         for (at, cells) in rows.iter().enumerate() {
             if at > 0 {
                 table.add_row(["", ""]);
@@ -194,9 +213,11 @@ fn padding_left(at: usize) -> u16 {
     if at == 0 { 2 } else { 1 }
 }
 
+/// Of a text that is broken, at least.
+const LETTERS: u16 = 12;
+
 /// What a table takes at the least: columns that are whole as they are, and some letters of each of the others.
 fn needed_width(table: &Table, columns: &[Column<'_>]) -> usize {
-    const LETTERS: u16 = 12;
     let widths = table.column_max_content_widths().into_iter().zip(columns).enumerate();
     let width = |(at, (content, column)): (usize, (u16, &Column<'_>))| {
         let content = if matches!(column, Column::Text(_)) { content.min(LETTERS) } else { content };
@@ -236,6 +257,22 @@ mod tests {
             assert_eq!(text.matches("does not cache").count(), 3, "{text}");
             assert!(text.contains("long…"), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_long_heading_is_broken_and_no_number_is() {
+        let heading = "sum(CASE WHEN active_users.dimension = Utf8(\"tenant\") THEN active_users.events ELSE 0 END)";
+        let (one, other) = ("1234567890123456789", "2026-11-01T00:00:00.000Z");
+        for width in [40, 60, 80, 100] {
+            for name in [heading.to_owned(), heading.replace(' ', "_")] {
+                let mut page = Page::new(Look { width, color: false });
+                let columns = [Column::Number(&name), Column::Whole(&name), Column::Text("client")];
+                page.table(&columns, &[vec![one.to_owned(), other.to_owned(), "a long name of a client".to_owned()]]);
+                let text = page.finish();
+                assert!(text.contains(one) && text.contains(other), "{width}: {text}");
+                assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+            }
         }
     }
 

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::config::{Config, Flags, LogSettings};
-use crate::query::output::{Format, Output, write};
-use crate::query::{QUERY_STACK, Tables};
+use crate::output::Output;
+use crate::query::output::{Format, write};
+use crate::query::{MEMORY_MIN, QUERY_STACK, Tables};
 use crate::store::{Location, Store};
 
 #[derive(Args)]
@@ -25,7 +27,19 @@ pub(super) struct QueryArgs {
     /// Write to a file, which appears once it is whole, instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// How much memory groups, joins and sorting may take: sorting and grouping go on in the folder for temporary files. A
+    /// core is used for each 256 MiB.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = memory)]
+    memory: usize,
 }
+
+fn memory(text: &str) -> Result<usize, String> {
+    let bytes = text.parse::<bytesize::ByteSize>().ok().and_then(|size| usize::try_from(size.as_u64()).ok());
+    bytes.filter(|bytes| *bytes >= MEMORY_MIN).ok_or_else(|| "expected a size such as 1GiB, 32MiB at least".to_owned())
+}
+
+/// So long what is under way may take to end, once it is to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     if args.format == Format::Parquet && args.output.is_none() {
@@ -47,15 +61,27 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting the async runtime")?;
     let look = super::look(args.output.is_some());
-    let answer = runtime.spawn({
-        let (sql, format, output) = (args.sql.clone(), args.format, args.output.clone());
+    let mut answer = runtime.spawn({
+        let (sql, format, memory, output) = (args.sql.clone(), args.format, args.memory, args.output.clone());
         async move {
-            let rows = Tables::of(&store).await?.ask(&sql).await?;
+            let answer = Tables::of(&store, memory).await?.ask(&sql).await?;
             // After the query was understood: a wrong one leaves no trace.
             let output = Output::open(output.as_deref())?;
-            write(rows, format, look, output).await
+            write(answer, format, look, output).await
         }
     });
-    runtime.block_on(answer).context("the query ended too soon")??;
-    Ok(ExitCode::SUCCESS)
+    let ended = runtime.block_on(async {
+        let mut interruptions = super::Interruptions::listen()?;
+        tokio::select! {
+            answered = &mut answer => answered.context("the query ended too soon")?.map(|()| ExitCode::SUCCESS),
+            // The file in the making goes, and what was written for sorting.
+            () = interruptions.next() => {
+                answer.abort();
+                let _ = tokio::time::timeout(PATIENCE, answer).await;
+                Ok(ExitCode::from(130))
+            }
+        }
+    });
+    runtime.shutdown_timeout(PATIENCE);
+    ended
 }

@@ -9,62 +9,120 @@ mod table;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
+use datafusion::config::Dialect;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
 
 use self::files::Files;
 use self::table::Dataset;
 use crate::store::datasets::DATASETS;
 use crate::store::{Store, compact};
 
-/// Bytes of a statement, beside its literals. Planning is recursive, two bytes are enough for one level more (`1+1+1`), and a
-/// stack that is used up ends the process.
-const SQL_MAX: usize = 16 << 10;
-/// Of the threads queries run on: a level takes some 40 KiB without optimisation. Only what is used takes memory.
+/// Of the threads queries run on. Where DataFusion plans, its stack grows by itself; clones and drops of what is deep, and
+/// evaluating it, take what there is. Only what is used takes memory.
 pub const QUERY_STACK: usize = 512 << 20;
 
 /// Where tables are registered; it shows in errors, from which it is left out.
 const NAMESPACE: &str = "datafusion.public.";
 
+/// Less is not enough to sort anything in.
+pub const MEMORY_MIN: usize = 32 << 20;
+
 /// The datasets as they are at one moment.
-pub struct Tables(SessionContext);
+pub struct Tables {
+    session: SessionContext,
+    memory: usize,
+}
+
+/// The rows of an answer, which are made while they are read.
+pub struct Answer {
+    rows: SendableRecordBatchStream,
+    memory: usize,
+}
+
+impl Answer {
+    pub fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+
+    pub async fn next(&mut self) -> anyhow::Result<Option<RecordBatch>> {
+        self.rows.try_next().await.map_err(|error| explained(error, self.memory))
+    }
+}
 
 impl Tables {
-    pub async fn of(store: &Store) -> anyhow::Result<Self> {
+    /// For queries that hold so many bytes at most of what they group, join and sort, as far as DataFusion counts them.
+    pub async fn of(store: &Store, memory: usize) -> anyhow::Result<Self> {
         let all = compact::current(store).await?;
         if all.iter().all(|current| current.through.is_empty()) {
             bail!("{}: no ledger, so nothing ghostlight wrote", store.location());
         }
-        let session = SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+        let (config, runtime) = bounded(memory)?;
+        let session = SessionContext::new_with_config_rt(config.with_information_schema(true), runtime);
         let place = ObjectStoreUrl::parse("ghostlight://store")?;
         session.register_object_store(place.as_ref(), Arc::new(Files::new(store.clone())));
         for current in all {
             session.register_table(current.dataset.as_str(), Arc::new(Dataset::new(&current, place.clone())?))?;
         }
         functions::register(&session);
-        Ok(Self(session))
+        Ok(Self { session, memory })
     }
 
-    /// The answer, which is made while it is read.
-    pub async fn ask(&self, sql: &str) -> anyhow::Result<SendableRecordBatchStream> {
-        // Sketches as literals are long, and no deeper.
-        let length: usize = sql.split('\'').step_by(2).map(str::len).sum();
-        if length > SQL_MAX {
-            bail!("the query has {length} bytes beside its literals; at most {SQL_MAX} are read");
+    pub async fn ask(&self, sql: &str) -> anyhow::Result<Answer> {
+        let rows = self.rows(sql).await.map_err(|error| explained(error, self.memory))?;
+        Ok(Answer { rows, memory: self.memory })
+    }
+
+    async fn rows(&self, sql: &str) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let state = self.session.state();
+        let mut statement = state.sql_to_statement(sql, &Dialect::Generic)?;
+        if matches!(&statement, Statement::Statement(plain) if matches!(**plain, ast::Statement::ShowTables { .. })) {
+            statement = state.sql_to_statement(OUR_TABLES, &Dialect::Generic)?;
         }
-        let only_reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let planned = self.0.sql_with_options(sql, only_reads).await.map_err(explained)?;
-        planned.execute_stream().await.map_err(explained)
+        let plan = state.statement_to_plan(statement).await?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)?;
+        self.session.execute_logical_plan(plan).await?.execute_stream().await
     }
 }
 
+/// Of each thread, at least: what sorts in less has too little room to merge what it wrote.
+const MEMORY_OF_THREAD: usize = 256 << 20;
+
+/// Shares of the memory for all that can go on in the system's folder for temporary files; the rest of it for what cannot.
+fn bounded(memory: usize) -> Result<(SessionConfig, Arc<RuntimeEnv>), DataFusionError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(memory / MEMORY_OF_THREAD).max(1);
+    // Set aside for merging, before there is anything to merge.
+    let config =
+        SessionConfig::new().with_target_partitions(threads).with_sort_spill_reservation_bytes(memory / threads / 8);
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
+    Ok((config, runtime))
+}
+
+/// `SHOW TABLES`, without those that tables are described by.
+const OUR_TABLES: &str = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+
 /// What is wrong with a query, and what would be right.
-fn explained(error: DataFusionError) -> anyhow::Error {
+fn explained(error: DataFusionError, memory: usize) -> anyhow::Error {
     let root = error.find_root();
     let text = root.message().replace(NAMESPACE, "");
     let advice = match root {
+        DataFusionError::SQL(..) if text.contains("RecursionLimitExceeded") => {
+            Some("parts are nested too deep: name inner ones by WITH".to_owned())
+        }
         DataFusionError::SQL(..) => Some("is it one statement of SQL?".to_owned()),
         DataFusionError::Plan(_) if text.starts_with("table '") => {
             Some(format!("the tables are {}", DATASETS.join(", ")))
@@ -75,10 +133,19 @@ fn explained(error: DataFusionError) -> anyhow::Error {
         DataFusionError::Plan(_) if text.contains(" not supported: ") => {
             Some("ghostlight query only reads: SELECT, SHOW TABLES, DESCRIBE, EXPLAIN".to_owned())
         }
+        DataFusionError::ResourcesExhausted(_) => {
+            let bound = bytesize::ByteSize::b(memory as u64).display().iec();
+            Some(format!(
+                "it may use {bound} (--memory): say more, as in --memory 4GiB, or ask for fewer days, columns or groups"
+            ))
+        }
         _ => None,
     };
     // What DataFusion guesses was meant by a function is seldom near.
     let text = text.split("\nDid you mean").next().unwrap_or_default();
+    // Nor does it help how much of the bound is whose.
+    let text =
+        text.split(" - ").next().filter(|_| matches!(root, DataFusionError::ResourcesExhausted(_))).unwrap_or(text);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match advice {
         Some(advice) => anyhow!("the query failed: {}; {advice}", text.trim_end_matches(['.', ' '])),

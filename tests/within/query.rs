@@ -1,17 +1,20 @@
 //! `ghostlight query`: its numbers are the report's and the truth, whatever compaction did, and it says what is wrong.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use arrow::datatypes::DataType;
+use ghostlight::output::Output;
 use ghostlight::query::Tables;
-use ghostlight::query::output::{Format, Output, write};
+use ghostlight::query::output::{Format, write};
 use ghostlight::render::Look;
 use ghostlight::report::{Report, UsersOfKey};
+use ghostlight::store::datasets::DATASETS;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{Simulated, config, ghostlight, ingest, open, output, runtime, succeed};
+use crate::support::{Simulated, config, ghostlight, ingest, open, output, runtime, succeed, wait_for};
 
 const TENANT: &str = "northwind-prod";
 const COUNTED: &str =
@@ -308,11 +311,29 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
         assert!(said.starts_with("error: ") && said.contains(expected), "{sql}: {said}");
         assert!(!said.contains("panicked"), "{sql}: {said}");
     }
-    // Deeper than the stack of a thread is by default; and longer than a statement may be.
-    let deep = |levels: usize| format!("SELECT max(events-events+{}1) AS n FROM event_counts", "1+".repeat(levels));
-    assert_eq!(rows(&out, &deep(1_000)), [json!({ "n": 1_001 })]);
-    let said = refused(&out, &deep(8_200));
-    assert!(said.contains("at most 16384 are read"), "{said}");
+    // A join's columns keep their names, which tables and csv take.
+    let doubled =
+        "SELECT a.tenant, b.tenant, a.date AS date, b.date FROM daily AS a JOIN daily AS b ON a.date = b.date";
+    let parquet = simulated.path("doubled.parquet");
+    for format in ["json", "parquet", "csv", "table"] {
+        let (is_well, said) = output(query(&out, doubled).args(["--format", format, "-o"]).arg(&parquet));
+        let is_refused = matches!(format, "json" | "parquet");
+        assert_eq!(is_well, !is_refused, "{format}: {said}");
+        assert_eq!(said.contains("have one name: tenant, date; ") && said.contains(" AS "), is_refused, "{said}");
+        assert_eq!(parquet.exists(), !is_refused);
+    }
+    // However deep it is, it is answered or refused.
+    let sum = format!("SELECT max(events-events+{}1) AS n FROM event_counts", "1+".repeat(500));
+    assert_eq!(rows(&out, &sum), [json!({ "n": 501 })]);
+    let chain = format!("SELECT count(*) AS n FROM daily WHERE {}true", "events < 0 OR ".repeat(300));
+    assert_eq!(rows(&out, &chain), [json!({ "n": 0 })]);
+    let asked = format!("SELECT n{} AS n FROM (SELECT 1 AS n)", " IS NULL".repeat(14_000));
+    assert_eq!(rows(&out, &asked), [json!({ "n": false })]);
+    let nested = |open: &str, close: &str| format!("SELECT {}1{}", open.repeat(3_000), close.repeat(3_000));
+    for (open, close) in [("(", ")"), ("(SELECT ", ")"), ("abs(", ")"), ("1 IN (SELECT ", ")"), ("- ", "")] {
+        let said = refused(&out, &nested(open, close));
+        assert!(said.contains("nested too deep: name inner ones by WITH"), "{open}: {said}");
+    }
 
     let (is_well, said) = output(&mut query(&simulated.path("nowhere"), "SELECT 1"));
     assert!(!is_well && said.contains("nowhere"), "{said}");
@@ -320,13 +341,27 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
     let (is_well, said) = output(&mut query(&simulated.path("empty"), "SELECT 1"));
     assert!(!is_well && said.contains("no ledger, so nothing ghostlight wrote"), "{said}");
 
-    let tables = succeed(&mut query(&out, "SHOW TABLES"));
-    assert!(["active_users", "daily", "dead_letters"].iter().all(|table| tables.contains(table)), "{tables}");
+    for show in ["SHOW TABLES", "show tables;", "/* Which are there? */ SHOW  TABLES"] {
+        let mut tables: Vec<_> = DATASETS.map(|dataset| json!({ "table_name": dataset })).into();
+        tables.sort_by_key(|table| table["table_name"].as_str().map(str::to_owned));
+        assert_eq!(rows(&out, show), tables, "{show}");
+    }
     let columns =
         rows(&out, "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'daily'");
     assert!(columns.contains(&json!({ "column_name": "date", "data_type": "Date32" })), "{columns:?}");
     let plan = succeed(&mut query(&out, "EXPLAIN SELECT events FROM event_counts WHERE date = '2026-11-09'"));
     assert!(plan.contains("EmptyExec"), "files of other days are not opened: {plan}");
+    let long = "SELECT tenant, type, client_id, sum(events) AS events FROM event_counts WHERE class = 'login-ok' AND tenant \
+                LIKE 'north%' AND client_id NOT IN ('a', 'b', 'c', 'd') GROUP BY 1, 2, 3 ORDER BY events DESC LIMIT 7";
+    let plan = succeed(&mut query(&out, &format!("EXPLAIN {long}")));
+    for row in rows(&out, &format!("EXPLAIN {long}")) {
+        let text = row["plan"].as_str().expect("text");
+        assert!(text.lines().any(|line| line.len() > 100), "{text}");
+        assert!(
+            text.lines().all(|line| plan.lines().any(|shown| shown.trim_end() == format!("    {line}").trim_end())),
+            "{plan}"
+        );
+    }
 }
 
 #[test]
@@ -336,7 +371,7 @@ fn a_file_that_goes_while_a_query_is_under_way_is_named() {
     let (store, runtime) = (open(&out), runtime());
     let found = runtime.block_on(ghostlight::store::compact::current(&store)).expect("can be read");
     let counts = found.iter().find(|current| current.dataset == "event_counts").expect("a dataset");
-    let tables = runtime.block_on(Tables::of(&store)).expect("can be read");
+    let tables = runtime.block_on(Tables::of(&store, 1 << 30)).expect("can be read");
     let answer = |name: &str| {
         let output = Output::open(Some(&simulated.path(name)));
         runtime.block_on(async {
@@ -371,4 +406,73 @@ fn an_answer_is_not_written_into_what_is_queried() {
     let out = simulated.ingest_into("out");
     let (is_well, said) = output(query(&out, "SELECT 1").args(["--format", "csv", "-o"]).arg(out.join("events/x.csv")));
     assert!(!is_well && said.contains("say another place"), "{said}");
+}
+
+/// So many rows that nobody waits for the last one.
+const ENDLESS: &str =
+    "SELECT a.tenant, a.type, n.value FROM event_counts AS a CROSS JOIN generate_series(1, 1000000000000) AS n";
+
+#[test]
+fn who_stops_reading_ends_the_query() {
+    let simulated = Simulated::new(2_000, 1, 45);
+    let out = simulated.ingest_into("out");
+    for format in ["csv", "json"] {
+        let mut asked = query(&out, ENDLESS);
+        asked.args(["--format", format]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = asked.spawn().expect("it starts");
+        let mut first = [0; 100];
+        child.stdout.take().expect("a pipe").read_exact(&mut first).expect("rows come before the last one");
+        let ended = child.wait_with_output().expect("it ends");
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{format}: {ended:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_query_leaves_no_file() {
+    let simulated = Simulated::new(2_000, 1, 46);
+    let out = simulated.ingest_into("out");
+    let folder = simulated.path("answers");
+    std::fs::create_dir(&folder).expect("a folder");
+    for (format, signal) in [("csv", "INT"), ("json", "TERM"), ("parquet", "INT")] {
+        let mut child =
+            query(&out, ENDLESS).args(["--format", format, "-o"]).arg(folder.join("answer")).spawn().expect("starts");
+        wait_for("a file in the making", || (!names(&folder).is_empty()).then_some(()));
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().expect("kill runs").success());
+        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{format}");
+        assert_eq!(names(&folder), Vec::<String>::new(), "{format}");
+    }
+}
+
+#[test]
+fn a_query_takes_no_more_memory_than_it_may_and_says_so() {
+    let simulated = Simulated::new(20_000, 2, 47);
+    let out = simulated.ingest_into("out");
+    let many = "WITH many AS (SELECT repeat(a.client_id || 'x', 20) AS raw, a.events + b.events AS n FROM event_counts AS a CROSS \
+                JOIN event_counts AS b LIMIT 200000) ";
+    let ask = |sql: &str| output(query(&out, &format!("{many}{sql}")).args(["--format", "json", "--memory", "64MiB"]));
+    // One side of a join is held.
+    let (is_well, said) = ask("SELECT count(*) AS n FROM many AS a JOIN many AS b ON a.raw = b.raw AND a.n = b.n");
+    assert!(!is_well && said.starts_with("error: the query failed: Failed to allocate additional "), "{said}");
+    assert!(said.contains("it may use 64.0 MiB (--memory)") && said.contains("--memory 4GiB"), "{said}");
+    assert!(said.lines().count() == 1 && !said.contains("pool"), "{said}");
+    // What is sorted goes on outside of it.
+    let (is_well, said) =
+        ask("SELECT max(at) AS last FROM (SELECT row_number() OVER (ORDER BY raw, n) AS at FROM many)");
+    assert!(is_well && said.contains("{\"last\":200000}"), "{said}");
+    for wrong in ["1MiB", "much", "-1"] {
+        let (is_well, said) = output(query(&out, "SELECT 1").arg(format!("--memory={wrong}")));
+        assert!(!is_well && said.contains("32MiB at least"), "{said}");
+    }
+}
+
+#[test]
+fn a_table_shows_the_first_rows_of_many_and_says_that_there_are_more() {
+    let simulated = Simulated::new(2_000, 1, 48);
+    let out = simulated.ingest_into("out");
+    let table = succeed(&mut query(&out, ENDLESS));
+    assert_eq!(table.lines().count(), 1 + 10_000 + 1);
+    assert!(table.ends_with("(the first 10,000 rows; there are more: --format csv, json or parquet has all)\n"));
+    let exactly = succeed(&mut query(&out, &format!("{ENDLESS} LIMIT 10000")));
+    assert_eq!(exactly.lines().count(), 1 + 10_000);
 }
