@@ -107,7 +107,7 @@ fn bounded(memory: usize) -> Result<(SessionConfig, Arc<RuntimeEnv>), DataFusion
     let threads = cores.min(memory / MEMORY_OF_THREAD).max(1);
     // Set aside for merging, before there is anything to merge.
     let config =
-        SessionConfig::new().with_target_partitions(threads).with_sort_spill_reservation_bytes(memory / threads / 8);
+        SessionConfig::new().with_target_partitions(threads).with_sort_spill_reservation_bytes(memory / threads / 4);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
     Ok((config, runtime))
 }
