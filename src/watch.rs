@@ -79,6 +79,8 @@ pub struct Watch {
     usage: Usage,
     journal: Journal,
     reach: BTreeMap<String, Reach>,
+    /// The file that was said to be lost.
+    lost: Option<object_store::path::Path>,
     /// What the audit judged last.
     judged: Option<Arc<Reading>>,
     revision: u64,
@@ -96,7 +98,7 @@ pub async fn backtest(
     mut tell: impl FnMut(&Transition),
 ) -> Result<bool, StoreError> {
     let mut usage = Usage::default();
-    Follower::new(store.clone()).poll(|seen| usage.see(seen)).await?;
+    Follower::new(store.clone()).read(|seen| usage.see(seen)).await?;
     usage.settle(&settings.rules.lifetimes);
     let mut tenants: Vec<Judging<'_>> = usage
         .tenants()
@@ -157,7 +159,7 @@ impl Watch {
         let journal = Journal::open(&store, settings.episodes()).await?;
         let follower = Follower::new(store);
         let (usage, reach) = (Usage::default(), BTreeMap::new());
-        Ok(Self { settings, follower, usage, journal, reach, judged: None, revision: 0 })
+        Ok(Self { settings, follower, usage, journal, reach, lost: None, judged: None, revision: 0 })
     }
 
     pub fn journal(&self) -> &Journal {
@@ -253,6 +255,11 @@ impl Watch {
 
     async fn follow(&mut self) -> Result<u64, StoreError> {
         let entries = self.follower.poll(|seen| self.usage.see(seen)).await?;
+        let lost = self.follower.lost();
+        if let Some(path) = lost.filter(|path| self.lost.as_ref() != Some(*path)) {
+            tracing::error!("{}", StoreError::lost(path));
+        }
+        self.lost = lost.cloned();
         if entries > 0 {
             // By the newest event there is, not by the clock: data of last year can be looked at too.
             let newest = self.follower.partitions().filter_map(|followed| followed.progress.frontier).max();

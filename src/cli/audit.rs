@@ -191,7 +191,7 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     };
     super::runtime()?
         .block_on(async {
-            follower.poll(take).await?;
+            follower.read(take).await?;
             follower.hear(now).await
         })
         .with_context(|| format!("reading {data}"))?;

@@ -67,7 +67,7 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         );
         let store = Store::open_existing(&config.out)?;
         let mut usage = Usage::default();
-        Follower::new(store).poll(|seen| usage.see(seen)).await?;
+        Follower::new(store).read(|seen| usage.see(seen)).await?;
         let day = Day::of(EventTime::from_ms(simulation.start));
         let days = day..=day.plus(i64::from(simulation.days) - 1);
         if usage.tenants().next().is_none() && args.events > 0 {

@@ -81,7 +81,7 @@ pub(super) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let now = clock::now();
     runtime
         .block_on(async {
-            follower.poll(|seen| found.see(seen)).await?;
+            follower.read(|seen| found.see(seen)).await?;
             follower.hear(now).await
         })
         .with_context(|| format!("reading {data}"))?;

@@ -54,6 +54,8 @@ pub struct Followed {
     pub policies: Policies,
     /// Whose events it had.
     pub tenants: BTreeSet<String>,
+    /// The file without which it cannot be followed further, where it is lost.
+    lost: Option<Path>,
 }
 
 impl Followed {
@@ -64,6 +66,7 @@ impl Followed {
             accounting: Accounting::default(),
             policies: Policies::default(),
             tenants: BTreeSet::new(),
+            lost: None,
         }
     }
 
@@ -164,6 +167,18 @@ impl Follower {
         }
     }
 
+    /// [`poll`](Self::poll) for who reads once: a lost file is an error, since what its partition wrote from there on would
+    /// be missing unsaid.
+    pub async fn read(&mut self, take: impl FnMut(Seen)) -> Result<(), StoreError> {
+        self.poll(take).await?;
+        self.lost().map_or(Ok(()), |path| Err(StoreError::lost(path)))
+    }
+
+    /// A file that holds a partition up for good.
+    pub fn lost(&self) -> Option<&Path> {
+        self.partitions().find_map(|followed| followed.lost.as_ref())
+    }
+
     /// Once: what compaction holds, and what stands for the entries it removed.
     async fn load(&mut self, take: &mut impl FnMut(Partial)) -> Result<Step, StoreError> {
         if self.compacted.is_some() {
@@ -200,6 +215,7 @@ impl Follower {
         for id in partitions {
             let store = self.store.clone();
             let followed = self.partition(id.clone());
+            followed.lost = None;
             let folder = id.folder("_ledger");
             let paths = store.list_after(&folder, followed.last.as_ref()).await?;
             if followed.last.is_none() && is_retired(&store, followed).await? {
@@ -220,6 +236,9 @@ impl Follower {
                         Found::Incomplete(entry, file) if followed.is_followed_by(&entry) => {
                             if compact::is_retired(&store, &entry, &file).await? {
                                 return Ok(Step::Overtaken);
+                            }
+                            if compact::is_lost(&store, &entry, &file).await? {
+                                followed.lost = Some(Path::from(file.path));
                             }
                             break 'partition;
                         }

@@ -106,6 +106,6 @@ pub async fn fold(store: &Store) -> Result<Partial, StoreError> {
         follow::Seen::Rows(rows) => all.merge(&rows),
         follow::Seen::Anew => all = Partial::default(),
     };
-    follow::Follower::new(store.clone()).poll(take).await?;
+    follow::Follower::new(store.clone()).read(take).await?;
     Ok(all)
 }

@@ -396,8 +396,13 @@ fn a_lost_file_is_an_error_and_not_fewer_rows() {
     let out = simulated.ingest_into("out");
     let lost = runtime().block_on(open(&out).list("m2m_tokens")).expect("can be listed").remove(0).location;
     std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
-    let said = refused(&out, "SELECT count(*) FROM event_counts");
-    assert!(said.contains(lost.as_ref()) && said.contains("ghostlight verify"), "{said}");
+    let settings = simulated.path("tenant.yaml");
+    std::fs::write(&settings, "clients: []\n").expect("written");
+    let audit = ["audit", "--config", settings.to_str().expect("text")];
+    for asked in [&["query", "SELECT count(*) FROM event_counts"][..], &["report"], &["alerts", "backtest"], &audit] {
+        let (is_well, said) = output(ghostlight().args(asked).arg("--data").arg(&out));
+        assert!(!is_well && said.contains(lost.as_ref()) && said.contains("ghostlight verify"), "{asked:?}: {said}");
+    }
 }
 
 #[test]

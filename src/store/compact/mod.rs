@@ -205,18 +205,14 @@ impl Compactor {
         Ok(())
     }
 
-    /// A file that keeps a commit from being seen and is nowhere: neither published nor about to be, nor held by a generation.
+    /// A file that keeps a commit from being seen and is nowhere.
     async fn lost(&self) -> Result<Option<Path>, StoreError> {
         for (id, chain) in &self.chains {
             let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
-            let staged = self.store.list(&id.folder("_staging")).await?;
-            let staged: HashSet<_> = staged.into_iter().map(|object| object.location).collect();
-            for (at, file) in entry.files.iter().enumerate().filter(|(_, file)| file.dataset != IDS) {
-                let path = Path::from(file.path.as_str());
-                let is_elsewhere =
-                    staged.contains(&stage_path(entry, at)) || self.generations.coverage().holds(id, entry.end, file);
-                if !is_elsewhere && !self.store.exists(&path).await? {
-                    return Ok(Some(path));
+            for file in entry.files.iter().filter(|file| file.dataset != IDS) {
+                let is_held = self.generations.coverage().holds(id, entry.end, file);
+                if !is_held && is_lost(&self.store, entry, file).await? {
+                    return Ok(Some(Path::from(file.path.as_str())));
                 }
             }
         }
@@ -294,6 +290,18 @@ pub async fn is_retired(store: &Store, entry: &Entry, file: &FileRecord) -> Resu
         }
         None => Ok(Retired::newest(store, &id).await?.is_some_and(|retired| retired.end >= entry.end)),
     }
+}
+
+/// Whether a file of an entry is nowhere: neither published nor about to be, nor held by compaction.
+pub async fn is_lost(store: &Store, entry: &Entry, file: &FileRecord) -> Result<bool, StoreError> {
+    let staged = entry.files.iter().position(|known| known == file).map(|at| stage_path(entry, at));
+    // In the order in which it moves.
+    for path in staged.into_iter().chain([Path::from(file.path.as_str())]) {
+        if store.exists(&path).await? {
+            return Ok(false);
+        }
+    }
+    Ok(!is_retired(store, entry, file).await?)
 }
 
 /// Late events of such a day are few: it is merged seldom, and readers by glob may be switched to its generation.
