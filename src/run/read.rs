@@ -2,7 +2,7 @@
 //! decided.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -32,14 +32,21 @@ const RETRY: Duration = Duration::from_secs(10);
 /// The read loop in `/readyz` of a process that does nothing else.
 const PART: &str = "read side";
 
-/// The read side's thread; it ends with this.
+/// How long its threads may take to end.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// The read side's threads; they end with this.
 pub(super) struct ReadSide {
     over: watch::Sender<bool>,
+    /// Closed once no thread runs any more.
+    running: mpsc::Receiver<Infallible>,
 }
 
 impl Drop for ReadSide {
     fn drop(&mut self) {
         self.over.send_replace(true);
+        // The runtime they wait on goes next. Whoever is at work for longer is ended with the process.
+        let _ = self.running.recv_timeout(ENDING);
     }
 }
 
@@ -56,10 +63,11 @@ impl ReadSide {
             .context("making the channels of alerts")?;
         let (publish, overview) = watch::channel(Arc::new(Model::default()));
         let (over, is_over) = watch::channel(false);
+        let (runs, running) = mpsc::channel();
         let mut audited = None;
         if let Some(settings) = config.audit.clone() {
             let (publish, seen) = super::audit::channel(&settings);
-            on_a_thread("audit", over.subscribe(), move || super::audit::again(settings, publish))?;
+            on_a_thread("audit", (over.subscribe(), runs.clone()), move || super::audit::again(settings, publish))?;
             audited = Some(seen);
         }
         let follow = Follow {
@@ -74,17 +82,19 @@ impl ReadSide {
         };
         if let Some(settings) = config.compaction {
             let store = store.clone();
-            on_a_thread("compaction", over.subscribe(), move || super::compact::rounds(store, settings))?;
+            on_a_thread("compaction", (over.subscribe(), runs.clone()), move || {
+                super::compact::rounds(store, settings)
+            })?;
         }
-        on_a_thread("read-side", is_over, || follow.run())?;
-        Ok((Self { over }, page::router(overview, config.live.token.clone(), stopping)))
+        on_a_thread("read-side", (is_over, runs), || follow.run())?;
+        Ok((Self { over, running }, page::router(overview, config.live.token.clone(), stopping)))
     }
 }
 
 /// Works until `is_over`, on a thread of its own: folding and merging would hold up a server's.
 fn on_a_thread<F: Future<Output = Infallible>>(
     name: &str,
-    mut is_over: watch::Receiver<bool>,
+    (mut is_over, runs): (watch::Receiver<bool>, mpsc::Sender<Infallible>),
     work: impl FnOnce() -> F + Send + 'static,
 ) -> std::io::Result<()> {
     let runtime = Handle::current();
@@ -95,6 +105,7 @@ fn on_a_thread<F: Future<Output = Infallible>>(
                 _ = is_over.wait_for(|over| *over) => {}
             }
         });
+        drop(runs);
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(until_over).map(drop)
 }

@@ -325,7 +325,11 @@ impl Server {
         if self.is_running() {
             self.signal("TERM");
         }
-        (self.child.wait().expect("ends").success(), self.log())
+        let is_well = self.child.wait().expect("ends").success();
+        let log = self.log();
+        // A thread that does is not in the exit code.
+        assert!(!log.contains("panicked at"), "{log}");
+        (is_well, log)
     }
 
     pub fn is_running(&mut self) -> bool {
