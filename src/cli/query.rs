@@ -70,18 +70,25 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             write(answer, format, look, output).await
         }
     });
-    let ended = runtime.block_on(async {
+    // Apart from the query's, whose threads may all be at work when somebody interrupts it.
+    let waiting =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the async runtime")?;
+    let ended = waiting.block_on(async {
         let mut interruptions = super::Interruptions::listen()?;
         tokio::select! {
             answered = &mut answer => answered.context("the query ended too soon")?.map(|()| ExitCode::SUCCESS),
             // The file in the making goes, and what was written for sorting.
             () = interruptions.next() => {
                 answer.abort();
-                let _ = tokio::time::timeout(PATIENCE, answer).await;
+                tokio::select! {
+                    _ = answer => {}
+                    () = tokio::time::sleep(PATIENCE) => {}
+                    () = interruptions.next() => {}
+                }
                 Ok(ExitCode::from(130))
             }
         }
     });
-    runtime.shutdown_timeout(PATIENCE);
+    runtime.shutdown_background();
     ended
 }

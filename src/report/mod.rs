@@ -387,7 +387,8 @@ fn active_users(
         }
     }
     let by_day: Vec<UserDay> = by_day.into_iter().map(overview::user_day).collect();
-    let count = (known.end().since(*known.start()) + 1) as f64;
+    let first = Day::of(scene.extent.begin).max(*known.start());
+    let count = (known.end().since(first) + 1).max(1) as f64;
     let mean = |of: fn(&Users) -> f64| by_day.iter().map(|found| of(&found.day)).sum::<f64>() / count;
     let average_day = Users { estimate: mean(|u| u.estimate), lower: mean(|u| u.lower), upper: mean(|u| u.upper) };
     let previous = before.map(|before| overview::users(usage.users.distinct(before.clone())));

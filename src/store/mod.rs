@@ -116,8 +116,8 @@ pub enum StoreError {
     )]
     NoPutIfAbsent { location: String, path: String },
     #[error(
-        "{path} is lost: the ledger names it, and without it nothing that its partition wrote from there on can be read. \
-         Bring it back, or see what else is wrong by `ghostlight verify`"
+        "{path} is lost: without it not all that was committed can be read. Bring it back, or see what else is wrong by \
+         `ghostlight verify`"
     )]
     Lost { path: String },
     #[error("{path} is not what ghostlight wrote there: {problem}")]

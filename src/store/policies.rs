@@ -55,18 +55,28 @@ impl Policies {
         Self(self.0.iter().filter(is_within).cloned().collect())
     }
 
-    /// What is to be said where they are several.
+    /// What is to be said where they are several, or leave nobody to count.
     pub fn note(&self) -> Option<String> {
-        let mut keys: Vec<_> = self.0.iter().filter_map(|under| under.privacy.as_ref()?.key_id.as_ref()).collect();
+        let policies = || self.0.iter().filter_map(|under| under.privacy.as_ref());
+        let mut keys: Vec<_> = policies().filter_map(|privacy| privacy.key_id.as_ref()).collect();
         keys.sort();
         keys.dedup();
-        let (count, keys) = (self.0.len(), keys.len());
-        (count > 1).then(|| {
+        let keys = match keys.len() {
+            1 => "one key".to_owned(),
+            count => format!("{count} keys"),
+        };
+        let is_changed = self.0.len() > 1;
+        let changed = is_changed.then(|| {
             format!(
-                "people were written under {count} policies ([privacy]), hashed with {keys} keys: under each, users whose ids \
-                 are written otherwise count anew"
+                "people were written under {} policies ([privacy]), hashed with {keys}: under each, users whose ids are written \
+                 otherwise count anew",
+                self.0.len()
             )
-        })
+        });
+        let is_dropped = policies().any(|privacy| privacy.user_id == "drop");
+        let dropped =
+            is_dropped.then(|| "where [privacy] drops user_id nobody is counted as an active user".to_owned());
+        changed.into_iter().chain(dropped).reduce(|changed, dropped| format!("{changed}; {dropped}"))
     }
 }
 
@@ -74,8 +84,11 @@ impl Policies {
 mod tests {
     use super::*;
 
+    fn text(policy: &str) -> String {
+        policy.to_owned()
+    }
+
     fn under(ip: Option<&str>, from: &str, to: &str) -> Policies {
-        let text = |policy: &str| policy.to_owned();
         let privacy = ip.map(|ip| PrivacyText {
             user_id: text("keep"),
             user_name: text("keep"),
@@ -96,13 +109,22 @@ mod tests {
         all.and(&under(Some("drop"), "2026-12-01", "2026-12-31"));
         let note = |from: &str, to: &str| all.within(&(from.to_owned()..=to.to_owned())).note();
         assert!(
-            note("2026-11-01", "2026-11-30").is_some_and(|note| note.contains("2 policies") && note.contains("1 keys"))
+            note("2026-11-01", "2026-11-30")
+                .is_some_and(|note| note.contains("2 policies") && note.contains("with one key"))
         );
         assert!(note("2026-11-01", "2026-12-01").is_some_and(|note| note.contains("3 policies")));
         assert!(note("2026-11-05", "2026-11-05").is_some());
         for (from, to) in [("2026-11-01", "2026-11-04"), ("2026-11-06", "2026-11-30"), ("2026-12-01", "2026-12-31")] {
             assert_eq!(note(from, to), None, "{from} to {to}");
         }
+        let mut uncounted = under(Some("keep"), "2026-11-01", "2026-11-02");
+        assert_eq!(uncounted.note(), None);
+        uncounted
+            .0
+            .iter_mut()
+            .filter_map(|under| under.privacy.as_mut())
+            .for_each(|privacy| privacy.user_id = text("drop"));
+        assert!(uncounted.note().is_some_and(|note| note.contains("nobody is counted")));
         let text = serde_json::to_string(&all).expect("JSON");
         assert_eq!(serde_json::from_str::<Policies>(&text).expect("read"), all, "{text}");
     }

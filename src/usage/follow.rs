@@ -191,7 +191,13 @@ impl Follower {
         let reads = new.map(|generation| read_generation(self.store.clone(), generation.clone()));
         let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
         while let Some((generation, rows)) = reads.try_next().await? {
-            let Some(rows) = rows else { return Ok(Step::Overtaken) };
+            let rows = match rows {
+                Ok(rows) => rows,
+                Err(gone) if compact::is_winner(&self.store, &generation).await? => {
+                    return Err(StoreError::lost(&gone));
+                }
+                Err(_) => return Ok(Step::Overtaken),
+            };
             self.loading.add(&generation);
             for merged in &generation.merged {
                 self.partition(merged.partition_id()).tenants.extend(merged.tenants.iter().cloned());
@@ -243,7 +249,14 @@ impl Follower {
                             break 'partition;
                         }
                         _ if is_retired(&store, followed).await? => return Ok(Step::Overtaken),
-                        _ => break 'partition,
+                        _ => {
+                            // One that was written while the listing was made is there by now.
+                            let next = followed.progress.end;
+                            if compact::is_entry_lost(&store, &id, next).await? {
+                                followed.lost = Some(id.entry_path(next));
+                            }
+                            break 'partition;
+                        }
                     }
                 }
             }
@@ -281,33 +294,40 @@ async fn read_visible(store: Store, path: Path, compacted: Arc<Coverage>) -> Res
             if compacted.holds(&id, entry.end, file) {
                 continue;
             }
-            let at = Path::from(file.path.as_str());
-            let Some(bytes) = store.get_if_there(&at).await? else {
+            if !absorb(&store, file, &mut rows).await? {
                 let file = file.clone();
                 return Ok((path, Found::Incomplete(entry, file)));
-            };
-            datasets::absorb(&file.dataset, bytes, &mut rows).map_err(|problem| StoreError::damaged(&at, problem))?;
+            }
         }
         Ok((path, Found::Visible(entry, rows)))
     })
     .await
 }
 
-/// A generation and its rows; `None` where newer ones have replaced it since.
+/// A generation and its rows; or the file of it that is gone.
 async fn read_generation(
     store: Store,
     generation: Arc<Generation>,
-) -> Result<(Arc<Generation>, Option<Partial>), StoreError> {
+) -> Result<(Arc<Generation>, Result<Partial, Path>), StoreError> {
     spawned(async move {
         let mut rows = Partial::default();
         for file in generation.files.iter().filter(|file| datasets::is_aggregate(&file.dataset)) {
-            let at = Path::from(file.path.as_str());
-            let Some(bytes) = store.get_if_there(&at).await? else { return Ok((generation, None)) };
-            datasets::absorb(&file.dataset, bytes, &mut rows).map_err(|problem| StoreError::damaged(&at, problem))?;
+            if !absorb(&store, file, &mut rows).await? {
+                let gone = Path::from(file.path.as_str());
+                return Ok((generation, Err(gone)));
+            }
         }
-        Ok((generation, Some(rows)))
+        Ok((generation, Ok(rows)))
     })
     .await
+}
+
+/// Takes in the rows of a file, which must be as it was recorded; false where it is gone.
+async fn absorb(store: &Store, file: &ledger::FileRecord, rows: &mut Partial) -> Result<bool, StoreError> {
+    let Some(bytes) = compact::read_file(store, file).await? else { return Ok(false) };
+    let damaged = |problem| StoreError::damaged(&Path::from(file.path.as_str()), problem);
+    datasets::absorb(&file.dataset, bytes, rows).map_err(damaged)?;
+    Ok(true)
 }
 
 /// On another thread, so that several files are decoded at once.

@@ -390,19 +390,76 @@ fn a_file_that_goes_while_a_query_is_under_way_is_named() {
     assert!(said.contains(file.as_str()) && said.contains("ghostlight verify"), "{said}");
 }
 
+/// Whatever reads once says what is lost or altered of `out`, and how to see the rest.
+fn all_refuse(simulated: &Simulated, out: &Path, path: &str, readers: &[&str]) {
+    let settings = simulated.path("tenant.yaml");
+    std::fs::write(&settings, "clients: []\n").expect("written");
+    let copy = simulated.path("copy");
+    for reader in readers {
+        let mut command = ghostlight();
+        match *reader {
+            "query" => command.args(["query", "SELECT sum(events) FROM event_counts", "--data"]).arg(out),
+            "report" => command.args(["report", "--data"]).arg(out),
+            "backtest" => command.args(["alerts", "backtest", "--data"]).arg(out),
+            "audit" => command.args(["audit", "--config"]).arg(&settings).arg("--data").arg(out),
+            "compact" => command.arg("compact").arg(out),
+            "export" => command.arg("export").arg("--delta").arg(&copy).arg("--data").arg(out),
+            other => panic!("no reader {other}"),
+        };
+        let (is_well, said) = output(&mut command);
+        assert!(!is_well && said.contains(path), "{reader}: {said}");
+    }
+}
+
+const READERS: [&str; 6] = ["query", "report", "backtest", "audit", "compact", "export"];
+
 #[test]
 fn a_lost_file_is_an_error_and_not_fewer_rows() {
     let simulated = Simulated::new(2_000, 2, 29);
     let out = simulated.ingest_into("out");
-    let lost = runtime().block_on(open(&out).list("m2m_tokens")).expect("can be listed").remove(0).location;
+    let lost = runtime().block_on(open(&out).list("event_counts")).expect("can be listed").remove(0).location;
     std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
-    let settings = simulated.path("tenant.yaml");
-    std::fs::write(&settings, "clients: []\n").expect("written");
-    let audit = ["audit", "--config", settings.to_str().expect("text")];
-    for asked in [&["query", "SELECT count(*) FROM event_counts"][..], &["report"], &["alerts", "backtest"], &audit] {
-        let (is_well, said) = output(ghostlight().args(asked).arg("--data").arg(&out));
-        assert!(!is_well && said.contains(lost.as_ref()) && said.contains("ghostlight verify"), "{asked:?}: {said}");
-    }
+    all_refuse(&simulated, &out, lost.as_ref(), &READERS);
+}
+
+#[test]
+fn a_lost_file_of_a_generation_is_an_error() {
+    let simulated = Simulated::new(2_000, 2, 47);
+    let out = simulated.ingest_into("out");
+    succeed(ghostlight().arg("compact").arg(&out));
+    let files = runtime().block_on(open(&out).list("_compacted/event_counts")).expect("can be listed");
+    let lost = &files.first().expect("a file").location;
+    std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
+    all_refuse(&simulated, &out, lost.as_ref(), &READERS);
+}
+
+#[test]
+fn a_lost_entry_is_an_error_and_not_the_end_of_its_partition() {
+    let simulated = Simulated::new(2_000, 2, 48);
+    let out = simulated.path("out");
+    let settings = simulated.path("settings.toml");
+    std::fs::write(&settings, "[flush]\nrows = 200\n").expect("written");
+    succeed(
+        ghostlight().arg("ingest").arg("--config").arg(&settings).arg("--out").arg(&out).arg(simulated.events_path()),
+    );
+    let entries = runtime().block_on(open(&out).list("_ledger")).expect("can be listed");
+    assert!(entries.len() > 2, "{entries:?}");
+    let lost = &entries[1].location;
+    std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
+    all_refuse(&simulated, &out, lost.as_ref(), &READERS);
+}
+
+#[test]
+fn whoever_folds_a_file_knows_that_it_was_altered() {
+    let simulated = Simulated::new(2_000, 1, 49);
+    let out = simulated.ingest_into("out");
+    let altered = runtime().block_on(open(&out).list("m2m_tokens")).expect("can be listed").remove(0).location;
+    let path = out.join(altered.as_ref());
+    let mut bytes = std::fs::read(&path).expect("was there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+    all_refuse(&simulated, &out, altered.as_ref(), &["report", "backtest", "audit", "compact", "export"]);
 }
 
 #[test]

@@ -234,8 +234,8 @@ pub(crate) fn add_to_day(by_day: &mut Partial, partial: &Partial, date: &str) {
     }
 }
 
-/// A file, which must be what was recorded of it: damage is not merged into what is good.
-async fn read(store: &Store, file: &FileRecord) -> Result<Option<Bytes>, StoreError> {
+/// A file, which must be what was recorded of it: damage is not merged into what is good. `None` where it is gone.
+pub(crate) async fn read(store: &Store, file: &FileRecord) -> Result<Option<Bytes>, StoreError> {
     let path = Path::from(file.path.as_str());
     let Some(bytes) = store.get_if_there(&path).await? else { return Ok(None) };
     check(file, &bytes).map_err(|problem| StoreError::damaged(&path, problem))?;

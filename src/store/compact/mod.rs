@@ -18,6 +18,7 @@ use object_store::path::Path;
 
 pub use current::{Current, current};
 pub use generation::{Coverage, Generation, Generations, published_path};
+pub(crate) use merge::read as read_file;
 
 use self::generation::day;
 use self::merge::RawFile;
@@ -205,15 +206,32 @@ impl Compactor {
         Ok(())
     }
 
-    /// A file that keeps a commit from being seen and is nowhere.
+    /// What is nowhere: a file or an entry that keeps a commit from being seen, or a file of a day's winner.
     async fn lost(&self) -> Result<Option<Path>, StoreError> {
         for (id, chain) in &self.chains {
             let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
+            let before = chain.visible().last().map(|entry| entry.end);
+            if let Some(end) = before.or(chain.retired.as_ref().map(|retired| retired.end))
+                && entry.start > end
+                && is_entry_lost(&self.store, id, end).await?
+            {
+                return Ok(Some(id.entry_path(end)));
+            }
             for file in entry.files.iter().filter(|file| file.dataset != IDS) {
                 let is_held = self.generations.coverage().holds(id, entry.end, file);
                 if !is_held && is_lost(&self.store, entry, file).await? {
                     return Ok(Some(Path::from(file.path.as_str())));
                 }
+            }
+        }
+        let present = self.store.list("_compacted").await?;
+        let present: HashSet<_> = present.iter().map(|object| object.location.as_ref()).collect();
+        for winner in self.generations.winners() {
+            let missing = winner.files.iter().find(|file| !present.contains(file.path.as_str()));
+            if let Some(file) = missing
+                && is_winner(&self.store, winner).await?
+            {
+                return Ok(Some(Path::from(file.path.as_str())));
             }
         }
         Ok(None)
@@ -302,6 +320,19 @@ pub async fn is_lost(store: &Store, entry: &Entry, file: &FileRecord) -> Result<
         }
     }
     Ok(!is_retired(store, entry, file).await?)
+}
+
+/// Whether the entry that begins where another ended, or retired ones did, is nowhere, though there are later ones.
+pub async fn is_entry_lost(store: &Store, id: &PartitionId, start: u64) -> Result<bool, StoreError> {
+    // First the entry: the sum that stands for it is there before it goes.
+    let is_gone = !store.exists(&id.entry_path(start)).await?;
+    Ok(is_gone && Retired::newest(store, id).await?.is_none_or(|retired| retired.end <= start))
+}
+
+/// Whether there is none newer of its day: files of older ones go.
+pub async fn is_winner(store: &Store, generation: &Generation) -> Result<bool, StoreError> {
+    let winner = Generations::winner_of(store, &generation.date).await?;
+    Ok(winner.is_some_and(|winner| winner.number == generation.number))
 }
 
 /// Late events of such a day are few: it is merged seldom, and readers by glob may be switched to its generation.
