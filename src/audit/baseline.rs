@@ -96,6 +96,7 @@ impl Baseline {
     ) -> Vec<String> {
         let mut notes = Vec::new();
         for entry in &self.entries {
+            let kindless = findings.iter().find(|finding| entry.lacks_kind(finding)).map(Finding::subject);
             let mut matching: Vec<_> = findings.iter_mut().filter(|finding| entry.fits(finding)).collect();
             let is_gone = matching.is_empty() && is_judged(&entry.check, &entry.subject);
             if entry.last_moment().is_none_or(|last| now > last) {
@@ -105,6 +106,11 @@ impl Baseline {
                     entry.subject,
                     entry.expires,
                     if is_gone { ", and is gone: remove it" } else { "" }
+                ));
+            } else if let Some(subject) = kindless.filter(|_| matching.is_empty()) {
+                notes.push(format!(
+                    "baseline: {} of {} matches nothing: a subject is written with its kind, such as {subject:?}",
+                    entry.check, entry.subject
                 ));
             } else if is_gone {
                 notes.push(format!(
@@ -122,6 +128,11 @@ impl Baseline {
 impl Entry {
     fn last_moment(&self) -> Option<EventTime> {
         EventTime::parse(&format!("{}T23:59:59.999Z", self.expires))
+    }
+
+    /// Whether only the kind is missing from the subject of a finding.
+    fn lacks_kind(&self, finding: &Finding) -> bool {
+        finding.check.id == self.check && finding.found.thing.name == self.subject
     }
 
     fn fits(&self, finding: &Finding) -> bool {

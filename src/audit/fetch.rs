@@ -368,7 +368,7 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 138] = [
+const KEPT: [&str; 139] = [
     "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
@@ -393,8 +393,8 @@ const KEPT: [&str; 138] = [
     "require_pushed_authorization_requests", "required", "resource_server_identifier", "rotation_type", "rule",
     "runtime", "sandbox_version", "scope", "scopes", "session_cookie", "session_lifetime",
     "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "stage", "status", "strategy",
-    "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template", "token_dialect",
-    "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
+    "subject_type", "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template",
+    "token_dialect", "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
     "verification_method", "web_origins",
 ];
 /// Of these only that they are there.

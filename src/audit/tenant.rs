@@ -14,6 +14,9 @@ use super::not_run::NotRun;
 /// What is said of a setting that an answer or an export leaves out.
 pub const NOT_THERE: &str = "not there";
 
+/// The type of subject of client grants by which an application gets an API's tokens for its users, not for itself.
+pub const USER: &str = "user";
+
 /// A part of the configuration, or why nothing is known of it.
 pub type Part<T> = Result<T, NotRun>;
 
@@ -112,9 +115,14 @@ impl Texts {
         }
     }
 
+    /// Blank texts are none.
     pub fn is_empty(&self) -> bool {
         match &self.value {
-            Known::Is(elements) => elements.is_empty(),
+            Known::Is(elements) => elements.iter().all(|element| match element {
+                Known::Is(text) => text.trim().is_empty(),
+                Known::Unknown(_) => false,
+                Known::Absent => true,
+            }),
             Known::Unknown(_) => false,
             Known::Absent => true,
         }
@@ -252,6 +260,8 @@ pub struct Grant {
     /// The client's id, or its name where an export has no ids.
     pub client: Field<String>,
     pub audience: Field<String>,
+    /// Whom its tokens are for: `client`, which is the default, or `user`.
+    pub subject_type: Field<String>,
     pub scopes: Texts,
     pub all_scopes: Field<bool>,
     pub organization_usage: Field<String>,

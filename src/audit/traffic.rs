@@ -19,6 +19,11 @@ const STALE_DAYS: i64 = 2;
 /// So many days in a row without any event are an outage of the stream rather than a quiet time.
 const QUIET_DAYS_MAX: i64 = 3;
 
+/// So many without a login, or a token, while other events come.
+const PAUSE_DAYS_MAX: i64 = 7;
+/// Logins past an organization are over once more days than these had logins, and none past it. The last has just begun.
+pub const BYPASSED_DAYS: usize = 2;
+
 /// When something was used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Used {
@@ -37,8 +42,24 @@ pub struct ClientUse {
     pub logins: Logins,
     /// The last day of a login without an organization.
     pub last_without_organization: Option<Day>,
+    /// The last days with logins, as many as tell whether those without an organization are over.
+    login_days: BTreeSet<Day>,
     /// The last day of each type of event.
     pub types: BTreeMap<&'static str, Day>,
+}
+
+impl ClientUse {
+    /// Of the last days with logins those after another.
+    pub fn login_days_after(&self, day: Day) -> usize {
+        self.login_days.range(day.plus(1)..).count()
+    }
+
+    fn logged_in(&mut self, day: Day) {
+        self.login_days.insert(day);
+        if self.login_days.len() > BYPASSED_DAYS + 1 {
+            self.login_days.pop_first();
+        }
+    }
 }
 
 /// What a client did with its tokens for an audience.
@@ -77,8 +98,10 @@ pub struct Traffic {
     pub grants: BTreeMap<(String, String), GrantUse>,
     pub ghosts: Vec<TokenUse>,
     pub logins: Logins,
-    /// The types of events within the period.
-    kinds: BTreeSet<&'static str>,
+    /// Why nobody can tell by each of [`TOLD_BY`], and by all exchanges, that something was not used.
+    untold: BTreeMap<&'static str, String>,
+    without_exchanges: Option<String>,
+    without_late_logins: Option<String>,
     /// The ids of each client's name.
     ids: BTreeMap<String, Vec<String>>,
 }
@@ -96,14 +119,13 @@ impl Traffic {
     ) -> Self {
         let today = Day::of(now);
         let from = today.plus(-days);
-        let mut seen = BTreeSet::new();
-        let mut kinds = BTreeSet::new();
-        for (code, by_day) in usage.activity.types() {
-            seen.extend(by_day.keys().filter(|day| **day <= today));
-            if by_day.range(from..=today).next().is_some() {
-                kinds.insert(code);
-            }
-        }
+        let seen = days_of(usage, today, |_| true);
+        let exchanges = catalogue::lookup("sertft").category;
+        let exchanges = days_of(usage, today, |code| catalogue::lookup(code).category == exchanges);
+        let untold = TOLD_BY.iter().filter_map(|(code, what, without)| {
+            Some((*code, pause(&days_of(usage, today, |one| one == *code), from..=today, what, without)?))
+        });
+        let untold: BTreeMap<&'static str, String> = untold.collect();
         let missing = silence::missing(&types(usage, today.plus(-7)..=today), &types(usage, from..=today.plus(-8)));
         let missing: Vec<String> = missing.into_iter().map(|missing| missing.what).collect();
         let filtered = || missing.first().map(|what| format!("the stream seems to be filtered: {what}"));
@@ -125,7 +147,9 @@ impl Traffic {
             grants: BTreeMap::new(),
             ghosts: ghost::token_use(tenant, &usage.tokens, &(from.start()..now), lifetimes, thresholds),
             logins: Logins::default(),
-            kinds,
+            without_exchanges: pause(&exchanges, from..=today, EXCHANGES.0, EXCHANGES.1),
+            without_late_logins: late_logins(&days_of(usage, today, |code| code == "s"), today),
+            untold,
             ids: BTreeMap::new(),
         };
         traffic.ghosts.retain(|used| used.verdict.is_ghost());
@@ -156,6 +180,9 @@ impl Traffic {
                 of_client.used.last_at = Some(day.start());
                 if is_within {
                     of_client.logins.add(&found.logins);
+                }
+                if found.logins.all > 0 {
+                    of_client.logged_in(*day);
                 }
                 if found.logins.without_organization > 0 {
                     of_client.last_without_organization = Some(*day);
@@ -234,6 +261,7 @@ impl Traffic {
             sum.used.last_at = sum.used.last_at.max(used.used.last_at);
             sum.logins.add(&used.logins);
             sum.last_without_organization = sum.last_without_organization.max(used.last_without_organization);
+            used.login_days.iter().for_each(|day| sum.logged_in(*day));
             for (code, last) in &used.types {
                 let known = sum.types.entry(code).or_insert(*last);
                 *known = (*last).max(*known);
@@ -243,39 +271,28 @@ impl Traffic {
     }
 
     /// Why nobody can tell that no user logged in: other types (such as ssa, sepft) show a part of them only.
-    pub fn without_logins(&self) -> Option<&'static str> {
-        (!self.kinds.contains("s"))
-            .then_some("the data has no login of anybody (s) in that time: the stream may leave them out")
+    pub fn without_logins(&self) -> Option<&str> {
+        self.untold.get("s").map(String::as_str)
     }
 
     /// Why nobody can tell that no user logged in lately.
     pub fn without_late_logins(&self) -> Option<&str> {
-        self.held_back.as_deref().or(self.without_logins())
+        self.held_back.as_deref().or(self.without_late_logins.as_deref())
     }
 
     /// Why nobody can tell that a client asked for no tokens of its own.
-    pub fn without_client_tokens(&self) -> Option<&'static str> {
-        (!self.kinds.contains("seccft"))
-            .then_some("the data has no M2M token (seccft) at all in that time: the stream may leave them out")
+    pub fn without_client_tokens(&self) -> Option<&str> {
+        self.untold.get("seccft").map(String::as_str)
     }
 
     /// Why nobody can tell that no refresh token was exchanged: Auth0 delivers exchanges together, or none.
-    pub fn without_exchanges(&self) -> Option<&'static str> {
-        let category = catalogue::lookup("sertft").category;
-        (!self.kinds.iter().any(|kind| catalogue::lookup(kind).category == category)).then_some(
-            "the data has no exchange for tokens (such as sertft) at all in that time: the stream may leave them out",
-        )
+    pub fn without_exchanges(&self) -> Option<&str> {
+        self.without_exchanges.as_deref()
     }
 
     /// The same of one type: what is as common as these is left out by the settings (`events.ignore`), if nobody has it.
-    pub fn without_exchange(&self, code: &str) -> Option<&'static str> {
-        match code {
-            "seccft" => self.without_client_tokens(),
-            "seacft" | "sertft" if !self.kinds.contains(code) => Some(
-                "the data has none of any application in that time: the stream or events.ignore may leave them out",
-            ),
-            _ => self.without_exchanges(),
-        }
+    pub fn without_exchange(&self, code: &str) -> Option<&str> {
+        self.untold.get(code).map_or_else(|| self.without_exchanges(), |why| Some(why.as_str()))
     }
 
     /// Whether an application occurs in the events at all.
@@ -295,6 +312,49 @@ impl Traffic {
             None => self.since.map_or_else(String::new, |first| format!("no use was seen since {first}")),
         }
     }
+}
+
+/// What alone shows some use, what it is called, and what is said of data without any.
+const TOLD_BY: [(&str, &str, &str); 4] = [
+    ("s", "logins (s)", "no login of anybody (s)"),
+    ("seccft", "M2M tokens (seccft)", "no M2M token (seccft) at all"),
+    ("seacft", "exchanges of a code (seacft)", "no exchange of a code (seacft) of any application"),
+    ("sertft", "exchanges of a refresh token (sertft)", "no exchange of a refresh token (sertft) of any application"),
+];
+const EXCHANGES: (&str, &str) =
+    ("exchanges for tokens (such as sertft)", "no exchange for tokens (such as sertft) at all");
+const LEFT_OUT: &str = "the stream or events.ignore may leave them out";
+
+/// The days, up to today, with events of some types.
+fn days_of(usage: &TenantUsage, today: Day, is_one: impl Fn(&str) -> bool) -> BTreeSet<Day> {
+    let types = usage.activity.types().filter(|(code, _)| is_one(code));
+    types.flat_map(|(_, by_day)| by_day.range(..=today).map(|(day, _)| *day)).collect()
+}
+
+/// Why events of a type do not tell of all of the period, though others may: there are none, or none for too many days in a
+/// row. Weekends, and holidays up to a week, are quiet.
+fn pause(days: &BTreeSet<Day>, period: RangeInclusive<Day>, what: &str, without: &str) -> Option<String> {
+    let (from, today) = (*period.start(), *period.end());
+    let within: Vec<Day> = days.range(period).copied().collect();
+    if within.is_empty() {
+        return Some(format!("the data has {without} in that time: {LEFT_OUT}"));
+    }
+    let all = today.since(from) + 1;
+    let (count, allowed) = (within.len(), (all / 4).clamp(QUIET_DAYS_MAX, PAUSE_DAYS_MAX));
+    let begins = std::iter::once(from).chain(within.iter().map(|day| day.plus(1)));
+    let ends = within.iter().map(|day| day.plus(-1)).chain(std::iter::once(today));
+    let (begin, end) = begins.zip(ends).max_by_key(|(begin, end)| end.since(*begin))?;
+    (end.since(begin) >= allowed)
+        .then(|| format!("{count} of the {all} days have {what}, and none from {begin} to {end} has any: {LEFT_OUT}"))
+}
+
+/// Why logins do not tell of today.
+fn late_logins(days: &BTreeSet<Day>, today: Day) -> Option<String> {
+    let last = days.last().filter(|last| today.since(**last) <= PAUSE_DAYS_MAX);
+    last.is_none().then(|| match days.last() {
+        Some(last) => format!("the data has no login of anybody (s) since {last}: {LEFT_OUT}"),
+        None => format!("the data has no login of anybody (s): {LEFT_OUT}"),
+    })
 }
 
 /// What of the period the events do not cover.

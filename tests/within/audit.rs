@@ -108,6 +108,16 @@ impl Events {
         self
     }
 
+    /// Without lines that say all of `what`, on the last of these days.
+    fn without_lately(self, what: &[&str], ago: std::ops::Range<i64>) -> Self {
+        let days: Vec<String> = ago.map(|ago| format!("\"date\":\"{}", Day::of(TODAY).plus(-ago))).collect();
+        let is_left_out = |line: &&str| {
+            what.iter().all(|what| line.contains(what)) && days.iter().any(|day| line.contains(day.as_str()))
+        };
+        let lines = self.lines.lines().filter(|line| !is_left_out(line)).map(|line| format!("{line}\n")).collect();
+        Self { lines, ..self }
+    }
+
     fn traffic(&self, days: i64) -> Traffic {
         self.traffic_but(days, None)
     }
@@ -205,8 +215,11 @@ fn faults() -> Vec<(&'static str, Edits, &'static str)> {
         one("tenant-session-lifetime", "/tenant/ephemeral_session_lifetime", json!(200), settings),
         one("tenant-session-cookie", "/tenant/session_cookie", Value::Null, settings),
         one("tenant-error-page", "/pages", json!([]), settings),
+        one("tenant-error-page", "/pages/0/html", json!(" "), settings),
+        one("tenant-error-page", "/pages/0", json!({ "name": "error_page", "html": "", "url": "" }), settings),
         one("tenant-classic-login", "/prompts/universal_login_experience", json!("classic"), settings),
         one("client-alg-hs256", "/clients/0/jwt_configuration/alg", json!("HS256"), "Portal"),
+        one("client-alg-hs256", "/clients/0/jwt_configuration/alg", json!("hs256"), "Portal"),
         one("client-grant-implicit", "/clients/1/grant_types/-", json!("implicit"), "Shop"),
         one("client-grant-password", "/clients/2/grant_types/-", json!("password"), "Mobile"),
         one("client-grant-surplus", "/clients/1/grant_types/-", json!("client_credentials"), "Shop"),
@@ -223,6 +236,7 @@ fn faults() -> Vec<(&'static str, Edits, &'static str)> {
         one("client-logout-url", "/clients/0/allowed_logout_urls", json!([]), "Portal"),
         one("client-callback-scheme", "/clients/2/callbacks/-", json!("com.northwind.mobile://callback"), "Mobile"),
         one("client-callback-missing", "/clients/2/callbacks", Value::Null, "Mobile"),
+        one("client-callback-missing", "/clients/2/callbacks", json!(["", " "]), "Mobile"),
         ("client-own-login-page", vec![("/prompts/universal_login_experience", json!("classic")), ("/clients/0/custom_login_page_on", json!(true))], "Portal"),
         one("client-backchannel-logout", "/clients/0/oidc_logout", Value::Null, "Portal"),
         one("client-par", "/clients/0/require_pushed_authorization_requests", json!(false), "Portal"),

@@ -462,6 +462,7 @@ fn what_the_audit_of_the_settings_finds_is_in_every_format() {
     ] {
         let text = succeed(&mut simulated.report(&[&month as &[&str], &["--format", format]].concat()));
         assert!(text.contains(wanted) && !text.contains("audit_required"), "{format}: {text}");
+        assert!(!text.contains("not known;"), "{format}: {text}");
     }
     std::fs::write(simulated.path("settings.toml"), format!("[audit]\nconfig = {config:?}\ntenant = \"other\"\n"))
         .expect("settings");

@@ -417,7 +417,7 @@ pub const CHECKS: &[Check] = &[
 
 /// Whether whoever can check a token signed so can make one, or anybody can.
 pub(super) fn is_forgeable(alg: &str) -> bool {
-    alg.starts_with("HS") || alg.eq_ignore_ascii_case("none")
+    alg.to_ascii_uppercase().starts_with("HS") || alg.eq_ignore_ascii_case("none")
 }
 
 /// Every application but the one that stands for all of them.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::super::tenant::{Client, Connection, Known, Organization, Role};
-use super::super::traffic::Used;
+use super::super::traffic::{BYPASSED_DAYS, Used};
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
 use super::surface::{Strangers, untold, with_logins};
 use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, listed, part};
+use crate::event::Day;
 
 const ORGANIZATIONS: &str = "https://auth0.com/docs/manage-users/organizations";
 const RBAC: &str = "https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis";
@@ -66,10 +67,10 @@ pub const CHECKS: &[Check] = &[
                     continue;
                 }
                 let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
-                // What was before it was required is over.
-                let lately = traffic.until.map(|until| until.plus(-BYPASSED_DAYS));
-                if let Some(last) = used.last_without_organization.filter(|last| Some(*last) >= lately) {
-                    out.at(
+                // What was before it was required is over, once its users have logged in since.
+                let is_open = |last: &Day| used.login_days_after(*last) <= BYPASSED_DAYS;
+                match used.last_without_organization.filter(is_open) {
+                    Some(last) if last.start() >= traffic.begin => out.at(
                         &client.thing,
                         &client.organization_usage,
                         format!(
@@ -78,9 +79,17 @@ pub const CHECKS: &[Check] = &[
                             used.logins.all,
                             traffic.period()
                         ),
-                    );
-                } else if let Some(why) = traffic.without_late_logins() {
-                    untold(&client.thing, why, out);
+                    ),
+                    Some(last) => {
+                        let why =
+                            format!("its last login without an organization was on {last}, and hardly any came since");
+                        untold(&client.thing, &why, out);
+                    }
+                    None => {
+                        if let Some(why) = traffic.without_late_logins() {
+                            untold(&client.thing, why, out);
+                        }
+                    }
                 }
             }
             Ok(())
@@ -339,8 +348,6 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-/// Logins past an organization are over after so many days without one, up to the last day of the data.
-const BYPASSED_DAYS: i64 = 2;
 /// Of fewer logins no share is taken.
 const LOGINS_MIN: u64 = 100;
 

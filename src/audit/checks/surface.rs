@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::document::Place;
-use super::super::tenant::{Client, Grant, Known, NOT_THERE, Thing};
+use super::super::tenant::{Client, Grant, Known, NOT_THERE, Thing, USER};
 use super::super::traffic::{ClientUse, Traffic, Used};
 use super::applications::clients;
 use super::connections::both;
@@ -29,6 +29,10 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             let connections = both(scene)?;
             let traffic = with_logins(scene)?;
+            let single = match traffic.logins.without_connection {
+                0 => String::new(),
+                count => format!("; {count} single sign-ons name no connection, and could be of it"),
+            };
             for connection in connections {
                 if connection.thing.is_unnamed {
                     out.unjudged(&connection.thing, "name", "a placeholder");
@@ -38,7 +42,7 @@ pub const CHECKS: &[Check] = &[
                 if used.is_none_or(|used| used.events == 0) {
                     out.thing(
                         &connection.thing,
-                        format!("nobody logged in by it {}; {}", traffic.period(), traffic.last(used)),
+                        format!("nobody logged in by it {}; {}{single}", traffic.period(), traffic.last(used)),
                     );
                 }
             }
@@ -101,8 +105,8 @@ pub const CHECKS: &[Check] = &[
                     out.unjudged(thing, "name", "a placeholder");
                     continue;
                 }
-                let used = traffic.client(thing.id.as_deref(), &thing.name).used;
-                if used.events > 0 {
+                let used = traffic.client(thing.id.as_deref(), &thing.name);
+                if !is_unused(&used, traffic) {
                     continue;
                 }
                 if let Some(why) = invisible(client, traffic) {
@@ -110,7 +114,7 @@ pub const CHECKS: &[Check] = &[
                 } else if let Some(why) = strangers.hide(client) {
                     untold(thing, &why, out);
                 } else {
-                    out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(Some(&used))));
+                    out.thing(thing, without_use(&used.used, traffic));
                 }
             }
             Ok(())
@@ -139,7 +143,7 @@ pub const CHECKS: &[Check] = &[
         area: Area::Surface,
         severity: Recommended,
         title: "A client grant that is never used",
-        looks_at: "clientGrants; events: tokens by client and audience",
+        looks_at: "clientGrants: subject_type; events: tokens by client and audience",
         why: "whoever gets the client's secret has the API as well",
         fix: "remove the grant",
         docs: CLIENT_GRANTS,
@@ -183,7 +187,7 @@ pub const CHECKS: &[Check] = &[
         area: Area::Surface,
         severity: Recommended,
         title: "A powerful client of the Management API is hardly used",
-        looks_at: "clientGrants: audience of the Management API, scope; events: tokens",
+        looks_at: "clientGrants: audience of the Management API, scope, subject_type; events: tokens",
         why: "nobody watches it, and its secret is the tenant",
         fix: "remove it, or give it what it uses",
         docs: CLIENT_GRANTS,
@@ -281,7 +285,7 @@ pub(super) fn untold(thing: &Thing, why: &str, out: &mut Outcome) {
 }
 
 /// Why a use of an application could not be seen: by each of its grants another type of event tells.
-fn invisible(client: &Client, traffic: &Traffic) -> Option<&'static str> {
+fn invisible<'t>(client: &Client, traffic: &'t Traffic) -> Option<&'t str> {
     let grants = &client.grant_types;
     let is_unknown = grants.is_open() || matches!(grants.value, Known::Absent);
     let is_machine = client.app_type.is(&"non_interactive".to_owned());
@@ -292,6 +296,24 @@ fn invisible(client: &Client, traffic: &Traffic) -> Option<&'static str> {
         logins.filter(|_| is_unknown && !is_machine || grants.all().any(|grant| grant != "client_credentials"));
     let of_refresh = traffic.without_exchanges().filter(|_| !(is_unknown && is_machine) && may("refresh_token"));
     of_client.or(of_users).or(of_refresh)
+}
+
+/// Whether nobody got anything from it within the period: whoever only tries may be anybody.
+fn is_unused(used: &ClientUse, traffic: &Traffic) -> bool {
+    use Class::{Attack, LoginFail, M2mFail, RateLimit, SignupFail, UserTokenFail};
+    let begin = Day::of(traffic.begin);
+    let mut codes = used.types.iter().filter(|(_, last)| **last >= begin).map(|(code, _)| catalogue::lookup(code));
+    used.used.events == 0
+        || codes.all(|code| matches!(code.class, LoginFail | SignupFail | UserTokenFail | M2mFail | RateLimit | Attack))
+}
+
+fn without_use(used: &Used, traffic: &Traffic) -> String {
+    match (used.events, used.last_at) {
+        (1.., Some(last)) => {
+            format!("only failed attempts {}: {}, the last on {}", traffic.period(), used.events, last.date())
+        }
+        _ => format!("no use {}; {}", traffic.period(), traffic.last(Some(used))),
+    }
 }
 
 /// The type of event that each use of a grant leaves; of others, as the implicit one, nothing tells.
@@ -313,7 +335,7 @@ fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
     }
     let used = traffic.client(thing.id.as_deref(), &thing.name);
     // That it is unused altogether is another check's.
-    if used.used.events == 0 {
+    if is_unused(&used, traffic) {
         return;
     }
     for (index, grant) in client.grant_types.known().into_iter().flatten().enumerate() {
@@ -365,6 +387,14 @@ fn used_grant(
     grant: &Grant,
 ) -> Result<(u64, String), (&'static str, NotRun)> {
     let traffic = strangers.traffic;
+    match &grant.subject_type.value {
+        Known::Is(subject) if subject == USER => {
+            let why = "not to be told: it is for users, whose tokens are not counted by API";
+            return Err(("its use", NotRun::NotGiven(why.to_owned())));
+        }
+        Known::Unknown(why) => return Err((grant.subject_type.key, why.clone())),
+        Known::Is(_) | Known::Absent => {}
+    }
     let (Some(client), Some(audience)) = (grant.client.known(), grant.audience.known()) else {
         let field = if grant.client.known().is_none() { &grant.client } else { &grant.audience };
         return Err((field.key, field.unknown().unwrap_or_else(|| NOT_THERE.into())));
@@ -406,12 +436,11 @@ impl<'a> Strangers<'a> {
         let things = || scene.tenant.clients.iter().flatten().map(|client| &client.thing);
         let ids: BTreeSet<&str> = things().filter_map(|thing| thing.id.as_deref()).collect();
         let names: BTreeSet<&str> = things().map(|thing| thing.name.as_str()).collect();
-        // One that Auth0 let do something; its dashboard is none, nor is what somebody made up.
-        let is_strange = |(id, used): &(&str, &ClientUse)| {
-            !used.name.is_empty() && !ids.contains(id) && !names.contains(used.name.as_str())
-        };
+        // One that Auth0 let do something; its dashboard is none, nor is what somebody made up. Without a name it may be any.
+        let is_strange = |(id, used): &(&str, &ClientUse)| !ids.contains(id) && !names.contains(used.name.as_str());
         let busy = traffic.clients.iter().map(|(id, used)| (id.as_str(), used)).filter(is_strange);
-        let busy = busy.map(|(_, used)| Stranger::of(used, Day::of(traffic.begin))).filter(Stranger::is_busy).collect();
+        let busy =
+            busy.map(|(id, used)| Stranger::of(id, used, Day::of(traffic.begin))).filter(Stranger::is_busy).collect();
         Self { traffic, busy, names: traffic.clients.values().map(|used| used.name.as_str()).collect() }
     }
 
@@ -448,11 +477,11 @@ struct Stranger<'a> {
 }
 
 impl<'a> Stranger<'a> {
-    fn of(used: &'a ClientUse, begin: Day) -> Self {
+    fn of(id: &'a str, used: &'a ClientUse, begin: Day) -> Self {
         let classes =
             || used.types.iter().filter(|(_, last)| **last >= begin).map(|(code, _)| catalogue::lookup(code).class);
         Self {
-            name: &used.name,
+            name: if used.name.is_empty() { id } else { &used.name },
             asks: classes().any(|class| class == Class::M2mOk),
             has_users: classes().any(|class| class.is_authenticated() && class != Class::M2mOk),
         }
@@ -498,7 +527,7 @@ fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
             let pair = |id: &&str| traffic.pairs.get(&((*id).to_owned(), connection.thing.name.clone()));
             let used: u64 = ids.iter().filter_map(pair).map(|used| used.events).sum();
             let logins = traffic.client(client.thing.id.as_deref(), &client.thing.name);
-            if used > 0 || logins.used.events == 0 {
+            if used > 0 || is_unused(&logins, traffic) {
                 continue;
             }
             unused.push(format!("{:?}", client.thing.name));

@@ -295,6 +295,7 @@ pub const CHECKS: &[Check] = &[
                 if let Some(Some(hours)) =
                     out.read(&at.thing, field).filter(|hours| hours.is_some_and(|hours| *hours > usual))
                 {
+                    let hours = (hours * 100.0).round() / 100.0;
                     out.at(&at.thing, field, format!("{} is {hours} hours", field.key));
                 }
             }

@@ -15,6 +15,8 @@ const NAMES: [&str; 10] = [
     "privatekey",
     "private_key",
 ];
+/// Last words of names of what holds one; within a word they are something else, as in `bypass`.
+const LAST: [&str; 4] = ["pass", "passphrase", "pwd", "token"];
 /// Last words of names of something about a secret, which is none.
 const ABOUT: [&str; 32] = [
     "action",
@@ -313,8 +315,8 @@ fn words(name: &str) -> Vec<String> {
 
 fn is_secret_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let is_holder =
-        NAMES.iter().any(|known| lower.contains(known)) || words(name).last().is_some_and(|last| last == "token");
+    let is_holder = NAMES.iter().any(|known| lower.contains(known))
+        || words(name).last().is_some_and(|last| LAST.contains(&last.as_str()));
     is_holder && !is_about(name) && !lower.contains("passwordless")
 }
 
@@ -431,6 +433,9 @@ mod tests {
             // In other ways.
             "const apiKey = 'k9s8' + 'd7f6g5h4';",
             "const accessToken = 'k9s8d7f6g5h4';",
+            "const dbPwd = 'hunter2hunter2';",
+            "createTransport({ auth: { user: 'app', pass: 'hunter2hunter2' } })",
+            "process.env.DB_PASS || 'hunter2hunter2'",
             "config['api_key'] = 'k9s8d7f6g5h4';",
             "headers.set('x-api-key', 'k9s8d7f6g5h4');",
             "const secret = Buffer.from('k9s8d7f6g5h4', 'base64');",
@@ -449,6 +454,7 @@ mod tests {
             "if (password === 'not a secret!') {}",
             "const token = 'short';",
             "const password = `${prefix}-something`;",
+            "const bypass = 'internal-network', passport = 'not-a-secret', passCount = 'twentyfive';",
             "api.access.deny('your password is wrong');",
             "url = 'https://example.com/password'",
             "const pem = `-----BEGIN CERTIFICATE-----abc`;",

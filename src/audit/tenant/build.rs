@@ -11,7 +11,7 @@ use super::super::not_run::NotRun;
 use super::super::url::masked;
 use super::{
     Action, Api, BotDetection, Client, Connection, CustomDomain, Element, ErrorPage, Factor, Field, Grant, Known,
-    NetworkAcl, Organization, Part, Role, Settings, Shield, Stream, Switched, Tenant, Texts, Thing,
+    NetworkAcl, Organization, Part, Role, Settings, Shield, Stream, Switched, Tenant, Texts, Thing, USER,
 };
 
 /// Reads the scripts that a configuration names.
@@ -167,7 +167,7 @@ impl<'a> Node<'a> {
     }
 
     fn number(&self, key: &'static str) -> Field<f64> {
-        self.read(key, "a number", Value::as_f64)
+        self.read(key, "a number of at least 0", |value| value.as_f64().filter(|number| *number >= 0.0))
     }
 
     /// Whether anything is there.
@@ -381,19 +381,22 @@ fn api(node: &Node<'_>) -> Result<Api, ReadError> {
 }
 
 fn grant(node: &Node<'_>) -> Grant {
-    let (client, audience) = (node.text("client_id"), node.text("audience"));
+    let (client, audience, subject_type) = (node.text("client_id"), node.text("audience"), node.text("subject_type"));
     let text = |field: &Field<String>| match &field.value {
         Known::Is(text) => text.clone(),
         Known::Unknown(why) => why.to_string(),
         Known::Absent => "(any)".to_owned(),
     };
-    let name = format!("{} to {}", text(&client), text(&audience));
+    // A client may have both for an API.
+    let of = if subject_type.is(&USER.to_owned()) { " for users" } else { "" };
+    let name = format!("{} to {}{of}", text(&client), text(&audience));
     let is_unnamed = client.known().is_none() || audience.known().is_none();
     let id = node.value.get("id").and_then(Value::as_str).map(str::to_owned);
     Grant {
         thing: Thing { kind: "client grant", name, id, place: node.place.clone(), is_unnamed },
         client,
         audience,
+        subject_type,
         scopes: node.texts("scope"),
         all_scopes: node.flag("allow_all_scopes"),
         organization_usage: node.text("organization_usage"),
@@ -507,30 +510,35 @@ fn network_acl(node: &Node<'_>) -> NetworkAcl {
     }
 }
 
+/// Where an error page is, and what is shown there; nothing where it is elsewhere.
+fn shown<'a>(page: &'a Value, place: &Place) -> Option<(Place, &'a Value)> {
+    let is_given = |value: &&Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+    let html = page.get("html").filter(is_given).map(|html| (place.at("html"), html));
+    html.or_else(|| page.get("url").filter(is_given).map(|_| (place.at("url"), &Value::Null)))
+}
+
 /// From the tenant's settings, as the Management API has it, or from the pages of an export.
 fn error_page(parts: &Parts<'_>, code: &mut dyn Code) -> Part<Option<ErrorPage>> {
     let settings = parts.items("tenant");
     let pages = parts.items("pages");
-    let of_settings = settings.as_ref().ok().and_then(|items| items.first()).and_then(|item| {
-        let page = item.value.get("error_page")?;
-        let (html, url) = (page.get("html"), page.get("url").and_then(Value::as_str));
-        match html.filter(|html| html.as_str() != Some("")) {
-            Some(html) => Some((item.place.at("error_page.html"), html)),
-            None => url.filter(|url| !url.is_empty()).map(|_| (item.place.at("error_page.url"), &Value::Null)),
-        }
-    });
-    let named = |item: &&Item| item.value.get("name").and_then(Value::as_str) == Some("error_page");
-    let of_pages = pages
+    let of_settings = settings
         .as_ref()
         .ok()
-        .and_then(|items| items.iter().find(named))
-        .map(|item| (item.place.at("html"), item.value.get("html").unwrap_or(&Value::Null)));
+        .and_then(|items| items.first())
+        .and_then(|item| shown(item.value.get("error_page")?, &item.place.at("error_page")));
+    let named = |item: &&Item| item.value.get("name").and_then(Value::as_str) == Some("error_page");
+    let of_pages =
+        pages.as_ref().ok().and_then(|items| items.iter().find(named)).and_then(|item| shown(&item.value, &item.place));
     match (of_settings.or(of_pages), settings, pages) {
         (Some((place, html)), ..) => {
             let unescaped = match html.is_null() {
                 // A page of one's own elsewhere.
                 true => Ok(Vec::new()),
-                false => script_text(html, &place, code).map(|(text, _)| code::unescaped(&text)),
+                false => match script_text(html, &place, code) {
+                    // So is a file that nobody filled.
+                    Ok((text, _)) if text.trim().is_empty() => return Ok(None),
+                    text => text.map(|(text, _)| code::unescaped(&text)),
+                },
             };
             let thing = Thing { kind: "tenant", name: "error page".to_owned(), id: None, place, is_unnamed: false };
             Ok(Some(ErrorPage { thing, unescaped }))

@@ -13,7 +13,8 @@ pub fn render(report: &Report, look: Look) -> String {
     head(&mut page, report);
     page.title("IN SHORT");
     for fact in content::summary(report) {
-        let text = format!("{}; {}", fact.value, fact.more.join("; "));
+        let text: Vec<&str> = std::iter::once(&fact.value).chain(&fact.more).map(String::as_str).collect();
+        let text = text.join("; ");
         page.wrapped(&format!("  {:<14}", fact.name), &text);
     }
     page.title("ACTIVE USERS");

@@ -106,6 +106,10 @@ fn a_baseline_accepts_until_it_expires_and_says_what_is_gone() {
     let (code, out, _) = run(&(both.clone() + &entry("Mobile", "2026-12-31")), &[]);
     assert_eq!(code, Some(0), "{out}");
     assert!(unwrapped(&out).contains("of application Mobile matches nothing any more: remove it"), "{out}");
+    let (code, out, _) = run(&both.replace("application Portal", "Portal"), &[]);
+    assert_eq!(code, Some(1), "{out}");
+    let wanted = "of Portal matches nothing: a subject is written with its kind, such as \"application Portal\"";
+    assert!(unwrapped(&out).contains(wanted), "{out}");
     // Only one of an application's URLs.
     let with_evidence = entry("Portal", "2026-12-31") + "evidence = \"http://localhost:9/y\"\n";
     let (code, out, _) = run(&(with_evidence + &entry("Shop", "2026-12-31")), &[]);

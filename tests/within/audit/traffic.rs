@@ -24,21 +24,168 @@ fn a_ghost_is_found_by_the_name_of_its_client() {
 }
 
 #[test]
-fn logins_from_before_an_organization_was_required_are_over() {
+fn logins_past_an_organization_are_over_once_users_have_logged_in_since() {
     let mut tenant = good();
     edit(&mut tenant, "/clients/2/organization_usage", json!("require"));
-    let state = |events: &Events| {
+    let verdict = |events: &Events| {
         let verdict = judged(&tenant, Some(&events.traffic(30))).remove("organizations-bypassed").expect("a check");
-        (verdict.state, verdict.found.into_iter().map(|found| found.evidence).collect::<Vec<_>>())
+        let found: Vec<_> = verdict.found.into_iter().map(|found| found.evidence).collect();
+        (verdict.state, found, verdict.unjudged.into_iter().map(|one| one.why.to_string()).collect::<Vec<_>>())
     };
-    let (state_of, found) = state(&Events::good(40));
-    assert!(state_of == State::Found && found[0].ends_with("the last on 2026-11-23"), "{found:?}");
-    // For three days all of Mobile's had one.
+    let ends_on = |events: &Events, day: &str| {
+        let (state, found, _) = verdict(events);
+        assert!(state == State::Found && found[0].ends_with(&format!("the last on {day}")), "{day}: {found:?}");
+    };
+    ends_on(&Events::good(40), "2026-11-23");
+    // For five days nobody logged in to Mobile, while everything else went on; then, with an organization.
+    let mut events = Events::good(40).without_lately(&["\"Mobile\""], 0..5);
+    for ago in [2, 1, 0] {
+        ends_on(&events, "2026-11-18");
+        events.login(Day::of(TODAY).plus(-ago).start(), "Mobile", "members", "auth0", "acme");
+    }
+    assert_eq!(verdict(&events).0, State::Passed);
+    // Nobody came for longer than was asked for.
+    let (state, found, unjudged) = verdict(&Events::good(40).without_lately(&["\"Mobile\""], 0..35));
+    assert!(matches!(state, State::NotRun(_)), "{found:?}");
+    assert!(unjudged[0].contains("was on 2026-10-19, and hardly any came since"), "{unjudged:?}");
+    // The stream leaves logins out since.
+    let events = Events::good(40).without_lately(&["\"type\":\"s\""], 0..9);
+    ends_on(&events, "2026-11-14");
+    let (_, _, unjudged) = verdict(&events);
+    assert!(unjudged[0].contains("\"Portal\"") && unjudged[0].contains("since 2026-11-14"), "{unjudged:?}");
+}
+
+#[test]
+fn nothing_is_called_unused_where_logins_or_tokens_cover_too_few_of_the_days() {
+    let mut tenant = good();
+    edit(&mut tenant, "/organizations/-", json!({ "name": "globex" }));
+    edit(&mut tenant, "/clients/-", json!({ "name": "Old", "app_type": "spa", "grant_types": ["authorization_code"] }));
+    edit(&mut tenant, "/clients/-", json!({ "name": "Robot", "grant_types": ["client_credentials"] }));
+    edit(&mut tenant, "/databases/-", json!({ "name": "Old-Users", "strategy": "auth0", "enabled_clients": ["Shop"] }));
+    edit(&mut tenant, "/connections/0/enabled_clients/-", json!("Mobile"));
+    edit(&mut tenant, "/clientGrants/-", json!({ "client_id": "Deployer", "audience": ORDERS, "scope": [] }));
+    let by_logins = [
+        ("connection-unused", "Old-Users"),
+        ("client-connection-unused", "google-oauth2"),
+        ("organizations-idle", "globex"),
+        ("client-unused", "Old"),
+    ];
+    let deployer = format!("Deployer to {ORDERS}");
+    let by_tokens = [("grant-unused", deployer.as_str()), ("client-unused", "Robot")];
+    let is_found = |verdicts: &BTreeMap<&'static str, Verdict>, (id, who): (&str, &str)| {
+        verdicts[id].found.iter().any(|found| found.thing.name == who)
+    };
+    let said = |verdicts: &BTreeMap<&'static str, Verdict>, (id, who): (&str, &str)| match &verdicts[id].state {
+        State::NotRun(why) if verdicts[id].unjudged.is_empty() => why.to_string(),
+        _ => verdicts[id].unjudged.iter().filter(|one| one.thing.name == who).map(|one| one.why.to_string()).collect(),
+    };
+    // Weekends, and a holiday of a week, are quiet.
+    for (code, quiet) in [("\"type\":\"s\"", 8..15), ("seccft", 8..15), ("\"type\":\"s\"", 0..3)] {
+        let traffic = Events::good(40).without_lately(&[code], quiet).traffic(30);
+        let verdicts = judged(&tenant, Some(&traffic));
+        for one in by_logins.iter().chain(&by_tokens) {
+            assert!(is_found(&verdicts, *one), "{one:?}: {:?} {:?}", verdicts[one.0].state, verdicts[one.0].unjudged);
+        }
+    }
+    for (code, of, others, what) in [
+        ("\"type\":\"s\"", &by_logins[..], &by_tokens[..], "20 of the 31 days have logins (s)"),
+        ("seccft", &by_tokens[..], &by_logins[..], "20 of the 31 days have M2M tokens (seccft)"),
+    ] {
+        let traffic = Events::good(40).without_lately(&[code], 10..21).traffic(30);
+        assert_eq!(traffic.gap, None);
+        let verdicts = judged(&tenant, Some(&traffic));
+        for one in of {
+            let said = said(&verdicts, *one);
+            assert!(said.contains(what) && said.contains("none from 2026-11-03 to 2026-11-13"), "{one:?}: {said}");
+            assert!(!is_found(&verdicts, *one), "{one:?}");
+        }
+        others.iter().for_each(|one| assert!(is_found(&verdicts, *one), "{one:?}"));
+    }
+}
+
+#[test]
+fn whether_a_grant_for_users_is_used_is_not_told_by_tokens_of_clients() {
+    let of_users = |client: &str, audience: &str| json!({ "client_id": client, "audience": audience, "subject_type": "user", "scope": ["update:clients"] });
+    let mut tenant = good();
+    for (client, audience) in [("Worker", ORDERS), ("Shop", ORDERS), ("Shop", MANAGEMENT)] {
+        edit(&mut tenant, "/clientGrants/-", of_users(client, audience));
+    }
+    edit(&mut tenant, "/clientGrants/2/allow_any_organization", json!(true));
+    let verdicts = judged(&tenant, Some(&Events::good(40).traffic(30)));
+    for (id, names) in [
+        (
+            "grant-unused",
+            vec![
+                format!("Worker to {ORDERS} for users"),
+                format!("Shop to {ORDERS} for users"),
+                format!("Shop to {MANAGEMENT} for users"),
+            ],
+        ),
+        ("management-grant-idle", vec![format!("Shop to {MANAGEMENT} for users")]),
+    ] {
+        let verdict = &verdicts[id];
+        assert_eq!(verdict.found, Vec::new(), "{id}");
+        assert_eq!(verdict.unjudged.iter().map(|one| one.thing.name.clone()).collect::<Vec<_>>(), names, "{id}");
+        assert!(verdict.unjudged.iter().all(|one| one.why.why().contains("it is for users")), "{:?}", verdict.unjudged);
+    }
+    // Its subject is not that of the client's own grant.
+    let found = &verdicts["grant-any-organization"].found[0].thing;
+    assert_eq!(found.subject(), format!("client grant Worker to {ORDERS} for users"));
+    let kept = fetch::without_secrets("clientGrants", &of_users("Shop", ORDERS));
+    assert_eq!(kept["subject_type"], "user");
+    // Which of them it is may be unknown.
+    edit(&mut tenant, "/clientGrants/3/subject_type", json!("@@SUBJECT@@"));
+    let verdicts = judged(&tenant, Some(&Events::good(40).traffic(30)));
+    let why = verdicts["grant-unused"].unjudged[1].why.to_string();
+    assert!(why.contains("subject_type is @@SUBJECT@@"), "{why}");
+}
+
+#[test]
+fn busy_applications_without_a_name_may_be_those_of_an_export_without_ids() {
+    let mut tenant = good();
+    edit(&mut tenant, "/clients/1/organization_usage", json!("require"));
     let mut events = Events::good(40);
-    let is_lately = |line: &str| ["2026-11-21", "2026-11-22", "2026-11-23"].iter().any(|day| line.contains(day));
-    let keep = |line: &&str| !(line.contains("\"Mobile\"") && is_lately(line));
-    events.lines = events.lines.lines().filter(keep).map(|line| format!("{line}\n")).collect();
-    assert_eq!(state(&events), (State::Passed, Vec::new()));
+    events.lines = events.lines.replace("\"client_name\":\"Shop\"", "\"client_name\":\"\"");
+    let verdicts = judged(&tenant, Some(&events.traffic(30)));
+    for id in ["client-unused", "organizations-bypassed"] {
+        let verdict = &verdicts[id];
+        assert!(matches!(verdict.state, State::NotRun(_)), "{id}: {:?} {:?}", verdict.state, verdict.found);
+        let why = verdict.unjudged[0].why.to_string();
+        assert!(why.contains("\"Shop\"") && why.contains("such as \"id-of-Shop\""), "{id}: {why}");
+    }
+}
+
+#[test]
+fn single_sign_ons_without_a_connection_could_be_of_one_that_seems_unused() {
+    let mut tenant = good();
+    edit(&mut tenant, "/connections/-", json!({ "name": "email", "strategy": "email", "enabled_clients": ["Shop"] }));
+    let mut events = Events::good(40);
+    for ago in 1..4 {
+        events.login(Day::of(TODAY).plus(-ago).start(), "Shop", "", "", "");
+    }
+    let found = judged(&tenant, Some(&events.traffic(30))).remove("connection-unused").expect("a check").found;
+    let evidence = &found[0].evidence;
+    assert!(evidence.ends_with("; 3 single sign-ons name no connection, and could be of it"), "{evidence}");
+}
+
+#[test]
+fn who_only_tries_does_not_use_an_application() {
+    let mut tenant = good();
+    let old =
+        json!({ "name": "Old", "client_id": "id-of-Old", "app_type": "spa", "grant_types": ["authorization_code"] });
+    edit(&mut tenant, "/clients/-", old);
+    let mut events = Events::good(40);
+    for ago in [2, 1] {
+        let failed = json!({ "type": "fp", "user_id": "auth0|9", "connection": "shoppers", "strategy": "auth0" });
+        events.push(failed, Day::of(TODAY).plus(-ago).start(), "Old");
+    }
+    let verdict = |events: &Events, id: &str| judged(&tenant, Some(&events.traffic(30))).remove(id).expect("a check");
+    let evidence: Vec<_> = verdict(&events, "client-unused").found.into_iter().map(|found| found.evidence).collect();
+    let wanted = "only failed attempts in 30 days (2026-10-24 to 2026-11-23): 2, the last on 2026-11-22";
+    assert_eq!(evidence, [wanted]);
+    assert_eq!(verdict(&events, "client-grant-type-unused").state, State::Passed, "that is the same");
+    events.login(Day::of(TODAY).start(), "Old", "shoppers", "auth0", "");
+    assert_eq!(verdict(&events, "client-unused").state, State::Passed);
 }
 
 #[test]
@@ -121,6 +268,9 @@ fn a_password_in_an_audience_or_a_name_is_masked_and_joined_all_the_same() {
     edit(&mut tenant, "/resourceServers/0/signing_alg", json!("HS256"));
     edit(&mut tenant, "/clientGrants/0/allow_any_organization", json!(true));
     let mut events = Events::good(40).without(&["seccft"]);
+    for day in 0..40 {
+        events.token(Day::of(TODAY).plus(-day).start(), "Worker", secret, "read:orders");
+    }
     for second in 0..2_000 {
         let at = EventTime::from_ms(TODAY.ms() - 86_400_000 + second % 61 * 1_000 + second * 40_000);
         events.token(at, "Worker", secret, "read:orders");

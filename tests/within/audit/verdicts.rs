@@ -64,6 +64,12 @@ fn a_value_of_another_type_is_said_to_be_that() {
             "client-refresh-rotation",
             "in part true or false where a text belongs",
         ),
+        (
+            "/resourceServers/0/token_lifetime",
+            json!(-1),
+            "api-token-lifetime",
+            "token_lifetime is a number where a number of at least 0 belongs",
+        ),
         ("/clients/1/jwt_configuration", json!("RS256"), "client-alg-hs256", "alg is a text where an object belongs"),
         (
             "/guardianFactors",
@@ -226,4 +232,12 @@ fn what_cannot_be_read_of_one_part_leaves_the_others() {
         assert!(said.why().contains(why), "{said}");
         assert_eq!(verdicts["api-alg-hs256"].state, State::Passed);
     }
+}
+
+#[test]
+fn what_is_shown_of_minutes_is_readable() {
+    let mut tenant = good();
+    edit(&mut tenant, "/tenant/session_lifetime_in_minutes", json!(1_000_000));
+    let found = judged(&tenant, None).remove("tenant-session-lifetime").expect("a check").found;
+    assert_eq!(found[0].evidence, "session_lifetime_in_minutes is 16666.67 hours");
 }
