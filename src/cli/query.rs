@@ -73,22 +73,19 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     // Apart from the query's, whose threads may all be at work when somebody interrupts it.
     let waiting =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the async runtime")?;
+    let mut interruptions = waiting.block_on(async { super::Interruptions::listen() })?;
     let ended = waiting.block_on(async {
-        let mut interruptions = super::Interruptions::listen()?;
         tokio::select! {
             answered = &mut answer => answered.context("the query ended too soon")?.map(|()| ExitCode::SUCCESS),
-            // The file in the making goes, and what was written for sorting.
-            () = interruptions.next() => {
-                answer.abort();
-                tokio::select! {
-                    _ = answer => {}
-                    () = tokio::time::sleep(PATIENCE) => {}
-                    () = interruptions.next() => {}
-                }
-                Ok(ExitCode::from(130))
-            }
+            () = interruptions.next() => Ok(ExitCode::from(130)),
         }
     });
-    runtime.shutdown_background();
+    // The file in the making goes, and what was written for sorting; who cannot wait for that says so again.
+    answer.abort();
+    std::thread::spawn(move || {
+        waiting.block_on(interruptions.next());
+        std::process::exit(130);
+    });
+    runtime.shutdown_timeout(PATIENCE);
     ended
 }

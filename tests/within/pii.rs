@@ -382,7 +382,7 @@ fn verify_and_reports_say_that_a_policy_or_a_key_was_changed() {
         let notes = verified(&store).notes.join("\n");
         let said = [
             "",
-            "under 2 policies ([privacy]), hashed with 1 keys",
+            "under 2 policies ([privacy]), hashed with one key",
             "under 2 policies",
             "under 3 policies ([privacy]), hashed with 2 keys",
         ];
