@@ -26,13 +26,14 @@
 //! The windows before a tenant's first reader came are decided all at once. What had begun and was over long before is
 //! written down as the others would have, but is not sent: nobody is paged for what ended last month.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -569,7 +570,26 @@ struct Evaluated {
 
 fn evaluated_path(tenant: &str) -> Path {
     // A part of its own, whatever characters it has.
-    Path::from_iter([FOLDER, "_evaluated", &format!("{tenant}.json")])
+    Path::from_iter([FOLDER, "_evaluated", &format!("{}.json", part_of(tenant))])
+}
+
+/// The name, if it and its ending fit into a part of a path; otherwise its beginning and a hash. File systems take parts of
+/// 255 bytes, and a file that is being written has two more.
+fn part_of(tenant: &str) -> Cow<'_, str> {
+    const MAX: usize = 248;
+    let written = |text: &str| PathPart::from(text).as_ref().len();
+    if written(tenant) <= MAX {
+        return Cow::Borrowed(tenant);
+    }
+    let hash = format!("-{:032x}", xxhash_rust::xxh3::xxh3_128(tenant.as_bytes()));
+    let mut left = MAX - hash.len();
+    let mut short = String::new();
+    for c in tenant.chars() {
+        let Some(rest) = left.checked_sub(written(c.encode_utf8(&mut [0; 4]))) else { break };
+        left = rest;
+        short.push(c);
+    }
+    Cow::Owned(short + &hash)
 }
 
 /// What cannot be read is as good as none: it only costs seeing windows again.
@@ -577,7 +597,8 @@ async fn read_evaluated(store: &Store, tenant: &str) -> Result<Option<EventTime>
     let path = evaluated_path(tenant);
     let Some(bytes) = store.get_if_there(&path).await? else { return Ok(None) };
     match from_json::<Evaluated>(&path, &bytes) {
-        Ok(evaluated) => Ok(Some(evaluated.window_end)),
+        // Another name may be written as this one's beginning and hash.
+        Ok(evaluated) => Ok((evaluated.tenant == tenant).then_some(evaluated.window_end)),
         Err(error) => {
             tracing::warn!(%error, "windows are evaluated again");
             Ok(None)

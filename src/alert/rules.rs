@@ -15,7 +15,7 @@ use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
 use crate::usage::activity::{Connection, SLOTS};
 use crate::usage::ghost::{self, Confidence, Lifetimes, Thresholds};
-use crate::usage::quota::{self, Projection, TokenQuota, TooLittle};
+use crate::usage::quota::{self, Bucket, Projection, TokenQuota, TooLittle};
 use crate::usage::recent::{self, Recent, State};
 use crate::usage::spike::Bursts;
 use crate::usage::tokens::{TokenKey, second};
@@ -56,7 +56,8 @@ pub const TIMINGS: [(&str, Timing); 10] = [
     (GHOST_USAGE_SLOW, Timing { for_windows: 36, clear_windows: 36, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
     (RATE_LIMIT, Timing { for_windows: 1, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
     (QUOTA, Timing { for_windows: 3, clear_windows: 12, repeat: Some(HOUR.saturating_mul(7 * 24)) }),
-    (TOKEN_QUOTA, Timing { for_windows: 1, clear_windows: 2, repeat: Some(HOUR.saturating_mul(24)) }),
+    // An hour's quota that is filled again within two hours is one thing.
+    (TOKEN_QUOTA, Timing { for_windows: 1, clear_windows: 24, repeat: Some(HOUR.saturating_mul(24)) }),
     (SPIKE, Timing { for_windows: 1, clear_windows: 3, repeat: Some(HOUR.saturating_mul(24)) }),
     (LOGIN_FAILURES, Timing { for_windows: 2, clear_windows: 12, repeat: Some(HOUR.saturating_mul(24)) }),
     (SILENCE, Timing { for_windows: 2, clear_windows: 1, repeat: Some(HOUR.saturating_mul(24)) }),
@@ -352,10 +353,12 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
             format!("The month's quota of {name} is used up: {used:.0} of {quota}"),
             said.clone(),
         ));
-        let level = match end.value {
-            _ if exceeded == Level::On => Level::Between,
-            value if value > quota as f64 || share >= 80.0 => Level::On,
-            value if value < 0.9 * quota as f64 => Level::Clear,
+        // Also by the interval's lower end: what merely may be pages nobody.
+        let will_be = end.lower > quota as f64 && (key != "mau" || knows_new_users(usage, today));
+        let level = match exceeded {
+            Level::On => Level::Between,
+            _ if will_be || share >= 80.0 => Level::On,
+            _ if end.value < 0.9 * quota as f64 => Level::Clear,
             _ => Level::Between,
         };
         let day = projection.runs_out_on(quota as f64, today).expected;
@@ -373,7 +376,14 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     found
 }
 
-/// Token quotas of clients and organizations, by UTC hour and day.
+/// Whether it was seen how many of a day's users are new to the month. On its first day all are, whoever they are, and until
+/// the second is over it is only assumed of the days to come.
+fn knows_new_users(usage: &TenantUsage, today: Day) -> bool {
+    let first = usage.activity.begin().map(|begin| Day::of(begin).max(today.month_start()));
+    first.is_some_and(|first| today.since(first) >= 2)
+}
+
+/// Token quotas of clients and organizations, by UTC hour and day: used up, and nearly.
 fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
     type Of = fn(&TokenKey) -> &str;
     let kinds: [(&str, &BTreeMap<String, TokenQuota>, Of); 2] = [
@@ -389,21 +399,41 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
                 keys.map(|(_, tokens)| tokens.issued(&period)).sum()
             };
             for bucket in quota::token_buckets(*quota, window_end, issued) {
-                let percent = bucket.share() * 100.0;
                 if bucket.used == 0 {
                     continue;
                 }
+                let (period, hourly) = match bucket.bucket {
+                    Bucket::Hour => ("Hour", "hourly"),
+                    Bucket::Day => ("Day", "daily"),
+                };
+                let percent = bucket.share() * 100.0;
+                let said = format!(
+                    "{} of {} tokens since {}. Beyond the quota Auth0 answers 429 where it is enforced.",
+                    bucket.used, bucket.quota, bucket.begin
+                );
+                let exceeded = if percent >= 100.0 { Level::On } else { Level::Clear };
+                found.push(plain(
+                    (TOKEN_QUOTA, Severity::Critical),
+                    tenant,
+                    format!("{kind}/{id}/{period}/exceeded"),
+                    format!("{kind} {id}"),
+                    exceeded,
+                    format!("{kind} {id} has used up its {hourly} token quota: {percent:.0} %"),
+                    said.clone(),
+                ));
+                let level = match exceeded {
+                    Level::On => Level::Between,
+                    _ if percent >= 80.0 => Level::On,
+                    _ => Level::Clear,
+                };
                 found.push(plain(
                     (TOKEN_QUOTA, Severity::Warning),
                     tenant,
-                    format!("{kind}/{id}/{:?}", bucket.bucket),
+                    format!("{kind}/{id}/{period}"),
                     format!("{kind} {id}"),
-                    if percent >= 80.0 { Level::On } else { Level::Clear },
-                    format!("{kind} {id} has used {percent:.0} % of its token quota ({:?})", bucket.bucket),
-                    format!(
-                        "{} of {} tokens since {}. Beyond the quota Auth0 answers 429 where it is enforced.",
-                        bucket.used, bucket.quota, bucket.begin
-                    ),
+                    level,
+                    format!("{kind} {id} has used {percent:.0} % of its {hourly} token quota"),
+                    said,
                 ));
             }
         }

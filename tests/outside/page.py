@@ -274,7 +274,8 @@ def full(browser):
     browser.part = "full-second"
     select = browser.driver.find_element(By.ID, "tenant-select")
     webdriver.support.ui.Select(select).select_by_visible_text("northwind-staging")
-    browser.wait_text("#ghosts", "No ghosts. 37 clients with 1,391,220 M2M tokens since 2026-11-01 14:03 UTC were looked at")
+    browser.wait_text("#ghosts", "No ghosts. 37 clients with 1,391,220 M2M tokens since 2026-11-01 14:03 UTC were looked at; at least")
+    expect("could have been avoided, by fleets behind one address" in browser.text("#ghosts"), browser.text("#ghosts"))
     expect("No quota set: add quota.mau" in browser.text("#month"), browser.text("#month"))
     expect(browser.driver.current_url.endswith("?tenant=northwind-staging"), browser.driver.current_url)
     lines += browser.expect_layout()
@@ -330,6 +331,7 @@ def hostile(browser):
     browser.run("document.querySelectorAll('.ghost:nth-child(-n+4), .alert, .foot details').forEach((one) => { one.open = true; });")
     lines += browser.expect_layout()
     expect(browser.driver.title.startswith("(2) <img src=x"), f"the title is {browser.driver.title}")
+    expect("\\u{202e}exe.gpj\\u{200b}" in browser.text("#ghosts"), "characters that nobody sees are not shown as escapes")
     made = browser.run("return document.querySelectorAll('main img, main script, main [onerror]').length")
     expect(made == 0, f"{made} elements were made of data")
     browser.expect_quiet_console()

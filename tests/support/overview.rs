@@ -159,7 +159,7 @@ pub fn quiet() -> Model {
     Model { revision: 1, as_of: Some(AS_OF), tenants: vec![tenant], ingest: ingest(1) }
 }
 
-/// Names that are HTML, or have no end and no space; many ghosts; numbers as large as they come.
+/// Names that are HTML, or have no end and no space, or turn what follows round; many ghosts; numbers as large as they come.
 pub fn hostile() -> Model {
     const HTML: &str = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>&amp;";
     let long = "x".repeat(700);
@@ -177,7 +177,7 @@ pub fn hostile() -> Model {
             avoidable: 999_999_999_998 - n,
             projected_avoidable: Some(9_999_999_999_999),
             quota_share: Some(12_345.0),
-            user_agents: vec![HTML.to_owned(), long.clone()],
+            user_agents: vec![HTML.to_owned(), long.clone(), "\u{202e}exe.gpj\u{200b}".to_owned()],
             lifetime_from: HTML.to_owned(),
             first_log_id: long.clone(),
             explanation: format!("{HTML} {long}"),

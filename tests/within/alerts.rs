@@ -13,7 +13,7 @@ use ghostlight::alert::silence::Silence;
 use ghostlight::alert::{Alert, Condition, Level, Severity, Status};
 use ghostlight::event::{EventTime, WindowLength};
 use ghostlight::store::verify::verify;
-use ghostlight::store::{Store, StoreError};
+use ghostlight::store::{Location, Store, StoreError};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -1175,9 +1175,14 @@ fn an_entry_is_as_described_and_no_reader_of_datasets_sees_it() {
 #[test]
 fn a_tenant_of_any_name_has_its_place() {
     let history = History::new(1, 1, &["-+"]);
-    let (store, clock) = (Store::of(Arc::new(InMemory::new())), Clock::new());
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Clock::new());
+    let location = Location::parse(folder.path().to_str().expect("UTF-8")).expect("a location");
+    let store = Store::open(&location).expect("opens");
+    // What a file system takes as it is, and what it does not, also as it is written in a path; some begin alike.
+    let long = ["x".repeat(248), "x".repeat(249), "x".repeat(5_000), format!("{}y", "x".repeat(4_999)), "ü".repeat(42)];
+    let tenants = ["a/b", "a", "..", "_evaluated", "ü ß"].into_iter().chain(long.iter().map(String::as_str));
     block_on(async {
-        for tenant in ["a/b", "a", "..", "_evaluated", "ü ß"] {
+        for tenant in tenants.clone() {
             let mut journal = Journal::open(&store, history.settings()).await.expect("opens");
             assert_eq!(journal.wanted_after(tenant).await.expect("reads"), None, "{tenant}");
             for window in 0..2 {
@@ -1189,7 +1194,18 @@ fn a_tenant_of_any_name_has_its_place() {
             let journal = Journal::open(&store, history.settings()).await.expect("opens");
             assert_eq!(journal.wanted_after(tenant).await.expect("reads"), Some(end(0)), "{tenant}");
         }
-        assert_eq!(entries(&store).await.len(), 5, "an id each");
+        assert_eq!(entries(&store).await.len(), tenants.count(), "an id each");
+        let places: Vec<String> = store
+            .list("_alerts/_evaluated")
+            .await
+            .expect("lists")
+            .iter()
+            .map(|object| object.location.filename().expect("a name").to_owned())
+            .collect();
+        // As they always were, where they fit.
+        for name in ["a%2Fb", "a", "..", "_evaluated", "%C3%BC %C3%9F", &long[0]] {
+            assert!(places.contains(&format!("{name}.json")), "{name} of {places:?}");
+        }
     });
 }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ghostlight::alert::episode::{Change, Transition};
 use ghostlight::alert::journal::Entry;
-use ghostlight::alert::{Status, rules};
+use ghostlight::alert::{Severity, Status, rules};
 use ghostlight::audit::checks::{self, Check};
 use ghostlight::audit::document::Place;
 use ghostlight::audit::report::Unknown;
 use ghostlight::audit::standing::{Audited, Required, Standing};
 use ghostlight::audit::tenant::Thing;
+use ghostlight::config::{MonthlyQuota, QuotaSettings};
 use ghostlight::event::{Chunk, Content, Day, Decoder, EventTime, RecordSpan};
 use ghostlight::partial::dedupe::Dedupe;
 use ghostlight::partial::{Batch, FoldSettings};
@@ -21,7 +23,8 @@ use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::ledger::PartitionId;
 use ghostlight::store::{Location, Store, progress};
 use ghostlight::usage::ghost::{Lifetimes, TokenUse, token_use};
-use ghostlight::watch::{Watch, WatchSettings};
+use ghostlight::usage::quota::TokenQuota;
+use ghostlight::watch::{self, Watch, WatchSettings};
 use object_store::memory::InMemory;
 
 use serde_json::Value;
@@ -515,6 +518,100 @@ fn whoever_begins_to_watch_old_data_is_not_paged_for_what_was_over_long_ago() {
             let told: Vec<_> = ghosts.map(|entry| (entry.alert.status, entry.silenced.is_some())).collect();
             assert_eq!(told, wanted, "{decided:#?}");
         }
+    });
+}
+
+/// What alerts of a rule would have done over these events; the data ends with the period.
+async fn backtested(
+    events: &[(EventTime, Vec<u8>)],
+    quota: QuotaSettings,
+    rule: &str,
+    period: Range<EventTime>,
+) -> Vec<Transition> {
+    let mut workers = Workers::new(events, 1, 1).await;
+    workers.work(period.end).await;
+    let mut settings = watch_settings();
+    settings.rules.quota = quota;
+    let mut told = Vec::new();
+    let tell = |transition: &Transition| told.push(transition.clone());
+    assert!(watch::backtest(&workers.store, &settings, &period, tell).await.expect("works"));
+    told.retain(|told| told.alert.rule == rule && !matches!(told.change, Change::Repeated(_)));
+    told
+}
+
+#[test]
+fn a_quota_of_users_is_paged_once_the_month_shows_that_it_will_be_used_up() {
+    let login = |time: EventTime, user: i64| {
+        let record = format!(
+            r#"{{"type":"s","date":"{time}","log_id":"{user}-{time}","tenant_name":"{TENANT}","client_id":"web","user_id":"auth0|{user}","connection":"db","ip":"10.0.0.1","hostname":"acme.us.auth0.com"}}"#
+        );
+        (time, record.into_bytes())
+    };
+    // Sixty logins a day, of the same users each day or of others.
+    let logins = |are_others: bool| {
+        let login = |n: i64| {
+            let day = n / 60;
+            login(
+                later(at("01T00:03"), (day - 31) * 24 * 60 * MINUTE_MS + n % 60 * 24 * MINUTE_MS),
+                if are_others { n } else { n % 60 },
+            )
+        };
+        (0..60 * 39).map(login).collect::<Vec<_>>()
+    };
+    let quota = |mau| QuotaSettings {
+        monthly: MonthlyQuota { mau: Some(mau), ..MonthlyQuota::default() },
+        ..QuotaSettings::default()
+    };
+    let begin = at("01T00:00");
+    runtime().block_on(async {
+        // Sixty by the month's end, and far fewer than were projected on its first day.
+        for mau in [140, 300] {
+            let told = backtested(&logins(false), quota(mau), rules::QUOTA, begin..at("05T00:00")).await;
+            assert_eq!(told, [], "{mau}");
+        }
+        // 1,800 by then, of which 424 are there when it is certain enough.
+        let told = backtested(&logins(true), quota(1_000), rules::QUOTA, begin..at("08T00:00")).await;
+        let [fired] = told.as_slice() else { panic!("{told:#?}") };
+        assert_eq!((fired.change, fired.alert.severity), (Change::Fired, Severity::Warning));
+        assert!(fired.alert.at > at("03T00:00"), "{fired:#?}");
+    });
+}
+
+#[test]
+fn an_hourly_token_quota_that_fills_each_office_hour_is_paged_once_a_day_and_anew_when_it_is_used_up() {
+    // From eight to six, a token every 43 seconds, and on the second day one every 30: 83 and 120 an hour.
+    let mut events = Vec::new();
+    for (day, every_ms) in [("23T08:00", 43_000), ("24T08:00", 30_000)] {
+        let asked = (0..36_000_000 / every_ms).map(|n| later(at(day), n * every_ms));
+        for time in asked {
+            events.push(token(time, "biz", events.len()));
+        }
+    }
+    events.push(token(at("24T23:58"), "other", 0));
+    let token_quota = TokenQuota { per_hour: Some(100), per_day: Some(1_000) };
+    let quota =
+        QuotaSettings { client_tokens: BTreeMap::from([("biz".to_owned(), token_quota)]), ..QuotaSettings::default() };
+    runtime().block_on(async {
+        let told = backtested(&events, quota, rules::TOKEN_QUOTA, at("23T00:00")..at("24T23:59")).await;
+        let told: Vec<_> = told
+            .iter()
+            .map(|Transition { change, alert, .. }| {
+                (*change, alert.severity, alert.at.to_string()[8..16].to_owned(), alert.title.as_str())
+            })
+            .collect();
+        let fired = |severity, title: &str| {
+            let of = |found: &&(Change, Severity, String, &str)| {
+                found.0 == Change::Fired && found.1 == severity && found.3.contains(title)
+            };
+            told.iter().filter(of).count()
+        };
+        assert_eq!(fired(Severity::Warning, "of its hourly token quota"), 2, "{told:#?}");
+        assert_eq!(fired(Severity::Critical, "client biz has used up its hourly token quota"), 1, "{told:#?}");
+        assert_eq!(fired(Severity::Warning, "of its daily token quota"), 2, "{told:#?}");
+        assert_eq!(fired(Severity::Critical, "client biz has used up its daily token quota"), 1, "{told:#?}");
+        assert_eq!(told.iter().filter(|(change, ..)| *change == Change::Fired).count(), 6, "{told:#?}");
+        assert_eq!(told[0].2, "23T09:00", "{told:#?}");
+        assert!(told.iter().all(|(.., title)| !title.contains('(')), "{told:#?}");
     });
 }
 

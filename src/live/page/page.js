@@ -1,7 +1,8 @@
 // The live page: asks for the overview as JSON, shows it, and asks again whenever the server says that it changed.
 //
 // Views are functions from data to nodes; `patch` brings what is on the page up to them, so that open rows, focus and
-// scrolling stay as they are. Text from data only ever becomes text nodes: a client may be named `<script>`.
+// scrolling stay as they are. Text from data only ever becomes text nodes: a client may be named `<script>`. Characters in it that
+// nobody sees, or that turn others round, are shown as escapes.
 "use strict";
 
 // ---------------------------------------------------------------- numbers and times, as people read them
@@ -37,6 +38,12 @@ const monthName = (name) => `${MONTHS[Number(name.slice(5, 7)) - 1] ?? name} ${n
 
 // ---------------------------------------------------------------- nodes
 
+const UNSEEN = /[\p{Cf}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}]|(?![\n\t])\p{Cc}/gu;
+
+/** Text as it is read: names are chosen by strangers. */
+const seen = (text) => text.replace(UNSEEN, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+const readable = (child) => typeof child === "string" ? seen(child) : child;
+
 function h(name, properties, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(properties ?? {})) {
@@ -45,7 +52,7 @@ function h(name, properties, ...children) {
     if (key === "css") Object.assign(node.style, value);
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false).map(readable));
   return node;
 }
 
@@ -94,7 +101,7 @@ const byId = (id) => document.getElementById(id);
 
 function show(target, ...children) {
   const focused = document.activeElement;
-  patchChildren(target, children.flat(2).filter(Boolean).map((child) => typeof child === "string" ? document.createTextNode(child) : child));
+  patchChildren(target, children.flat(2).filter(Boolean).map((child) => typeof child === "string" ? document.createTextNode(seen(child)) : child));
   target.hidden = false;
   // A row that moved has lost the focus on its way.
   if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
@@ -169,7 +176,7 @@ function month(overview) {
     h("p", null, h("span", { class: "key wasted" }), `${number(tokens.avoidable)} avoidable`,
       ` (${percent(tokens.avoidable / tokens.issued)}) with a cache at each address`),
     tokens.avoidable > 0 && h("p", { class: "muted" }, `${number(ghosts)} of them by ghosts`,
-      ghosts < tokens.avoidable && ", the others by fleets behind one address, jobs and restarts"),
+      ghosts < tokens.avoidable && ", the others by fleets behind one address, jobs, restarts, or clients too young or too irregular to tell"),
   ];
   show(byId("month"),
     heading("month", month.name ? `${monthName(month.name)} so far` : "This month so far",
@@ -468,9 +475,14 @@ function ghosts(overview) {
   const { ghosts, ghosts_checked: checked, held_back: heldBack, clients } = overview;
   const total = ghosts.reduce((all, ghost) => all + ghost.avoidable, 0);
   const since = checked.from ? [" since ", time(checked.from)] : [];
+  const avoidable = clients.reduce((all, one) => all + Math.max(0, one.issued - one.needed), 0);
+  // Not every client is listed.
+  const atLeast = checked.clients > clients.length ? "at least " : "";
   const empty = checked.clients > 0
     ? [h("strong", null, "No ghosts. "), `${count(checked.clients, "client")} with ${count(checked.issued, "M2M token")}`, ...since,
-      " were looked at; each asked for about as many tokens as it needed."]
+      " were looked at", avoidable > 0
+        ? `; ${atLeast}${count(avoidable, "token")} of them could have been avoided, by fleets behind one address, jobs, restarts, or clients too young or too irregular to tell.`
+        : "."]
     : [h("strong", null, "Nothing to look at yet. "), "No client was issued an M2M token", ...since, ". Ghosts are found in events of type ",
       h("code", null, "seccft"), "."];
   const head = ["Client and audience", "Verdict", "Avoidable, tokens", "Issued, tokens", "Avoidable of issued", "By month’s end, tokens", "Of quota"];
@@ -548,7 +560,7 @@ function findingRow(finding) {
         h("div", { class: "fix" }, h("h4", null, "What to do"), h("p", { class: "prose" }, finding.fix))),
       h("div", null,
         h("h4", null, "Evidence"),
-        facts([...finding.evidence.map((seen) => ["Seen", seen]), ["Check", mono(finding.check)], ["Auth0's page", mono(finding.docs)]]))));
+        facts([...finding.evidence.map((what) => ["Seen", what]), ["Check", mono(finding.check)], ["Auth0's page", mono(finding.docs)]]))));
 }
 
 function audit(overview) {
@@ -689,7 +701,7 @@ function glance(overview, ingest) {
     ingest.problem ? item("ingest", "bad", "Ingest", "has a problem")
       : behind > 0 ? item("ingest", "warn", number(behind), `of ${number(ingest.partitions.length)} partitions behind` + (lag > 0 ? `, ${duration(lag)}` : ""))
       : item("ingest", "good", "Ingest", "caught up"));
-  document.title = `${firing.length > 0 ? `(${firing.length}) ` : ""}${overview.tenant} – ghostlight`;
+  document.title = `${firing.length > 0 ? `(${firing.length}) ` : ""}${seen(overview.tenant)} – ghostlight`;
 }
 
 const SECTIONS = ["month", "users", "tokens", "ghosts", "alerts", "audit", "activity"];
