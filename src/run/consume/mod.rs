@@ -104,8 +104,7 @@ impl Consume {
         // Whatever ended the polling, what was folded is committed, and offsets show it.
         group.send_chunks();
         group.release(&consumer, None);
-        // Closing the consumer leaves the group and calls back once more, with nothing left to give up.
-        drop(consumer);
+        leave(consumer);
         group.jobs.iter().for_each(|jobs| drop(jobs.send(Job::End)));
         for folder in folders {
             folder
@@ -114,6 +113,24 @@ impl Consume {
         }
         polled?;
         Ok(group.state().accounting)
+    }
+}
+
+/// Leaves the group, which calls back once more, with nothing left to give up. Librdkafka may never come to an end of that: it
+/// does not answer who gives partitions up at the moment in which it closes. All is committed, so the group may find out for itself.
+fn leave(consumer: BaseConsumer<Context>) {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let (left, leaving) = channel();
+    let close = move || {
+        drop(consumer);
+        let _ = left.send(());
+    };
+    // Without a thread it is dropped with what could not be spawned.
+    let closing = std::thread::Builder::new().name("kafka-leave".to_owned()).spawn(close);
+    if closing.is_ok() && leaving.recv_timeout(PATIENCE).is_err() {
+        tracing::warn!(
+            "the Kafka client did not close; all is committed, and the group will miss this member after its session"
+        );
     }
 }
 
