@@ -5,7 +5,6 @@
 //! lifetime each asks about once. Requests that nobody caches know nothing of lifetimes. Both are looked for: the time
 //! after which tokens have successors ([`renewal`]), and how evenly they come ([`unevenness`]).
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::ghost::{Lifetime, LifetimeFrom, Thresholds};
@@ -242,7 +241,7 @@ fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u
 fn are_several(runs: &[u32], period: u32) -> bool {
     /// Runs this close together in the period begin at the same time.
     const TOGETHER: u32 = 40;
-    /// Times that take more of the hours in which there are runs are met by chance: who asks by day has no other hours.
+    /// Times that take more of the period are met by chance.
     const SHARE: u32 = 3;
     const RUNS_A_TIME: usize = 3;
     let mut phases: Vec<u32> = runs.iter().map(|run| run % period).collect();
@@ -266,8 +265,7 @@ fn are_several(runs: &[u32], period: u32) -> bool {
         is_wanted
     });
     let needed = needed.count();
-    let hours: BTreeSet<u32> = runs.iter().map(|run| run % period / 3600).collect();
-    needed * RUNS_A_TIME <= runs.len() && needed as u32 * TOGETHER * SHARE <= hours.len() as u32 * 3600
+    needed * RUNS_A_TIME <= runs.len() && needed as u32 * TOGETHER * SHARE <= period
 }
 
 /// Whether tokens have successors.
@@ -530,41 +528,4 @@ fn unevenness(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> Opti
     let value = kept.iter().sum::<f64>() / kept.len() as f64 / 0.369;
     let error = 1.3 * value * (5.3 / pairs.len() as f64).sqrt();
     Some(Unevenness { value, error, pairs: pairs.len() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: u32 = 86_400;
-
-    /// Runs from eight to six of each day, each so long after the one before, by day and by number.
-    fn by_day(days: u32, after: impl Fn(u32, u32) -> u32) -> Vec<u32> {
-        let mut runs = Vec::new();
-        for day in 0..days {
-            let mut run = day * DAY + 8 * 3600;
-            for n in 0.. {
-                run += after(day, n);
-                if run >= day * DAY + 18 * 3600 {
-                    break;
-                }
-                runs.push(run);
-            }
-        }
-        runs
-    }
-
-    #[test]
-    fn whoever_asks_again_and_again_by_day_is_not_several_jobs() {
-        for (days, between) in [(4, 60), (4, 45), (7, 120), (7, 60), (14, 120)] {
-            let scattered = |day: u32, n: u32| {
-                let mixed = (day * 5_003 + n + 1).wrapping_mul(0x9E37_79B1);
-                between * 3 / 4 + (mixed ^ mixed >> 15) % (between / 2)
-            };
-            assert!(!are_several(&by_day(days, scattered), DAY), "each {between} s for {days} days");
-        }
-        // Every second 20 minutes, else 31: the same times of each day, give or take some seconds.
-        let jobs = by_day(7, |day, n| if n % 2 == 0 { 1200 + day % 3 } else { 1860 - day % 3 });
-        assert!(are_several(&jobs, DAY));
-    }
 }
