@@ -23,7 +23,9 @@ pub use ingest::{IngestError, IngestSummary, Ingested, ingest, ingest_into};
 pub use read::{audited_settings, settings_with_audit, watch, watch_settings};
 pub use serve::{Served, serve};
 
-use std::time::Instant;
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
@@ -183,6 +185,11 @@ async fn prepare(store: &Store, config: &Config) -> anyhow::Result<()> {
     commit::retire_ids(store, config.dedupe.horizon, keep_ms, clock::now())
         .await
         .with_context(|| format!("removing old id files at {location}"))
+}
+
+/// Waits until every thread that holds the other end of `running` has ended; false if they take longer than `patience`.
+fn have_ended(running: &Receiver<Infallible>, patience: Duration) -> bool {
+    matches!(running.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
 }
 
 /// An error and its causes in one line, each said once.

@@ -44,14 +44,10 @@ impl EventTime {
         if !matches!(bytes[10], b'T' | b't' | b' ') {
             return None;
         }
-        let base = civil_ms(
-            digits(&bytes[0..4])?,
-            digits(&bytes[5..7])?,
-            digits(&bytes[8..10])?,
-            digits(&bytes[11..13])?,
-            digits(&bytes[14..16])?,
-            digits(&bytes[17..19])?,
-        )?;
+        let b = bytes;
+        let [century, year, month, day] = pairs([b[0], b[1], b[2], b[3], b[5], b[6], b[8], b[9]])?;
+        let [hour, minute, second, _] = pairs([b[11], b[12], b[14], b[15], b[17], b[18], b'0', b'0'])?;
+        let base = civil_ms(century * 100 + year, month, day, hour, minute, second)?;
         let mut rest = &bytes[19..];
         let mut ms = 0;
         if let [b'.' | b',', fraction @ ..] = rest {
@@ -82,18 +78,16 @@ impl EventTime {
     /// tail of digits. Empirical, not documented by Auth0, so every other layout gives `None`.
     pub fn from_log_id(log_id: &str) -> Option<Self> {
         let bytes = log_id.as_bytes();
-        if bytes.len() < 40 || !bytes[..20].iter().all(u8::is_ascii_digit) {
+        let (head, rest) = bytes.split_first_chunk::<3>()?;
+        let (date, rest) = rest.split_first_chunk::<8>()?;
+        let (time, rest) = rest.split_first_chunk::<8>()?;
+        if bytes.len() < 40 || !head.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let base = civil_ms(
-            digits(&bytes[3..7])?,
-            digits(&bytes[7..9])?,
-            digits(&bytes[9..11])?,
-            digits(&bytes[11..13])?,
-            digits(&bytes[13..15])?,
-            digits(&bytes[15..17])?,
-        )?;
-        Some(Self(base + digits(&bytes[17..20])?))
+        let [century, year, month, day] = pairs(*date)?;
+        let [hour, minute, second, hundredths] = pairs(*time)?;
+        let base = civil_ms(century * 100 + year, month, day, hour, minute, second)?;
+        Some(Self(base + hundredths * 10 + digits(&rest[..1])?))
     }
 
     /// Whether an Auth0 event can have this time, read at `now`: not before Auth0 existed, at most two days ahead
@@ -147,6 +141,21 @@ impl WindowLength {
 
 fn digits(bytes: &[u8]) -> Option<i64> {
     bytes.iter().try_fold(0_i64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
+}
+
+/// Eight digits as four numbers of two, all at once.
+fn pairs(digits: [u8; 8]) -> Option<[i64; 4]> {
+    const HIGHS: u64 = u64::from_le_bytes([0xF0; 8]);
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    const SIXES: u64 = u64::from_le_bytes([6; 8]);
+    let word = u64::from_le_bytes(digits);
+    // Nothing else has 3 as its high half and stays so when 6 is added.
+    if word & HIGHS != ZEROS || (word + SIXES) & HIGHS != ZEROS {
+        return None;
+    }
+    let values = word - ZEROS;
+    let pairs = values * 10 + (values >> 8);
+    Some([0, 16, 32, 48].map(|shift| (pairs >> shift & 0xFF) as i64))
 }
 
 fn civil_ms(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> Option<i64> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dedupe::Dedupe;
 use super::{Events, FoldSettings, Partial};
-use crate::event::{DeadLetter, DecodedChunk, EventTime, Resume};
+use crate::event::{DeadLetter, DecodedChunk, EventTime, LogEvent, Resume};
 
 /// What became of every record and event of a range. In each entry, and so in every sum of entries,
 /// `records = read + rejected` and `events = counted + duplicates + ignored`.
@@ -132,13 +132,18 @@ impl Batch {
             dead_letters: chunk.dead_letters.len() as u64,
             ..Accounting::default()
         };
+        let is_ignored = |event: &LogEvent<'_>| !ignore.is_empty() && ignore.iter().any(|code| code == event.type_code);
+        // All that are new, first: a look into so large a memory waits for it, and nothing that the next look needs.
+        let is_new: Vec<bool> =
+            chunk.events.events().map(|event| !is_ignored(&event) && dedupe.insert(event.identity)).collect();
         let mut newest: Option<EventTime> = None;
-        for event in chunk.events.events() {
+        for (event, is_new) in chunk.events.events().zip(is_new) {
             newest = newest.max(Some(event.at));
-            if !ignore.is_empty() && ignore.iter().any(|code| code == event.type_code) {
-                accounting.ignored += 1;
-            } else if !dedupe.insert(event.identity) {
-                accounting.duplicates += 1;
+            if !is_new {
+                match is_ignored(&event) {
+                    true => accounting.ignored += 1,
+                    false => accounting.duplicates += 1,
+                }
             } else {
                 accounting.counted += 1;
                 self.identities.push(event.identity);

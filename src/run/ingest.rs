@@ -1,7 +1,7 @@
 //! `ghostlight ingest`: files into the store. A reader cuts chunks, workers decode them, this thread folds them in order.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use tokio::runtime::Handle;
 
@@ -232,22 +232,26 @@ impl Ingest<'_> {
             // Chunk n goes through worker n % threads, and is taken from there: so they come out in order.
             let mut to_workers: Vec<SyncSender<Chunk>> = Vec::new();
             let mut from_workers: Vec<Receiver<DecodedChunk>> = Vec::new();
+            let (spent, spent_queue) = channel();
             for _ in 0..threads {
                 let (chunks, chunk_queue) = sync_channel::<Chunk>(2);
                 let (decoded, decoded_queue) = sync_channel(2);
                 let settings = self.config.decode();
+                let spent = spent.clone();
                 scope.spawn(move || {
                     let mut decoder = Decoder::with_settings(settings);
                     for chunk in chunk_queue {
                         if decoded.send(chunk.decode(&mut decoder, clock::now())).is_err() {
                             return;
                         }
+                        // Nobody takes it once all is read.
+                        let _ = spent.send(chunk.bytes);
                     }
                 });
                 to_workers.push(chunks);
                 from_workers.push(decoded_queue);
             }
-            let reader = scope.spawn(move || read_chunks(source, &to_workers, read));
+            let reader = scope.spawn(move || read_chunks(source, &to_workers, &spent_queue, read));
             let folded = fold_all(&mut writer, from_workers, summary);
             (folded, reader.join())
         });
@@ -269,9 +273,11 @@ impl Ingest<'_> {
 fn read_chunks(
     mut source: FileSource,
     workers: &[SyncSender<Chunk>],
+    spent: &Receiver<Vec<u8>>,
     read: &AtomicU64,
 ) -> (FileSource, Result<(), FileError>) {
     for worker in workers.iter().cycle() {
+        spent.try_iter().for_each(|bytes| source.reuse(bytes));
         match source.next_chunk() {
             Ok(Some(chunk)) => {
                 read.fetch_add(chunk.end - chunk.start, Ordering::Relaxed);

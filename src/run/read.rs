@@ -11,13 +11,13 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use super::error_chain;
+use super::{error_chain, have_ended};
 use crate::alert::notify::{Notifier, Retry};
 use crate::alert::outbox::Outbox;
 use crate::alert::{Status, journal};
 use crate::audit::standing::Audited;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{AuditSettings, Config};
 use crate::live::model::Model;
 use crate::live::{self, Readiness, page};
 use crate::store::{Store, StoreError};
@@ -46,7 +46,7 @@ impl Drop for ReadSide {
     fn drop(&mut self) {
         self.over.send_replace(true);
         // The runtime they wait on goes next. Whoever is at work for longer is ended with the process.
-        let _ = self.running.recv_timeout(ENDING);
+        have_ended(&self.running, ENDING);
     }
 }
 
@@ -133,26 +133,30 @@ pub fn watch_settings(config: &Config) -> WatchSettings {
 /// [`watch_settings`] with the tenant's configuration and how long tokens live by it, where it is audited; read now, and not
 /// judged.
 pub async fn audited_settings(config: &Config) -> anyhow::Result<WatchSettings> {
-    let mut settings = watch_settings(config);
-    if let Some(audit) = &config.audit {
-        let audited = super::audit::once(audit, clock::now()).await;
-        settings.rules.audit(Arc::new(audited.with_context(|| format!("auditing {}", audit.from))?));
-    }
-    Ok(settings)
+    with_audit(config, |audit, error| Err(error.context(format!("auditing {}", audit.from)))).await
 }
 
 /// The same, where a configuration that cannot be read is said to be that: the rest does not wait for it.
 pub async fn settings_with_audit(config: &Config) -> WatchSettings {
+    let unread = |audit: &AuditSettings, error: anyhow::Error| {
+        let problem = error_chain(error.as_ref());
+        tracing::warn!("auditing {}: {problem}", audit.from);
+        Ok::<_, Infallible>(super::audit::unread(audit, Some(problem)))
+    };
+    let Ok(settings) = with_audit(config, unread).await;
+    settings
+}
+
+async fn with_audit<E>(
+    config: &Config,
+    unread: impl FnOnce(&AuditSettings, anyhow::Error) -> Result<Audited, E>,
+) -> Result<WatchSettings, E> {
     let mut settings = watch_settings(config);
     if let Some(audit) = &config.audit {
-        let audited = super::audit::once(audit, clock::now()).await.unwrap_or_else(|error| {
-            let problem = super::error_chain(error.as_ref());
-            tracing::warn!("auditing {}: {problem}", audit.from);
-            super::audit::unread(audit, Some(problem))
-        });
-        settings.rules.audit(Arc::new(audited));
+        let audited = super::audit::once(audit, clock::now()).await;
+        settings.rules.audit(Arc::new(audited.or_else(|error| unread(audit, error))?));
     }
-    settings
+    Ok(settings)
 }
 
 struct Follow {

@@ -11,8 +11,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Chunk, Content, RecordSpan, Resume};
 
-/// How much is read at once, and about how large a chunk is.
-const BLOCK_BYTES: usize = 1 << 20;
+/// How much is read at once, and about how large a chunk is: it is read, split, hashed and decoded while it is in a core's cache.
+const BLOCK_BYTES: usize = 1 << 18;
 
 /// How much of a file's beginning its fingerprint covers.
 const HEAD_BYTES: usize = 1024;
@@ -129,6 +129,8 @@ pub struct FileSource {
     format: Format,
     /// Bytes already taken from `content` but not yet given out; they begin at `position`.
     held: Vec<u8>,
+    /// Room of chunks given out before.
+    spare: Vec<Vec<u8>>,
     position: u64,
     at_end: bool,
     /// What the content broke off with, kept until everything before it is given out.
@@ -171,6 +173,7 @@ impl FileSource {
             content,
             format,
             held: Vec::new(),
+            spare: Vec::new(),
             position: 0,
             at_end: false,
             damage: None,
@@ -229,6 +232,11 @@ impl FileSource {
     /// grown.
     pub fn unfinished(&self) -> Option<(u64, usize)> {
         self.unfinished
+    }
+
+    /// Takes the room of a chunk's bytes back: what is read next need not be given new memory by the system, page by page.
+    pub fn reuse(&mut self, bytes: Vec<u8>) {
+        self.spare.push(bytes);
     }
 
     /// The next chunk; `None` at the end.
@@ -348,7 +356,10 @@ impl FileSource {
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {
-        let rest = self.held.split_off(length);
+        let mut rest = self.spare.pop().unwrap_or_default();
+        rest.clear();
+        rest.extend_from_slice(&self.held[length..]);
+        self.held.truncate(length);
         let taken = std::mem::replace(&mut self.held, rest);
         self.prefix.update(&taken);
         self.position += taken.len() as u64;

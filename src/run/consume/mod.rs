@@ -23,8 +23,8 @@ use tokio::runtime::Handle;
 
 use self::fetched::Fetched;
 use self::fold::Folder;
-use super::WriteSettings;
 use super::notes::{Noted, Notes};
+use super::{WriteSettings, have_ended};
 use crate::clock;
 use crate::config::{KafkaConnection, KafkaSource};
 use crate::event::{Chunk, Content, EventTime, RecordSpan};
@@ -120,14 +120,14 @@ impl Consume {
 /// does not answer who gives partitions up at the moment in which it closes. All is committed, so the group may find out for itself.
 fn leave(consumer: BaseConsumer<Context>) {
     const PATIENCE: Duration = Duration::from_secs(15);
-    let (left, leaving) = channel();
+    let (runs, running) = channel();
     let close = move || {
         drop(consumer);
-        let _ = left.send(());
+        drop(runs);
     };
     // Without a thread it is dropped with what could not be spawned.
-    let closing = std::thread::Builder::new().name("kafka-leave".to_owned()).spawn(close);
-    if closing.is_ok() && leaving.recv_timeout(PATIENCE).is_err() {
+    let _ = std::thread::Builder::new().name("kafka-leave".to_owned()).spawn(close);
+    if !have_ended(&running, PATIENCE) {
         tracing::warn!(
             "the Kafka client did not close; all is committed, and the group will miss this member after its session"
         );
