@@ -124,6 +124,15 @@ impl Page {
 
     /// Text broken at spaces, the lines after the first one indented by as much as `label` is long.
     pub fn wrapped(&mut self, label: &str, text: &str) {
+        self.broken(label, text, None);
+    }
+
+    /// The same in a style.
+    pub fn wrapped_in(&mut self, style: Style, label: &str, text: &str) {
+        self.broken(label, text, Some(style));
+    }
+
+    fn broken(&mut self, label: &str, text: &str, style: Option<Style>) {
         let label_width = label.chars().count();
         let width = self.look.width.max(label_width + 20);
         let (mut line, mut used) = (label.to_owned(), label_width);
@@ -131,7 +140,7 @@ impl Page {
         for word in text.split_whitespace() {
             let length = word.chars().count();
             if !is_empty && used + 1 + length > width {
-                self.line(&line);
+                self.line_in(style, &line);
                 (line, used, is_empty) = (" ".repeat(label_width), label_width, true);
             }
             if !is_empty {
@@ -142,13 +151,22 @@ impl Page {
             used += length;
             is_empty = false;
         }
-        self.line(&line);
+        self.line_in(style, &line);
+    }
+
+    fn line_in(&mut self, style: Option<Style>, line: &str) {
+        match style {
+            Some(style) => {
+                let line = self.styled(line.trim_end(), style);
+                self.line(&line);
+            }
+            None => self.line(line),
+        }
     }
 
     pub fn title(&mut self, text: &str) {
-        let title = self.styled(text, Style::Bold);
         self.line("");
-        self.line(&title);
+        self.wrapped_in(Style::Bold, "", text);
     }
 
     /// As wide as it needs to be, and no wider than the page: where that is too narrow for the columns, a line a cell.

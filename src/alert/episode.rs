@@ -135,7 +135,7 @@ impl Tracker {
             return Vec::new();
         }
         let window = Window::ending(at, self.settings.window);
-        self.see(Window { after: self.observed, ..window }, true, conditions)
+        self.see(Window { after: self.observed, is_look: true, ..window }, true, conditions)
     }
 
     fn see(&mut self, window: Window, follows: bool, conditions: &[Condition]) -> Vec<Transition> {
@@ -223,12 +223,19 @@ struct Window {
     /// What was observed before ended then; `None` where that is not known.
     after: Option<EventTime>,
     length: WindowLength,
+    /// Of a moment rather than of a time: nothing is known of what was before.
+    is_look: bool,
 }
 
 impl Window {
     fn ending(end: EventTime, length: WindowLength) -> Self {
         let begin = EventTime::from_ms(end.ms() - i64::from(length.seconds()) * 1000);
-        Self { begin, end, after: Some(begin), length }
+        Self { begin, end, after: Some(begin), length, is_look: false }
+    }
+
+    /// What is said of when a row began that began with the window from `begin`.
+    fn since(&self, begin: EventTime) -> EventTime {
+        if self.is_look { EventTime::from_ms(begin.ms() + self.end.since_ms(self.begin)) } else { begin }
     }
 
     /// How many windows there are from a row's begin to the end of this one.
@@ -263,7 +270,7 @@ impl Subject {
                     self.state = State::Pending { since };
                     return None;
                 }
-                let alert = fired(id, self.next, condition, since, window.end);
+                let alert = fired(id, self.next, condition, window.since(since), window.end);
                 Transition { change: Change::Fired, silenced: silence_of(&alert), alert }
             }
             State::Firing { alert, clear, silenced: untold } if level == Level::Clear => {
@@ -644,6 +651,12 @@ mod tests {
         let mut restarted = tracker(hourly, &[]);
         restarted.adopt(&fired[0]);
         assert_eq!(told(&[restarted.look(end(40), &[condition("k", Level::On)])]), "3");
+        // It is so since it was seen, not since a window before.
+        assert_eq!((fired[0].alert.since, fired[0].alert.at), (end(0), end(0)));
+        let mut patient = tracker(thrice, &[]);
+        assert_eq!(patient.look(end(3), &[condition("k", Level::On)]), []);
+        let fired = patient.look(end(15), &[condition("k", Level::On)]);
+        assert_eq!((fired[0].alert.since, fired[0].alert.at), (end(3), end(15)));
         // One that is older than the last says nothing.
         let mut tracker = tracker(ONCE, &[]);
         assert_eq!(tracker.look(end(12), &[condition("k", Level::On)]).len(), 1);

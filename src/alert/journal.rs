@@ -122,7 +122,8 @@ impl Entry {
         if self.repeat.is_some() && alert.status != Status::Firing {
             return Err("only what fires is repeated".to_owned());
         }
-        if alert.since >= alert.at {
+        // What somebody looked at is so since then.
+        if alert.since > alert.at {
             return Err(format!("it began at {} and was decided at {}", alert.since, alert.at));
         }
         Ok(())

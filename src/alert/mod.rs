@@ -72,7 +72,7 @@ pub struct Alert {
     /// What to do, where a rule knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
-    /// Event time: begin of the first window in which the condition held.
+    /// Event time: begin of the first window in which the condition held; of the audit, the first that found it.
     #[serde(with = "text_time")]
     pub since: EventTime,
     /// Event time: end of the window that decided; of the audit, when it was made.

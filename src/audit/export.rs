@@ -61,11 +61,11 @@ pub fn read(path: &Path) -> Result<Export, ReadError> {
         let problem = "is a recording of `ghostlight audit --record`, and no export";
         return Err(ReadError::new(path.display(), problem, "--replay, or audit.replay in settings, which reads it"));
     }
-    let is_there = |asset: &Asset| {
+    let has = |asset: &Asset| {
         let (Layout::File(at) | Layout::Folder(at) | Layout::FolderBut(at, _) | Layout::Folders(at, _)) = asset.layout;
-        path.join(at).exists()
+        is_there(&path.join(at))
     };
-    if !ASSETS.iter().any(is_there) {
+    if !ASSETS.iter().any(has) {
         return Err(ReadError::new(path.display(), "has neither tenant.yaml nor tenant.json nor clients/", expected));
     }
     directory(path)
@@ -80,7 +80,8 @@ fn first_object(root: &Path) -> Result<Option<String>, ReadError> {
             Layout::FolderBut(folder, but) => json_files(root, folder, Some(but))?,
             Layout::Folders(folder, name) => below_folders(root, folder, name)?,
         };
-        if let Some(file) = of_asset.iter().flatten().find(|file| root.join(file).is_file()) {
+        let is_object = |file: &&PathBuf| root.join(file).is_file() || leads_nowhere(&root.join(file));
+        if let Some(file) = of_asset.iter().flatten().find(is_object) {
             return Ok(Some(slashed(file)));
         }
     }
@@ -119,7 +120,7 @@ fn directory(root: &Path) -> Result<Export, ReadError> {
     let mut found = BTreeMap::new();
     for asset in &ASSETS {
         let given = match asset.layout {
-            Layout::File(at) => match root.join(at).exists() {
+            Layout::File(at) => match is_there(&root.join(at)) {
                 true => {
                     let document = files.json(Path::new(at))?;
                     items(Some(&document.root), &document.place(), asset)?
@@ -171,17 +172,26 @@ fn json_files(root: &Path, folder: &str, but: Option<&str>) -> Result<Option<Vec
 
 fn below_folders(root: &Path, folder: &str, file: &str) -> Result<Option<Vec<PathBuf>>, ReadError> {
     let listed = names(root, folder)?;
+    if let Some(link) =
+        listed.iter().flatten().map(|name| root.join(folder).join(name)).find(|path| leads_nowhere(path))
+    {
+        return Err(ReadError::new(link.display(), NOWHERE, "a folder that can be read"));
+    }
     let at = |name: String| Path::new(folder).join(name).join(file);
-    Ok(listed.map(|names| names.into_iter().map(at).filter(|path| root.join(path).exists()).collect()))
+    Ok(listed.map(|names| names.into_iter().map(at).filter(|path| is_there(&root.join(path))).collect()))
 }
 
 /// What a folder holds, sorted, so that findings come in the same order everywhere.
 fn names(root: &Path, folder: &str) -> Result<Option<Vec<String>>, ReadError> {
     let path = root.join(folder);
+    let right = "a folder that can be read";
+    let wrong = |error: std::io::Error| ReadError::new(path.display(), error.to_string(), right);
+    if leads_nowhere(&path) {
+        return Err(ReadError::new(path.display(), NOWHERE, right));
+    }
     if !path.is_dir() {
         return Ok(None);
     }
-    let wrong = |error: std::io::Error| ReadError::new(path.display(), error.to_string(), "a folder that can be read");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&path).map_err(wrong)? {
         names.push(entry.map_err(wrong)?.file_name().to_string_lossy().into_owned());
@@ -189,6 +199,17 @@ fn names(root: &Path, folder: &str) -> Result<Option<Vec<String>>, ReadError> {
     names.sort();
     Ok(Some(names))
 }
+
+/// Also a link to what is not there: whoever made it meant something.
+fn is_there(path: &Path) -> bool {
+    path.exists() || leads_nowhere(path)
+}
+
+fn leads_nowhere(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
+}
+
+const NOWHERE: &str = "is a link that leads nowhere";
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -209,6 +230,9 @@ impl Files {
     fn text(&self, path: &Path) -> Result<String, ReadError> {
         let full = self.root.join(path);
         let wrong = |problem: String| ReadError::new(full.display(), problem, "a UTF-8 text of at most 64 MiB");
+        if leads_nowhere(&full) {
+            return Err(wrong(NOWHERE.to_owned()));
+        }
         let kind = std::fs::metadata(&full).map_err(|error| wrong(error.to_string()))?;
         // A pipe would be waited for, and a device may have no end.
         if !kind.is_file() {

@@ -291,22 +291,32 @@ fn whole(asset: &Asset, answer: Value) -> Vec<Value> {
 }
 
 async fn pages(api: &mut Api, endpoint: &str, key: &str) -> Result<Vec<Value>, ApiError> {
-    let mut all = Vec::new();
+    let mut all: Vec<Value> = Vec::new();
+    // How many a full page has: a server may give fewer at a time than it was asked for.
+    let mut size = PER_PAGE_COUNT;
     for page in 0..PAGES_MAX {
-        let page = page.to_string();
-        let query = [("page", page.as_str()), ("per_page", PER_PAGE), ("include_totals", "true")];
+        let page_text = page.to_string();
+        let query = [("page", page_text.as_str()), ("per_page", PER_PAGE), ("include_totals", "true")];
         let answer = api.get(endpoint, &query).await?;
-        let total = answer.get("total").and_then(Value::as_u64);
+        let said = |name: &str| answer.get(name).and_then(Value::as_u64);
+        let (start, limit, total) = (said("start"), said("limit"), said("total"));
         let Some(items) = list(answer, key) else { return Err(unexpected(endpoint, key)) };
-        let is_last = items.len() < PER_PAGE_COUNT;
+        if let Some(start) = start.filter(|start| *start != all.len() as u64) {
+            return Err(other(endpoint, format!("gave what begins at {start} where {} comes next", all.len())));
+        }
+        let (known, count) = (all.len() as u64, items.len());
+        let lacks = |known: u64| total.filter(|total| known < *total);
         all.extend(items);
+        if page == 0 {
+            // One that does not say how many it gives shows it.
+            let shown = lacks(count as u64).map(|_| count as u64);
+            size = limit.or(shown).filter(|size| (1..=100).contains(size)).unwrap_or(size as u64) as usize;
+        }
         // Whatever a total says, a page that is full can be followed by another.
-        match total {
-            Some(total) if is_last && (all.len() as u64) < total => {
-                return Err(other(endpoint, format!("gave {} of {total}", all.len())));
-            }
-            _ if is_last => return Ok(all),
-            _ => {}
+        match lacks(known + count as u64) {
+            _ if count >= size => {}
+            Some(total) => return Err(other(endpoint, format!("gave {} of {total}", all.len()))),
+            None => return Ok(all),
         }
     }
     Err(other(endpoint, format!("has more than {PAGES_MAX} pages")))

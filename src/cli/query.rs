@@ -76,16 +76,21 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let mut interruptions = waiting.block_on(async { super::Interruptions::listen() })?;
     let ended = waiting.block_on(async {
         tokio::select! {
-            answered = &mut answer => answered.context("the query ended too soon")?.map(|()| ExitCode::SUCCESS),
-            () = interruptions.next() => Ok(ExitCode::from(130)),
+            answered = &mut answer => Some(answered),
+            () = interruptions.next() => None,
         }
     });
-    // The file in the making goes, and what was written for sorting; who cannot wait for that says so again.
-    answer.abort();
-    std::thread::spawn(move || {
-        waiting.block_on(interruptions.next());
-        std::process::exit(130);
-    });
+    if ended.is_none() {
+        // The file in the making goes, and what was written for sorting; who cannot wait for that says so again.
+        answer.abort();
+        std::thread::spawn(move || {
+            waiting.block_on(interruptions.next());
+            std::process::exit(130);
+        });
+    }
     runtime.shutdown_timeout(PATIENCE);
-    ended
+    match ended {
+        Some(answered) => answered.context("the query ended too soon")?.map(|()| ExitCode::SUCCESS),
+        None => Ok(ExitCode::from(130)),
+    }
 }

@@ -6,12 +6,13 @@ mod functions;
 pub mod output;
 mod table;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, plan_err};
 use datafusion::config::Dialect;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -19,7 +20,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, Visit};
 use futures::TryStreamExt;
 
 use self::files::Files;
@@ -69,7 +70,8 @@ impl Tables {
         let (config, runtime) = bounded(memory)?;
         let session = SessionContext::new_with_config_rt(config.with_information_schema(true), runtime);
         let place = ObjectStoreUrl::parse("ghostlight://store")?;
-        session.register_object_store(place.as_ref(), Arc::new(Files::new(store.clone())));
+        let files = all.iter().flat_map(|current| current.files.iter().cloned());
+        session.register_object_store(place.as_ref(), Arc::new(Files::new(store.clone(), files)));
         for current in all {
             session.register_table(current.dataset.as_str(), Arc::new(Dataset::new(&current, place.clone())?))?;
         }
@@ -88,6 +90,8 @@ impl Tables {
         if matches!(&statement, Statement::Statement(plain) if matches!(**plain, ast::Statement::ShowTables { .. })) {
             statement = state.sql_to_statement(OUR_TABLES, &Dialect::Generic)?;
         }
+        only_reads(&statement)?;
+        has_no_long_chain(&statement)?;
         let plan = state.statement_to_plan(statement).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -95,6 +99,81 @@ impl Tables {
             .with_allow_statements(false)
             .verify_plan(&plan)?;
         self.session.execute_logical_plan(plan).await?.execute_stream().await
+    }
+}
+
+/// Refuses what writes for that, and not for what is wrong with it besides.
+fn only_reads(statement: &Statement) -> Result<(), DataFusionError> {
+    use ast::{SetExpr, Statement as Sql};
+    let is_read = match statement {
+        Statement::Explain(explained) => return only_reads(&explained.statement),
+        Statement::Statement(plain) => match plain.as_ref() {
+            // What follows a WITH may be something else.
+            Sql::Query(query) => {
+                !matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_))
+            }
+            Sql::Explain { .. }
+            | Sql::ExplainTable { .. }
+            | Sql::ShowTables { .. }
+            | Sql::ShowColumns { .. }
+            | Sql::ShowFunctions { .. }
+            | Sql::ShowVariable { .. } => true,
+            _ => false,
+        },
+        _ => false,
+    };
+    if is_read {
+        return Ok(());
+    }
+    let text = statement.to_string();
+    plan_err!("statement not supported: {}", text.split_whitespace().next().unwrap_or_default())
+}
+
+/// Operators one after another, as in `a OR b OR c`, which are one within the other: to plan so many takes a second, and
+/// twice as many five times as long.
+const CHAIN_MAX: usize = 1_000;
+
+/// Refuses what would be planned for longer than anybody waits.
+fn has_no_long_chain(statement: &Statement) -> Result<(), DataFusionError> {
+    let plain = match statement {
+        Statement::Explain(explained) => return has_no_long_chain(&explained.statement),
+        Statement::Statement(plain) => plain,
+        _ => return Ok(()),
+    };
+    match plain.visit(&mut Chains) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => plan_err!(
+            "more than {CHAIN_MAX} operators follow one another, which takes too long to plan; of values that are compared \
+             make a list, as in x IN (1, 2, 3), and of other chains several, each in parentheses"
+        ),
+    }
+}
+
+struct Chains;
+
+impl ast::Visitor for Chains {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        is_chain(std::iter::successors(Some(&*query.body), |body| match *body {
+            ast::SetExpr::SetOperation { left, .. } => Some(&**left),
+            _ => None,
+        }))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        is_chain(std::iter::successors(Some(expr), |expr| match *expr {
+            ast::Expr::BinaryOp { left, .. } => Some(&**left),
+            _ => None,
+        }))
+    }
+}
+
+/// Stops at one that is too long.
+fn is_chain<'a, T: 'a>(links: impl Iterator<Item = &'a T>) -> ControlFlow<()> {
+    match links.take(CHAIN_MAX + 2).count() > CHAIN_MAX + 1 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
     }
 }
 
@@ -118,7 +197,7 @@ const OUR_TABLES: &str = "SELECT table_name FROM information_schema.tables WHERE
 /// What is wrong with a query, and what would be right.
 fn explained(error: DataFusionError, memory: usize) -> anyhow::Error {
     let root = error.find_root();
-    let text = root.message().replace(NAMESPACE, "");
+    let text = root.message().replace(NAMESPACE, "").replace(files::LABEL, "");
     let advice = match root {
         DataFusionError::SQL(..) if text.contains("RecursionLimitExceeded") => {
             Some("parts are nested too deep: name inner ones by WITH".to_owned())

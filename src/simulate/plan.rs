@@ -212,6 +212,9 @@ const ASKERS: [(Asker, u64); 6] = [
 /// Each asker comes this often before the shares decide, so that small simulations have them all.
 const AT_LEAST: u32 = 2;
 
+/// When the cache breaks that does, in tenths of all the time.
+pub const BREAKS_AT_TENTHS: i64 = 6;
+
 const SLICE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
 /// How busy each UTC hour of a day is.
@@ -244,7 +247,7 @@ impl Planner {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(settings.seed));
         let slices = i64::from(settings.days.max(1)) * (DAY_MS / SLICE_MS);
         let end = settings.start + slices * SLICE_MS;
-        let breaks_at = settings.start + slices * 6 / 10 * SLICE_MS;
+        let breaks_at = settings.start + slices * BREAKS_AT_TENTHS / 10 * SLICE_MS;
         let schedule = schedule(&mut dice, cast, settings.start, end, breaks_at);
         // Three in ten events are tokens of machines, and the caches' share of that is bounded so that the wasteful ones
         // show also in a small simulation.

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cast::{APPLICATIONS, CONNECTIONS, Cast, Machine, Tenant};
+use super::cast::{APPLICATIONS, CONNECTIONS, Cast, Machine, Role, Tenant};
 use super::configuration::{self, Fault};
-use super::plan::{Event, Evidence, KINDS, NONE, Shape};
+use super::plan::{BREAKS_AT_TENTHS, Event, Evidence, KINDS, NONE, Shape};
 use super::{Simulation, civil};
 
 /// A client that renews this early, as a share of the lifetime, is forgiven in the `_leeway` figures.
@@ -161,6 +161,14 @@ struct TenantTally {
     unrecognised: u64,
 }
 
+impl TenantTally {
+    /// Tokens of a role that a cache in each process would have saved.
+    fn wasted(&self, tenant: &Tenant, role: Role) -> u64 {
+        let rows = self.machines.iter().zip(&tenant.machines).filter(|(_, machine)| machine.role == role);
+        rows.map(|(row, _)| row.issued - row.addresses.iter().map(|walks| walks.lenient.needed).sum::<u64>()).sum()
+    }
+}
+
 /// The truth in the making.
 pub struct Tally {
     pub records: u64,
@@ -171,6 +179,7 @@ pub struct Tally {
     late: u64,
     max_lateness_ms: i64,
     first_day: i64,
+    days: u32,
     tenants: Vec<TenantTally>,
 }
 
@@ -206,6 +215,7 @@ impl Tally {
             late: 0,
             max_lateness_ms: 0,
             first_day: settings.start.div_euclid(DAY_MS),
+            days: settings.days,
             tenants: cast.tenants.iter().map(tenant).collect(),
         }
     }
@@ -286,7 +296,11 @@ impl Tally {
                 }
             }
             truth.users.insert(tenant.name.clone(), users(tally, tenant, self.first_day));
-            truth.faults.insert(tenant.name.clone(), configuration::faults(tenant));
+            let wasted_per_day = |role| {
+                let tenths = if role == Role::CacheBroke { 10 - BREAKS_AT_TENTHS } else { 10 };
+                tally.wasted(tenant, role) as f64 * 10.0 / (f64::from(self.days.max(1)) * tenths as f64)
+            };
+            truth.faults.insert(tenant.name.clone(), configuration::faults(tenant, wasted_per_day));
             let failed = truth.m2m_failed.entry(tenant.name.clone()).or_default();
             if tally.unrecognised > 0 {
                 failed.insert(UNRECOGNISED.to_owned(), tally.unrecognised);

@@ -346,7 +346,12 @@ fn parse_stage_name(path: &Path) -> Option<(u64, String, usize)> {
 }
 
 pub(crate) fn sha256(bytes: &Bytes) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// A digest as the ledger has it.
+pub(super) fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

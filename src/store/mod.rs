@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+#[cfg(feature = "query")]
+use object_store::GetOptions;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -230,6 +232,15 @@ impl Store {
     pub(crate) async fn get(&self, path: &Path) -> Result<Bytes, StoreError> {
         let result = self.inner.get(path).await.map_err(operation("reading", path))?;
         result.bytes().await.map_err(operation("reading", path))
+    }
+
+    /// A part of an object, and how long it is as a whole.
+    #[cfg(feature = "query")]
+    pub(crate) async fn get_part(&self, path: &Path, range: std::ops::Range<u64>) -> Result<(Bytes, u64), StoreError> {
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let found = self.inner.get_opts(path, options).await.map_err(operation("reading", path))?;
+        let size = found.meta.size;
+        Ok((found.bytes().await.map_err(operation("reading", path))?, size))
     }
 
     /// `None` where nothing is there.

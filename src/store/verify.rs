@@ -1,13 +1,15 @@
 //! Proves a directory: no gap, no overlap, no foreign, missing or altered file, and accounting that adds up, from what lies
 //! on the store alone.
 
+mod copies;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use arrow::array::{BinaryArray, Float64Array};
 use bytes::Bytes;
 use object_store::path::Path;
 
+use self::copies::{check_copies, check_doubled, check_switched, copied};
 use super::compact::generation::published_path;
 use super::compact::merge::{add_to_day, check};
 use super::compact::{Current, Generation, Generations, is_retired};
@@ -91,6 +93,7 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     report.notes.extend(policies.note());
     report.partitions = chains.len();
     report.entries += chains.values().map(Vec::len).sum::<usize>();
+    check_switched(store, &generations, &objects, &mut report).await?;
     check_foreign(store, &objects, &named, &retired, &mut report).await?;
     check_current(store, &generations, &mut report).await?;
     let shared = ids_in_several_partitions(store, &objects).await?;
@@ -199,49 +202,6 @@ async fn check_generation(store: &Store, generation: &Generation, report: &mut R
         report.problem(place, "its daily rows are not what its windows come to");
     }
     Ok(true)
-}
-
-/// Copies for readers by glob are what they are copies of.
-async fn check_copies(
-    store: &Store,
-    generation: &Generation,
-    objects: &BTreeSet<String>,
-    report: &mut Report,
-) -> Result<(), StoreError> {
-    for file in &generation.files {
-        let Some(copy) = published_path(&file.path).filter(|copy| objects.contains(copy)) else { continue };
-        if let Some(bytes) = store.get_if_there(&Path::from(copy.as_str())).await?
-            && let Err(problem) = check(file, &bytes)
-        {
-            report.problem(copy, problem);
-        }
-    }
-    Ok(())
-}
-
-/// The generations of which there are copies for readers by glob.
-fn copied(generations: &Generations, objects: &BTreeSet<String>) -> Vec<Arc<Generation>> {
-    let is_copied = |generation: &&Arc<Generation>| {
-        generation.files.iter().any(|file| published_path(&file.path).is_some_and(|copy| objects.contains(&copy)))
-    };
-    generations.all().filter(is_copied).cloned().collect()
-}
-
-/// What a copy holds was removed before the copy came: it is not beside it.
-async fn check_doubled(
-    store: &Store,
-    entry: &Entry,
-    copied: &[Arc<Generation>],
-    report: &mut Report,
-) -> Result<(), StoreError> {
-    for file in entry.files.iter().filter(|file| file.dataset != IDS) {
-        let of_day = |generation: &&Arc<Generation>| Some(generation.date.as_str()) == file.date();
-        let holds = |generation: &Arc<Generation>| generation.holds(&entry.partition_id(), entry.end);
-        if copied.iter().filter(of_day).any(holds) && store.exists(&Path::from(file.path.as_str())).await? {
-            report.problem(&file.path, "doubled: readers by glob count its rows here and in the day's compacted file");
-        }
-    }
-    Ok(())
 }
 
 /// Everything that a generation or a sum of retired entries accounts for.

@@ -14,7 +14,7 @@ use object_store::path::Path;
 
 use crate::event::EventTime;
 use crate::partial::{Accounting, Partial};
-use crate::store::compact::{self, Coverage, Generation, Generations};
+use crate::store::compact::{self, Absent, Coverage, Generation, Generations};
 use crate::store::ledger::{self, Entry, PartitionId};
 use crate::store::policies::Policies;
 use crate::store::progress::{self, Patience, Progress, Reach};
@@ -240,11 +240,10 @@ impl Follower {
                             take(rows);
                         }
                         Found::Incomplete(entry, file) if followed.is_followed_by(&entry) => {
-                            if compact::is_retired(&store, &entry, &file).await? {
-                                return Ok(Step::Overtaken);
-                            }
-                            if compact::is_lost(&store, &entry, &file).await? {
-                                followed.lost = Some(Path::from(file.path));
+                            match compact::absent(&store, &entry, &file).await? {
+                                Absent::Retired => return Ok(Step::Overtaken),
+                                Absent::Lost => followed.lost = Some(Path::from(file.path)),
+                                Absent::Waiting => {}
                             }
                             break 'partition;
                         }

@@ -78,6 +78,22 @@ impl Events {
         events
     }
 
+    /// With one application that asks for a token all the time.
+    fn with_a_ghost() -> Self {
+        let mut events = Self::good(40);
+        for second in 0..2_000 {
+            let at = EventTime::from_ms(TODAY.ms() - 86_400_000 + second % 61 * 1_000 + second * 40_000);
+            events.token(at, "Worker", ORDERS, "read:orders");
+        }
+        events
+    }
+
+    /// Of a stream that has exchanges, and not the logins they come from.
+    fn without_logins() -> Self {
+        let events = Self::good(40);
+        Self { lines: events.lines.replace("\"type\":\"s\"", "\"type\":\"seacft\""), ..events }
+    }
+
     fn push(&mut self, mut event: Value, at: EventTime, client: &str) {
         self.number += 1;
         event["date"] = json!(EventTime::from_ms(at.ms() + (self.number % 3_600 * 1_000) as i64).to_string());

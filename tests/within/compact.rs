@@ -11,7 +11,7 @@ use ghostlight::partial::Partial;
 use ghostlight::partial::sketch::Precision;
 use ghostlight::store::commit::{CommitError, PartitionLog};
 use ghostlight::store::compact::{CompactSettings, Compactor, Current, Generations, Round};
-use ghostlight::store::datasets::{self, AGGREGATES};
+use ghostlight::store::datasets::{self, AGGREGATES, DATASETS};
 use ghostlight::store::ledger::{self, Entry, PartitionId};
 use ghostlight::store::retired::Retired;
 use ghostlight::store::{Store, StoreError};
@@ -88,6 +88,10 @@ const LATER: &str = "08T12:00:00";
 fn objects(store: &Store, prefix: &str) -> Vec<String> {
     let listed = runtime().block_on(store.list(prefix)).expect("listed");
     listed.into_iter().map(|object| object.location.to_string()).collect()
+}
+
+fn generations(store: &Store) -> usize {
+    objects(store, "_generations").iter().filter(|path| path.ends_with(".json")).count()
 }
 
 fn absorb(store: &Store, dataset: &str, path: &str, into: &mut Partial) {
@@ -209,7 +213,7 @@ impl Expected {
         assert!(log_ids_of(store, current.files.iter().map(|file| file.path.clone())) == self.log_ids, "{what}");
         let raw: Vec<_> = AGGREGATES.iter().flat_map(|dataset| objects(store, dataset)).collect();
         assert!(raw.iter().all(|path| path.contains("/compacted-")), "{what}: {raw:?}");
-        let days = objects(store, "_generations").len();
+        let days = generations(store);
         assert_eq!(
             (days, raw.len()),
             (self.days, 3 * self.days),
@@ -330,7 +334,7 @@ fn settling_rounds(store: &Store) -> Result<(), StoreError> {
 #[test]
 fn generations_that_wait_behind_the_settled_one_are_safe_at_every_operation() {
     let unsettled = unsettled();
-    assert_eq!(objects(&Store::of(unsettled.clone()), "_generations").len(), 3, "a day has two");
+    assert_eq!(generations(&Store::of(unsettled.clone())), 3, "a day has two");
     for (fault, what) in [(Fault::Before, "failed"), (Fault::After, "answer lost"), (Fault::CrashAfter, "crash after")]
     {
         at_every_operation(&unsettled, settling_rounds, &fault, what);
@@ -719,6 +723,17 @@ fn altered_and_missing_files_of_compaction_are_found() {
         let found = problems(&damaged);
         assert!(found.iter().any(|text| text.contains(problem)), "{path}: {found:?}");
     }
+    // A copy that is gone, whichever it is; who compacts from then on copies it again.
+    let copies: Vec<_> = DATASETS.iter().flat_map(|dataset| objects(&store, dataset)).collect();
+    assert!(copies.len() > 4 * 4, "{copies:?}");
+    for copy in copies {
+        let lost = Arc::new(inner.fork());
+        runtime.block_on(lost.delete(&Path::from(copy.as_str()))).expect("done");
+        let found = problems(&lost);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{copy}: missing")), "{copy}: {found:?}");
+        compact(&Store::of(lost.clone()), at(LATER)).expect("compacts");
+        assert_eq!(problems(&lost), Vec::<String>::new(), "{copy}");
+    }
     // A raw file beside the copy that holds its rows: readers by glob would count it twice.
     let doubled = Arc::new(InMemory::new());
     let store = Store::of(doubled.clone());
@@ -755,6 +770,31 @@ fn a_months_users_by_day_are_those_by_window_in_registers_and_the_bounds_hold_th
             assert!(error <= 3.0 * Precision::DEFAULT.standard_error(), "{users} users, seed {seed}: {found:?}");
         }
     }
+}
+
+/// A file that is lost is said to be by whoever reads once, or begins to compact.
+#[test]
+fn what_was_seen_of_a_generation_is_not_listed_again() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=4);
+    compact_by(&store, KEPT, at("05T00:00:00")).expect("compacts");
+    let counted = FaultyStore::with_listings(inner, u64::MAX, Fault::Before);
+    // So young that nothing is due, and nothing is swept.
+    let now = at("05T00:00:01");
+    runtime().block_on(async {
+        let mut compactor = Compactor::new(Store::of(counted.clone()), KEPT);
+        let mut operations = Vec::new();
+        for _ in 0..3 {
+            let before = counted.operations();
+            assert_eq!(compactor.round(now).await.expect("a round"), Round::default());
+            operations.push(counted.operations() - before);
+        }
+        let read = |at: usize| operations[at];
+        // The first one reads the entries and generations as well.
+        assert!(read(0) > read(1) && read(1) == read(2), "{operations:?}");
+        assert_eq!(counted.listed("_compacted"), 1 + 3, "once for what is lost, and by each sweep");
+    });
 }
 
 /// Twelve partitions flushed every minute for a year are 6.3 million entries. What has to be bounded does not depend on how

@@ -1,8 +1,8 @@
 //! An object store that fails, or is interrupted, at an operation of the test's choice.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -34,22 +34,42 @@ pub struct FaultyStore {
     operations: AtomicU64,
     /// Whether a listing is one of the operations.
     are_listings_met: bool,
+    listings: Mutex<Vec<String>>,
 }
 
 impl FaultyStore {
     /// Operation number `at`, from 1, meets `fault`; listings work.
     pub fn new(inner: Arc<dyn ObjectStore>, at: u64, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, at, fault, operations: AtomicU64::new(0), are_listings_met: false })
+        Arc::new(Self {
+            inner,
+            at,
+            fault,
+            operations: AtomicU64::new(0),
+            are_listings_met: false,
+            listings: Mutex::default(),
+        })
     }
 
     /// The same where listings are operations like others.
     pub fn with_listings(inner: Arc<dyn ObjectStore>, at: u64, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, at, fault, operations: AtomicU64::new(0), are_listings_met: true })
+        Arc::new(Self {
+            inner,
+            at,
+            fault,
+            operations: AtomicU64::new(0),
+            are_listings_met: true,
+            listings: Mutex::default(),
+        })
     }
 
     /// How many there were.
     pub fn operations(&self) -> u64 {
         self.operations.load(Ordering::SeqCst)
+    }
+
+    /// How often a folder was listed.
+    pub fn listed(&self, folder: &str) -> usize {
+        self.listings.lock().expect("a lock").iter().filter(|listed| *listed == folder).count()
     }
 
     /// Whether the operation of the fault was reached.
@@ -144,6 +164,7 @@ impl ObjectStore for FaultyStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listings.lock().expect("a lock").extend(prefix.map(Path::to_string));
         match if self.are_listings_met { self.arrive() } else { Met::Works } {
             Met::Works => self.inner.list(prefix),
             Met::Fails(error) | Met::Lost(error) => futures::stream::once(async { Err(error) }).boxed(),

@@ -40,6 +40,10 @@ struct Server {
     says: String,
     /// What lists say at most that they have.
     total_max: Option<usize>,
+    /// How many a page has, whatever is asked for.
+    per_page_max: Option<usize>,
+    /// What pages do not say.
+    hides: Vec<&'static str>,
     /// Lists of checkpoints of which every page has the same next one.
     endless: Vec<String>,
     /// Behind every token.
@@ -217,10 +221,16 @@ impl Server {
             }
             return Json(page).into_response();
         }
-        let (page, size) = (number("page").expect("page"), number("per_page").expect("per_page").min(100));
+        let (page, size) = (number("page").expect("page"), number("per_page").expect("per_page"));
+        let size = size.min(self.per_page_max.unwrap_or(100));
         let items: Vec<_> = all.iter().skip(page * size).take(size).cloned().collect();
-        Json(json!({ "start": page * size, "limit": size, "length": items.len(), "total": all.len().min(self.total_max.unwrap_or(usize::MAX)), key: items }))
-            .into_response()
+        let total = all.len().min(self.total_max.unwrap_or(usize::MAX));
+        let mut body =
+            json!({ "start": page * size, "limit": size, "length": items.len(), "total": total, key: items });
+        for hidden in &self.hides {
+            body.as_object_mut().expect("an object").remove(*hidden);
+        }
+        Json(body).into_response()
     }
 }
 
@@ -323,6 +333,22 @@ fn a_total_that_is_too_small_ends_no_list() {
     server.total_max = Some(100);
     let (fetched, _) = read(server);
     assert_eq!(tenant(fetched).clients.expect("they are read").len(), 250);
+}
+
+#[test]
+fn a_server_that_gives_fewer_at_a_time_is_asked_for_the_rest() {
+    // Auth0 says how many a page has; who does not, shows it.
+    for hides in [vec![], vec!["limit"], vec!["limit", "start", "length"]] {
+        let mut server = Server::good();
+        let all = server.answers.get_mut("clients").and_then(Value::as_array_mut).expect("a list");
+        let one = all.last().expect("one").clone();
+        all.resize(250, one);
+        (server.per_page_max, server.hides) = (Some(50), hides.clone());
+        let (fetched, running) = read(server);
+        assert_eq!(tenant(fetched).clients.expect("they are read").len(), 250, "{hides:?}");
+        let asked = running.lock().expect("no panic").asked.iter().filter(|one| *one == "clients").count();
+        assert!((5..=6).contains(&asked), "{hides:?}: {asked}");
+    }
 }
 
 #[test]

@@ -770,3 +770,86 @@ fn the_real_program_pages_at_once_exactly_once_and_not_again_after_a_restart() {
     assert!(pages().values().all(|times| *times == 1), "{:?}", pages());
     assert_eq!(ghosts(), [page]);
 }
+
+#[test]
+fn what_an_audit_finds_reaches_every_channel_and_so_does_its_end() {
+    const PATIENCE: Duration = Duration::from_secs(90);
+    let (servers, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
+    let (hooks, mails) = servers.block_on(async {
+        (Server::start(&[Answer::Plain(200, "")]).await, SmtpServer::start(Security::None, None, "", &[]).await)
+    });
+    let tenant = folder.path().join("tenant.yaml");
+    let configure = |grant: &str| {
+        let new = folder.path().join("new.yaml");
+        std::fs::write(&new, format!("clients:\n- name: Shop\n  grant_types: [{grant}]\n")).expect("written");
+        std::fs::rename(&new, &tenant).expect("renamed");
+    };
+    configure("implicit");
+    let secret = |name: &str, value: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, value).expect("written");
+        format!("{{ file = {path:?} }}")
+    };
+    let channel = |kind: &str, more: &str| format!("[[alerts.channels]]\ntype = {kind:?}\nname = {kind:?}\n{more}\n");
+    let settings = [
+        format!("[live]\ninterval = \"50ms\"\n[audit]\nconfig = {tenant:?}\ntenant = \"acme\"\ninterval = \"50ms\"\n"),
+        channel("webhook", &format!("url = {:?}", hooks.url("/webhook"))),
+        channel("slack", &format!("url = {}", secret("slack.url", &hooks.url("/slack")))),
+        channel("teams", &format!("url = {}", secret("teams.url", &hooks.url("/teams")))),
+        channel(
+            "pagerduty",
+            &format!("url = {:?}\nrouting_key = {}", hooks.url("/pagerduty"), secret("routing.key", "a-routing-key")),
+        ),
+        channel("alertmanager", &format!("url = {:?}", hooks.url("/alertmanager"))),
+        channel(
+            "email",
+            &format!(
+                "smtp = \"127.0.0.1:{}\"\ntls = \"none\"\nfrom = \"ghostlight@acme.internal\"\nto = [\"ops@acme.internal\"]",
+                mails.address.port()
+            ),
+        ),
+    ];
+    let watch = |settings: &std::path::Path| {
+        let mut command = support::ghostlight();
+        command.arg("watch").arg("--config").arg(settings);
+        command
+    };
+    std::fs::create_dir(folder.path().join("out")).expect("a folder");
+    let server = support::Server::start_with(folder.path(), "watch", &settings.concat(), watch).expect("starts");
+    // What each channel was told of this finding, by what it calls its two ends.
+    let told = || {
+        let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let posted = hooks.taken().into_iter().map(|taken| (taken.path, taken.body));
+        let mailed = mails.taken().into_iter().map(|taken| {
+            let (headers, parts) = read_mail(&taken.data);
+            ("/email".to_owned(), [headers.join("\n"), parts.concat()].concat())
+        });
+        for (path, text) in posted.chain(mailed).filter(|(_, text)| text.contains("implicit")) {
+            told.entry(path.split('/').nth(1).unwrap_or_default().to_owned()).or_default().push(text);
+        }
+        told
+    };
+    const KINDS: [&str; 6] = ["alertmanager", "email", "pagerduty", "slack", "teams", "webhook"];
+    let fired =
+        wait_for("page everywhere", PATIENCE, &server, || Some(told()).filter(|told| told.len() == KINDS.len()));
+    assert_eq!(fired.keys().collect::<Vec<_>>(), KINDS);
+    for (kind, texts) in &fired {
+        assert!(texts[0].contains("application Shop") || texts[0].contains("Shop"), "{kind}: {}", texts[0]);
+    }
+    configure("authorization_code");
+    let is_over = |kind: &str, text: &str| match kind {
+        "alertmanager" => text.contains("endsAt"),
+        "pagerduty" => text.contains("\"event_action\":\"resolve\""),
+        _ => text.to_lowercase().contains("resolved"),
+    };
+    let over = wait_for("end everywhere", PATIENCE, &server, || {
+        let told = told();
+        let ended = told.iter().all(|(kind, texts)| texts.iter().any(|text| is_over(kind, text)));
+        (told.len() == KINDS.len() && ended).then_some(told)
+    });
+    server.stop();
+    for (kind, texts) in over {
+        // An Alertmanager is told again and again of what fires.
+        assert!(kind == "alertmanager" || texts.len() == 2, "{kind}: {texts:#?}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use ghostlight::output::Output;
@@ -10,10 +11,12 @@ use ghostlight::query::Tables;
 use ghostlight::query::output::{Format, write};
 use ghostlight::render::Look;
 use ghostlight::report::{Report, UsersOfKey};
+use ghostlight::store::Store;
 use ghostlight::store::datasets::DATASETS;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
+use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::{Simulated, config, ghostlight, ingest, open, output, runtime, succeed, wait_for};
 
 const TENANT: &str = "northwind-prod";
@@ -303,6 +306,12 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
         ("DROP TABLE daily", "ghostlight query only reads"),
         ("CREATE TABLE mine AS SELECT 1", "ghostlight query only reads"),
         ("INSERT INTO daily SELECT * FROM daily", "ghostlight query only reads"),
+        ("INSERT INTO daily VALUES (1)", "INSERT; ghostlight query only reads"),
+        ("INSERT INTO nothing SELECT whom FROM nowhere", "INSERT; ghostlight query only reads"),
+        ("EXPLAIN INSERT INTO daily VALUES (1)", "ghostlight query only reads"),
+        ("WITH a AS (SELECT 1) INSERT INTO daily SELECT * FROM a", "ghostlight query only reads"),
+        ("UPDATE nothing SET whom = 1", "ghostlight query only reads"),
+        ("DELETE FROM nothing", "ghostlight query only reads"),
         ("COPY (SELECT 1) TO 'mine.csv'", "ghostlight query only reads"),
         ("SET datafusion.execution.batch_size = 1", "ghostlight query only reads"),
         ("SELECT * FROM '/etc/passwd'", "the tables are"),
@@ -327,6 +336,26 @@ fn what_is_wrong_with_a_query_is_said_with_what_would_be_right() {
     assert_eq!(rows(&out, &sum), [json!({ "n": 501 })]);
     let chain = format!("SELECT count(*) AS n FROM daily WHERE {}true", "events < 0 OR ".repeat(300));
     assert_eq!(rows(&out, &chain), [json!({ "n": 0 })]);
+    // What would be planned for minutes is refused, and said in another way answered.
+    let or = |count: i32, with: &str| (0..count).map(|n| format!("events = {}", -1 - n)).collect::<Vec<_>>().join(with);
+    let any = |condition: &str| format!("SELECT count(*) AS n FROM event_counts WHERE {condition}");
+    for long in [
+        any(&or(1_100, " OR ")),
+        format!("EXPLAIN {}", any(&or(5_000, " AND "))),
+        format!("SELECT {}1 AS n", "1+".repeat(20_000)),
+        format!("SELECT count(*) AS n FROM ({}SELECT 1 AS n)", "SELECT 1 AS n UNION ALL ".repeat(1_100)),
+    ] {
+        let said = refused(&out, &long);
+        assert!(
+            said.contains("more than 1000 operators follow one another") && said.contains("IN (1, 2, 3)"),
+            "{said}"
+        );
+    }
+    let parts = (0..5).map(|_| format!("({})", or(300, " OR "))).collect::<Vec<_>>().join(" OR ");
+    let list = format!("events IN ({})", (0..5_000).map(|n| (-1 - n).to_string()).collect::<Vec<_>>().join(","));
+    for condition in [parts, list] {
+        assert_eq!(rows(&out, &any(&condition)), [json!({ "n": 0 })]);
+    }
     let asked = format!("SELECT n{} AS n FROM (SELECT 1 AS n)", " IS NULL".repeat(14_000));
     assert_eq!(rows(&out, &asked), [json!({ "n": false })]);
     let nested = |open: &str, close: &str| format!("SELECT {}1{}", open.repeat(3_000), close.repeat(3_000));
@@ -450,16 +479,52 @@ fn a_lost_entry_is_an_error_and_not_the_end_of_its_partition() {
 }
 
 #[test]
-fn whoever_folds_a_file_knows_that_it_was_altered() {
+fn whoever_reads_a_file_knows_that_it_was_altered() {
     let simulated = Simulated::new(2_000, 1, 49);
     let out = simulated.ingest_into("out");
-    let altered = runtime().block_on(open(&out).list("m2m_tokens")).expect("can be listed").remove(0).location;
+    let altered = runtime().block_on(open(&out).list("event_counts")).expect("can be listed").remove(0).location;
     let path = out.join(altered.as_ref());
-    let mut bytes = std::fs::read(&path).expect("was there");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&path, bytes).expect("written");
-    all_refuse(&simulated, &out, altered.as_ref(), &["report", "backtest", "audit", "compact", "export"]);
+    let bytes = std::fs::read(&path).expect("was there");
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    std::fs::write(&path, flipped(bytes.len() / 2)).expect("written");
+    all_refuse(&simulated, &out, altered.as_ref(), &READERS);
+    // Wherever it was, also where the answer does not depend on it; and all that is no longer as long as it was.
+    let more = [bytes.as_slice(), &[0]].concat();
+    let all = (0..40).map(|part| flipped(part * bytes.len() / 40));
+    for other in all.chain([more, bytes[..bytes.len() - 1].to_vec(), bytes[..100].to_vec(), Vec::new()]) {
+        std::fs::write(&path, other).expect("written");
+        let said = refused(&out, "SELECT count(DISTINCT type) AS types FROM event_counts");
+        assert!(said.contains(altered.as_ref()) && !said.contains("Generic ghostlight"), "{said}");
+    }
+    // Other datasets are none the worse.
+    assert_ne!(rows(&out, "SELECT sum(issued) AS issued FROM m2m_tokens"), [json!({ "issued": 0 })]);
+    std::fs::write(&path, &bytes).expect("written");
+    assert_eq!(rows(&out, "SELECT count(*) > 0 AS are_some FROM event_counts"), [json!({ "are_some": true })]);
+}
+
+#[test]
+fn a_file_is_checked_once_by_each_query() {
+    let simulated = Simulated::new(2_000, 2, 50);
+    let out = simulated.ingest_into("out");
+    let files = object_store::local::LocalFileSystem::new_with_prefix(&out).expect("a folder");
+    let counted = FaultyStore::new(Arc::new(files), u64::MAX, Fault::Before);
+    let runtime = runtime();
+    let tables = runtime.block_on(Tables::of(&Store::of(counted.clone()), 1 << 30)).expect("can be read");
+    let operations = || {
+        let before = counted.operations();
+        runtime.block_on(async {
+            let mut answer = tables.ask("SELECT sum(events) AS events FROM event_counts").await.expect("understood");
+            while answer.next().await.expect("answers").is_some() {}
+        });
+        counted.operations() - before
+    };
+    let (first, second) = (operations(), operations());
+    let found = runtime.block_on(open(&out).list("event_counts")).expect("can be listed").len() as u64;
+    assert_eq!(first, second + found, "a file is read once more than its parts are");
 }
 
 #[test]

@@ -567,6 +567,40 @@ fn json_is_as_described_and_has_every_field_it_names() {
 }
 
 #[test]
+fn text_is_no_wider_than_the_page() {
+    let mut report = of(&full());
+    report.period.is_covered = false;
+    for width in [40, 60, 80] {
+        for color in [false, true] {
+            let text = render(&report, Format::Text, Look { width, color });
+            assert!(text.contains("not cover all of"), "{text}");
+            for line in text.lines() {
+                let shown: String = line
+                    .split('\u{1b}')
+                    .map(|part| {
+                        part.split_once('m')
+                            .map_or(part, |(code, rest)| if code.starts_with('[') { rest } else { part })
+                    })
+                    .collect();
+                // A word that is longer by itself stays whole.
+                let is_one_word = shown.split_whitespace().any(|word| word.chars().count() > width - 24);
+                assert!(shown.chars().count() <= width || is_one_word, "{width}: {shown:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_numbers_lack_is_in_the_table_too() {
+    let mut report = of(&full());
+    report.period.gaps = vec!["people were written under 2 policies ([privacy]), hashed with one key".to_owned()];
+    let text = render(&report, Format::Csv, Look { width: 80, color: false });
+    let line = text.lines().find(|line| line.contains(",caveats,")).expect("a line");
+    assert!(line.contains("\"people were written under 2 policies ([privacy]), hashed with one key\""), "{line}");
+    assert_eq!(line.matches(",caveats,").count(), 1);
+}
+
+#[test]
 fn names_of_strangers_stay_names_in_every_format() {
     let report = of(&hostile());
     let look = Look { width: 80, color: false };

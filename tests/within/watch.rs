@@ -447,7 +447,7 @@ fn what_an_audit_finds_is_told_while_no_event_comes_and_by_no_older_reading() {
         let round = watch.round(at("23T12:01")).await.expect("works");
         assert_eq!((round.windows, round.decided.len()), (0, 1));
         let alert = &round.decided[0].alert;
-        assert_eq!((alert.at, alert.since), (at("23T12:00"), at("23T11:55")));
+        assert_eq!((alert.at, alert.since), (at("23T12:00"), at("23T12:00")), "when it was looked at");
         // It shows, though nothing else is known of the tenant.
         let shown = watch.model(at("23T12:01"));
         assert_eq!(shown.tenants.len(), 1);

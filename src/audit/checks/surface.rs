@@ -113,6 +113,9 @@ pub const CHECKS: &[Check] = &[
                     untold(thing, why, out);
                 } else if let Some(why) = strangers.hide(client) {
                     untold(thing, &why, out);
+                } else if used.used.last_at.is_none() {
+                    let unknown = "it may have been added since, which the configuration does not say";
+                    out.thing(thing, format!("{}; {unknown}", without_use(&used.used, traffic)));
                 } else {
                     out.thing(thing, without_use(&used.used, traffic));
                 }
@@ -170,14 +173,17 @@ pub const CHECKS: &[Check] = &[
         severity: Recommended,
         title: "A client may do nearly anything to the tenant",
         looks_at: "clientGrants: audience of the Management API, scope",
-        why: "its secret is the tenant",
+        why: "whoever gets hold of its tokens has the tenant",
         fix: "leave the scopes it needs",
         docs: CLIENT_GRANTS,
         judge: |scene, out| {
             for grant in part(&scene.tenant.grants)? {
-                if let Some(wide) = wide(grant, out) {
-                    out.at(&grant.thing, &grant.scopes, wide);
-                }
+                let Some(wide) = wide(grant, out) else { continue };
+                let evidence = match grant.subject_type.is(&USER.to_owned()) {
+                    true => format!("for its users, as far as each of them may: {wide}"),
+                    false => wide,
+                };
+                out.at(&grant.thing, &grant.scopes, evidence);
             }
             Ok(())
         },

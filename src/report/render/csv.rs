@@ -24,6 +24,7 @@ const COLUMNS: [&str; 14] = [
 pub fn render(report: &Report) -> String {
     let mut table = Table { report, writer: csv::Writer::from_writer(Vec::new()) };
     table.write(COLUMNS);
+    table.caveats();
     table.users();
     table.tokens();
     table.events();
@@ -84,6 +85,13 @@ impl Table<'_> {
 
     fn estimate(&mut self, metric: &str, of: Of<'_>, users: &Users) {
         self.row(metric, of, &users.estimate.to_string(), Some((users.lower, users.upper)));
+    }
+
+    /// What the numbers lack, and what else is to be known of them: a line each.
+    fn caveats(&mut self) {
+        for gap in &self.report.period.gaps {
+            self.count("caveats", Of { name: gap, ..Of::default() }, 1);
+        }
     }
 
     fn users(&mut self) {

@@ -46,13 +46,11 @@ pub fn render(report: &Report, look: Look) -> String {
 }
 
 fn head(page: &mut Page, report: &Report) {
-    let title = page.styled(&shown(&content::title(report)), Style::Bold);
-    page.line(&title);
+    page.wrapped_in(Style::Bold, "", &shown(&content::title(report)));
     page.wrapped("", &content::days(report));
     let period = &report.period;
     if !period.is_covered {
-        let warning = page.styled("The data does not cover all of these days:", Style::Yellow);
-        page.line(&warning);
+        page.wrapped_in(Style::Yellow, "", "The data does not cover all of these days:");
     }
     period.gaps.iter().for_each(|gap| page.wrapped("  - ", &shown(gap)));
 }
@@ -61,15 +59,13 @@ fn head(page: &mut Page, report: &Report) {
 fn table(page: &mut Page, table: &Table) {
     page.line("");
     if table.rows.is_empty() {
-        return page.line(&format!("  {}: none", table.title));
+        return page.wrapped("  ", &format!("{}: none", table.title));
     }
-    let title = page.styled(table.title, Style::Bold);
-    page.line(&format!("  {title}"));
+    page.wrapped_in(Style::Bold, "  ", table.title);
     page.table(&table.columns, &table.rows[..table.rows.len().min(ROWS)]);
     if table.rows.len() > ROWS {
-        let text = format!("  and {} more, with --format json or csv", grouped((table.rows.len() - ROWS) as u64));
-        let text = page.styled(&text, Style::Dim);
-        page.line(&text);
+        let text = format!("and {} more, with --format json or csv", grouped((table.rows.len() - ROWS) as u64));
+        page.wrapped_in(Style::Dim, "  ", &text);
     }
 }
 
@@ -101,8 +97,8 @@ fn spark(page: &mut Page, name: &str, report: &Report, values: impl Iterator<Ite
     let line = page.styled(&line, Style::Green);
     page.line(&format!("  {name:<10}{line}"));
     let grain = if days_a_column > 1 { format!(", {days_a_column} days a column") } else { String::new() };
-    let note = page.styled(&format!("at most {} on {date}{grain}", rounded(max)), Style::Dim);
-    page.line(&format!("  {:<10}{note}", ""));
+    let note = format!("at most {} on {date}{grain}", rounded(max));
+    page.wrapped_in(Style::Dim, &format!("  {:<10}", ""), &note);
 }
 
 fn tokens(page: &mut Page, report: &Report) {
@@ -144,8 +140,7 @@ fn items<'a, F: IntoIterator<Item = (&'static str, String)>>(
         if at > 0 {
             page.line("");
         }
-        let name = page.styled(&shown(name), Style::Red);
-        page.line(&format!("  {name}"));
+        page.wrapped_in(Style::Red, "  ", &shown(name));
         for (name, text) in facts {
             page.wrapped(&format!("    {:<10}", name.to_lowercase()), &shown(&text));
         }

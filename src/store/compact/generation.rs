@@ -84,6 +84,11 @@ impl Generation {
         Path::from(format!("_generations/date={date}/{number:010}.json"))
     }
 
+    /// Says that a day's folders hold the copies of a generation: written once they do, removed before they go.
+    pub(crate) fn switched_path(date: &str, number: u64) -> Path {
+        Path::from(format!("_generations/date={date}/{number:010}.switched"))
+    }
+
     /// Where file `at` lies for readers of `_current/`, from before the generation is committed.
     pub(super) fn file_path(&self, dataset: &str, at: usize) -> String {
         format!("_compacted/{dataset}/date={}/{:010}-{}-{at}.parquet", self.date, self.number, self.nonce)
@@ -146,6 +151,7 @@ pub(super) fn parse_file_path(path: &str) -> Option<(String, u64, String)> {
 #[derive(Default)]
 pub struct Generations {
     days: BTreeMap<String, BTreeMap<u64, Arc<Generation>>>,
+    switched: BTreeSet<(String, u64)>,
 }
 
 impl Generations {
@@ -167,8 +173,12 @@ impl Generations {
         'again: loop {
             let mut days: BTreeMap<String, BTreeMap<u64, Arc<Generation>>> = BTreeMap::new();
             let mut unknown = Vec::new();
+            let mut switched = BTreeSet::new();
             for object in store.list(folder).await? {
-                let Some((date, number)) = parse_path(&object.location) else { continue };
+                let Some((date, number)) = parse_path(&object.location, ".json") else {
+                    switched.extend(parse_path(&object.location, ".switched"));
+                    continue;
+                };
                 let known = self.days.get(&date).and_then(|day| day.get(&number));
                 let day = days.entry(date).or_default();
                 match known {
@@ -186,7 +196,7 @@ impl Generations {
             for day in days.values_mut() {
                 keep_chain(day);
             }
-            self.days = days;
+            (self.days, self.switched) = (days, switched);
             return Ok(());
         }
     }
@@ -210,6 +220,11 @@ impl Generations {
     /// The newest of a day that no reader may still be without: committed no later than `until`.
     pub(super) fn settled(&self, date: &str, until: EventTime) -> Option<&Arc<Generation>> {
         self.days.get(date)?.values().rev().find(|generation| generation.committed_at <= until)
+    }
+
+    /// Those whose copies a day's folders were said to hold when it was listed.
+    pub(crate) fn switched(&self) -> impl Iterator<Item = &(String, u64)> {
+        self.switched.iter()
     }
 
     pub(super) fn dates(&self) -> Vec<String> {
@@ -237,10 +252,10 @@ fn keep_chain(day: &mut BTreeMap<u64, Arc<Generation>>) {
     }
 }
 
-fn parse_path(path: &Path) -> Option<(String, u64)> {
+fn parse_path(path: &Path, kind: &str) -> Option<(String, u64)> {
     let (folder, name) = path.as_ref().rsplit_once('/')?;
     let date = folder.strip_prefix("_generations/date=")?;
-    Some((date.to_owned(), name.strip_suffix(".json")?.parse().ok()?))
+    Some((date.to_owned(), name.strip_suffix(kind)?.parse().ok()?))
 }
 
 async fn read(store: &Store, path: &Path) -> Result<Option<Generation>, StoreError> {

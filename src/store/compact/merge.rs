@@ -246,6 +246,32 @@ pub(crate) async fn read(store: &Store, file: &FileRecord) -> Result<Option<Byte
 pub(crate) fn check(file: &FileRecord, bytes: &Bytes) -> Result<(), &'static str> {
     match bytes.len() as u64 == file.bytes && sha256(bytes) == file.sha256 {
         true => Ok(()),
-        false => Err("altered: its size or SHA-256 is not what was recorded"),
+        false => Err(ALTERED),
+    }
+}
+
+const ALTERED: &str = "altered: its size or SHA-256 is not what was recorded";
+
+/// The same of a file that nobody wants to hold as a whole; false where it is gone.
+#[cfg(feature = "query")]
+pub(crate) async fn check_file(store: &Store, file: &FileRecord) -> Result<bool, StoreError> {
+    use crate::store::commit::hexadecimal;
+    use sha2::{Digest, Sha256};
+    const PART: u64 = 8 << 20;
+    let path = Path::from(file.path.as_str());
+    let mut digest = Sha256::new();
+    for begin in (0..file.bytes).step_by(PART as usize) {
+        let (part, size) = match store.get_part(&path, begin..file.bytes.min(begin + PART)).await {
+            Err(error) if error.is_not_found() => return Ok(false),
+            found => found?,
+        };
+        if size != file.bytes {
+            return Err(StoreError::damaged(&path, ALTERED));
+        }
+        digest.update(&part);
+    }
+    match hexadecimal(&digest.finalize()) == file.sha256 {
+        true => Ok(true),
+        false => Err(StoreError::damaged(&path, ALTERED)),
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod merge;
 mod retire;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -18,6 +19,8 @@ use object_store::path::Path;
 
 pub use current::{Current, current};
 pub use generation::{Coverage, Generation, Generations, published_path};
+#[cfg(feature = "query")]
+pub(crate) use merge::check_file;
 pub(crate) use merge::read as read_file;
 
 use self::generation::day;
@@ -78,6 +81,8 @@ pub struct Compactor {
     generations: Generations,
     /// The generation each day's folder is known to be switched to.
     switched: BTreeMap<String, u64>,
+    /// The generation of each day whose files were all seen, or made by this one.
+    whole: BTreeMap<String, u64>,
 }
 
 /// What of a partition's ledger is still there.
@@ -116,6 +121,7 @@ impl Compactor {
             chains: BTreeMap::new(),
             generations: Generations::default(),
             switched: BTreeMap::new(),
+            whole: BTreeMap::new(),
         }
     }
 
@@ -207,7 +213,7 @@ impl Compactor {
     }
 
     /// What is nowhere: a file or an entry that keeps a commit from being seen, or a file of a day's winner.
-    async fn lost(&self) -> Result<Option<Path>, StoreError> {
+    async fn lost(&mut self) -> Result<Option<Path>, StoreError> {
         for (id, chain) in &self.chains {
             let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
             let before = chain.visible().last().map(|entry| entry.end);
@@ -219,19 +225,26 @@ impl Compactor {
             }
             for file in entry.files.iter().filter(|file| file.dataset != IDS) {
                 let is_held = self.generations.coverage().holds(id, entry.end, file);
-                if !is_held && is_lost(&self.store, entry, file).await? {
+                if !is_held && absent(&self.store, entry, file).await? == Absent::Lost {
                     return Ok(Some(Path::from(file.path.as_str())));
                 }
             }
         }
+        // The files of a generation come before it, and stay until a newer one has settled: once is enough.
+        let is_new = |winner: &&Arc<Generation>| self.whole.get(&winner.date) != Some(&winner.number);
+        let new: Vec<_> = self.generations.winners().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return Ok(None);
+        }
         let present = self.store.list("_compacted").await?;
         let present: HashSet<_> = present.iter().map(|object| object.location.as_ref()).collect();
-        for winner in self.generations.winners() {
-            let missing = winner.files.iter().find(|file| !present.contains(file.path.as_str()));
-            if let Some(file) = missing
-                && is_winner(&self.store, winner).await?
-            {
-                return Ok(Some(Path::from(file.path.as_str())));
+        for winner in new {
+            match winner.files.iter().find(|file| !present.contains(file.path.as_str())) {
+                None => _ = self.whole.insert(winner.date.clone(), winner.number),
+                Some(file) if is_winner(&self.store, &winner).await? => {
+                    return Ok(Some(Path::from(file.path.as_str())));
+                }
+                Some(_) => {}
             }
         }
         Ok(None)
@@ -276,6 +289,8 @@ impl Compactor {
         let Some(made) =
             merge::make(&self.store, date, winner.as_deref(), &raw, self.settings.joined_bytes, now).await?
         else {
+            // What it was to be made from is gone: by another's generation, or for good, which the next round sees.
+            self.whole.remove(date);
             return Ok(None);
         };
         let files = raw.len() as u64;
@@ -290,8 +305,9 @@ impl Compactor {
                 },
             },
         };
-        if !won {
-            merge::abandon(&self.store, &made).await;
+        match won {
+            true => _ = self.whole.insert(date.to_owned(), made.number),
+            false => merge::abandon(&self.store, &made).await,
         }
         self.refresh_generations().await?;
         Ok(won.then_some(files))
@@ -310,16 +326,26 @@ pub async fn is_retired(store: &Store, entry: &Entry, file: &FileRecord) -> Resu
     }
 }
 
-/// Whether a file of an entry is nowhere: neither published nor about to be, nor held by compaction.
-pub async fn is_lost(store: &Store, entry: &Entry, file: &FileRecord) -> Result<bool, StoreError> {
+/// What became of a file of an entry that was not at its final path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// It is about to be published, or was since.
+    Waiting,
+    /// Compaction holds its rows, or its ids.
+    Retired,
+    /// It is nowhere.
+    Lost,
+}
+
+pub async fn absent(store: &Store, entry: &Entry, file: &FileRecord) -> Result<Absent, StoreError> {
     let staged = entry.files.iter().position(|known| known == file).map(|at| stage_path(entry, at));
     // In the order in which it moves.
     for path in staged.into_iter().chain([Path::from(file.path.as_str())]) {
         if store.exists(&path).await? {
-            return Ok(false);
+            return Ok(Absent::Waiting);
         }
     }
-    Ok(!is_retired(store, entry, file).await?)
+    Ok(if is_retired(store, entry, file).await? { Absent::Retired } else { Absent::Lost })
 }
 
 /// Whether the entry that begins where another ended, or retired ones did, is nowhere, though there are later ones.

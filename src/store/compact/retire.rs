@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use bytes::Bytes;
 use object_store::path::Path;
 
 use super::generation::{parse_file_path, published_path};
@@ -68,6 +69,11 @@ impl Compactor {
             // Somebody may still be publishing it; recovery does.
             return Ok(());
         }
+        let said: Vec<u64> =
+            self.generations.switched().filter(|(date, _)| *date == to.date).map(|(_, number)| *number).collect();
+        for number in said.iter().filter(|number| **number < to.number) {
+            self.store.delete(&Generation::switched_path(&to.date, *number)).await?;
+        }
         let mut there = HashSet::new();
         for dataset in DATASETS {
             for object in self.store.list(&format!("{dataset}/date={}", to.date)).await? {
@@ -84,9 +90,13 @@ impl Compactor {
         for file in &to.files {
             let Some(copy) = published_path(&file.path).filter(|copy| !there.contains(copy)) else { continue };
             if !self.store.copy(&Path::from(file.path.as_str()), &Path::from(copy)).await? {
-                // Another process went on to a later generation.
+                // Another process went on to a later generation; or it is lost, which the next round sees.
+                self.whole.remove(&to.date);
                 return Ok(());
             }
+        }
+        if !said.contains(&to.number) {
+            self.store.put(&Generation::switched_path(&to.date, to.number), Bytes::new()).await?;
         }
         for generation in self.generations.all() {
             if generation.date == to.date && generation.number < to.number {

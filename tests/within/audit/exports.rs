@@ -171,3 +171,37 @@ fn what_is_recorded_is_all_that_the_checks_look_at() {
         assert_eq!(of(&recorded), of(&tenant), "{id}");
     }
 }
+
+#[test]
+fn a_link_that_leads_nowhere_is_an_error_and_not_nothing() {
+    let (folder, tenant) = (tempfile::tempdir().expect("a folder"), good());
+    let root = |name: &str| folder.path().join(name);
+    for at in [
+        "clients/lost.json",
+        "grants/lost.json",
+        "tenant.json",
+        "database-connections/lost",
+        "database-connections/members/database.json",
+        "organizations",
+    ] {
+        let root = root(&at.replace('/', "-"));
+        as_directory(&tenant, &root);
+        let link = root.join(at);
+        if link.is_dir() {
+            std::fs::remove_dir_all(&link).expect("removed");
+        } else if link.exists() {
+            std::fs::remove_file(&link).expect("removed");
+        }
+        std::fs::create_dir_all(link.parent().expect("a folder")).expect("a folder");
+        std::os::unix::fs::symlink(root.join("no/such/place"), &link).expect("a link");
+        let error = export::read(&root).err().unwrap_or_else(|| panic!("{at} is read")).to_string();
+        assert!(error.contains(at) && error.contains("leads nowhere"), "{at}: {error}");
+    }
+    // Beside a tenant.yaml it is of another export.
+    let root = root("both");
+    std::fs::create_dir_all(root.join("clients")).expect("a folder");
+    std::fs::write(root.join("tenant.yaml"), "clients: []\n").expect("written");
+    std::os::unix::fs::symlink("nowhere", root.join("clients/lost.json")).expect("a link");
+    let error = export::read(&root).err().expect("two exports").to_string();
+    assert!(error.contains("clients/lost.json"), "{error}");
+}

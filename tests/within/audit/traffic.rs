@@ -4,11 +4,7 @@ use super::*;
 
 #[test]
 fn a_ghost_is_found_by_the_name_of_its_client() {
-    let mut events = Events::good(40);
-    for second in 0..2_000 {
-        let at = EventTime::from_ms(TODAY.ms() - 86_400_000 + second % 61 * 1_000 + second * 40_000);
-        events.token(at, "Worker", ORDERS, "read:orders");
-    }
+    let events = Events::with_a_ghost();
     let verdicts = judged(&good(), Some(&events.traffic(30)));
     let ghost = &verdicts["client-ghost"];
     assert_eq!(ghost.state, State::Found);
@@ -131,6 +127,12 @@ fn whether_a_grant_for_users_is_used_is_not_told_by_tokens_of_clients() {
     // Its subject is not that of the client's own grant.
     let found = &verdicts["grant-any-organization"].found[0].thing;
     assert_eq!(found.subject(), format!("client grant Worker to {ORDERS} for users"));
+    // Nor has it a secret.
+    let wide: BTreeMap<_, _> =
+        verdicts["management-grant-wide"].found.iter().map(|found| (&*found.thing.name, &*found.evidence)).collect();
+    let of_shop = wide[&*format!("Shop to {MANAGEMENT} for users")];
+    assert!(of_shop.starts_with("for its users, as far as each of them may: it has update:clients"), "{of_shop}");
+    assert!(!verdicts["management-grant-wide"].check.why.contains("secret"));
     let kept = fetch::without_secrets("clientGrants", &of_users("Shop", ORDERS));
     assert_eq!(kept["subject_type"], "user");
     // Which of them it is may be unknown.
@@ -138,6 +140,23 @@ fn whether_a_grant_for_users_is_used_is_not_told_by_tokens_of_clients() {
     let verdicts = judged(&tenant, Some(&Events::good(40).traffic(30)));
     let why = verdicts["grant-unused"].unjudged[1].why.to_string();
     assert!(why.contains("subject_type is @@SUBJECT@@"), "{why}");
+}
+
+#[test]
+fn of_an_application_that_was_never_seen_is_said_that_it_may_be_new() {
+    let mut tenant = good();
+    let worker =
+        |name: &str| json!({ "name": name, "app_type": "non_interactive", "grant_types": ["client_credentials"] });
+    for name in ["Old", "Never"] {
+        edit(&mut tenant, "/clients/-", worker(name));
+    }
+    let mut events = Events::good(40);
+    events.token(Day::of(TODAY).plus(-35).start(), "Old", ORDERS, "read:orders");
+    let verdicts = judged(&tenant, Some(&events.traffic(30)));
+    let found = &verdicts["client-unused"].found;
+    let said: Vec<_> = found.iter().map(|found| (&*found.thing.name, found.evidence.contains("added since"))).collect();
+    assert_eq!(said, [("Never", true), ("Old", false)], "{found:?}");
+    assert!(found[0].evidence.contains("no use was seen since 2026-10-15; it may have been added since"), "{found:?}");
 }
 
 #[test]
@@ -317,9 +336,7 @@ fn nothing_is_called_unused_where_the_events_do_not_tell() {
     all_say(Some(&stale.traffic(30)), "the data ends on 2026-11-18");
     let hole = Events::good(40).without(&["2026-11-08", "2026-11-09", "2026-11-10", "2026-11-11"]);
     all_say(Some(&hole.traffic(30)), "no events at all from 2026-11-08 to 2026-11-11");
-    let mut filtered = Events::good(40);
-    filtered.lines = filtered.lines.replace("\"type\":\"s\"", "\"type\":\"seacft\"");
-    let filtered = filtered.traffic(30);
+    let filtered = Events::without_logins().traffic(30);
     all_say(Some(&filtered), "seems to be filtered");
     let verdicts = judged(&good(), Some(&filtered));
     let found = &verdicts["log-stream-filtered"].found;
@@ -447,11 +464,31 @@ fn events_after_the_day_of_the_audit_do_not_count() {
 
 #[test]
 fn joins_find_what_the_simulator_planted_and_nothing_else() {
+    let (planted, found) = joins("60000");
+    assert_eq!(found, planted);
+    assert_eq!(planted.iter().filter(|(check, _)| check == "client-ghost").count(), 3);
+}
+
+#[test]
+fn a_small_simulation_plants_no_ghosts_that_nobody_can_see() {
+    let (planted, found) = joins("30000");
+    let ghosts = |faults: &Faults| faults.iter().filter(|(check, _)| check == "client-ghost").count();
+    assert_eq!(ghosts(&planted), 1, "{planted:?}");
+    assert!(found.is_superset(&planted), "{found:?}");
+    // What is too thin to be sure of may be found.
+    assert_eq!(found.len() - ghosts(&found), planted.len() - ghosts(&planted), "{found:?}");
+}
+
+/// Check and subject.
+type Faults = BTreeSet<(String, String)>;
+
+/// What a simulation of a week planted, and what the audit found of that.
+fn joins(events: &str) -> (Faults, Faults) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     succeed(
         ghostlight()
-            .args(["simulate", "--seed", "5", "--events", "60000", "--days", "7", "--start", "2026-11-17", "-o"])
+            .args(["simulate", "--seed", "5", "--events", events, "--days", "7", "--start", "2026-11-17", "-o"])
             .arg(path("events"))
             .arg("--truth")
             .arg(path("truth.json"))
@@ -484,5 +521,5 @@ fn joins_find_what_the_simulator_planted_and_nothing_else() {
         })
         .collect();
     let wanted: BTreeSet<_> = planted.iter().map(|fault| (fault.check.clone(), fault.subject.clone())).collect();
-    assert_eq!(found, wanted);
+    (wanted, found)
 }

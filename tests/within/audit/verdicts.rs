@@ -24,7 +24,12 @@ fn each_check_fails_its_tenant_and_passes_the_good_one() {
         assert!(names.contains(who), "{id}: {names:?}");
         assert!(verdict.found.iter().all(|found| !found.evidence.is_empty()), "{id}");
     }
-    let with_fault: Vec<_> = faults.iter().map(|(id, ..)| *id).chain(["client-ghost", "log-stream-filtered"]).collect();
+    // What no configuration shows.
+    let by_traffic = [("client-ghost", Events::with_a_ghost()), ("log-stream-filtered", Events::without_logins())];
+    for (id, events) in &by_traffic {
+        assert_eq!(judged(&good, Some(&events.traffic(30)))[id].state, State::Found, "{id}");
+    }
+    let with_fault: Vec<_> = faults.iter().map(|(id, ..)| *id).chain(by_traffic.iter().map(|(id, _)| *id)).collect();
     let without: Vec<_> = checks::all().map(|check| check.id).filter(|id| !with_fault.contains(id)).collect();
     assert_eq!(without, Vec::<&str>::new(), "each check needs a tenant that fails it");
 }
