@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GHOSTLIGHT = ROOT / "target/release/ghostlight"
+GHOSTLIGHT = ROOT / "target/compare/release/ghostlight"
 WINDOW_MS = 300_000
 
 
