@@ -102,6 +102,41 @@ fn deployed(dice: &mut Dice, count: u32, every: u32, over: u32, lifetime: u32) -
     issues
 }
 
+/// From 0 at four in the morning to 1 at four in the afternoon.
+fn of_day(second: u32) -> f64 {
+    let turn = f64::from((second - start() + 20 * HOUR) % DAY) / f64::from(DAY);
+    (1.0 - (std::f64::consts::TAU * turn).cos()) / 2.0
+}
+
+/// Caches behind one address, as many as the day wants of them: each renews between 93 and 97 % of its lifetime, and any one
+/// is stopped where there are too many.
+fn scaled_by_day(dice: &mut Dice, count: Range<u32>, lifetime: u32) -> Vec<u32> {
+    let wanted = |second| count.start + (f64::from(count.end - count.start) * of_day(second)).round() as u32;
+    // When each asks next.
+    let mut pods: Vec<u32> = (0..wanted(start())).map(|_| start() + dice.roll(u64::from(lifetime)) as u32).collect();
+    let mut issues = Vec::new();
+    for minute in (start()..end()).step_by(MINUTE as usize) {
+        while pods.len() < wanted(minute) as usize {
+            pods.push(minute + dice.roll(60) as u32);
+        }
+        while pods.len() > wanted(minute) as usize {
+            pods.swap_remove(dice.roll(pods.len() as u64) as usize);
+        }
+        for next in pods.iter_mut().filter(|next| **next < minute + MINUTE) {
+            issues.push(*next);
+            *next += (f64::from(lifetime) * (0.93 + 0.04 * unit(dice))) as u32;
+        }
+    }
+    issues
+}
+
+/// Requests at random, as many as the day wants of them.
+fn requests_by_day(dice: &mut Dice, period: Range<u32>, per_hour: Range<f64>) -> Vec<u32> {
+    let all = requests(dice, period, per_hour.end);
+    let share = |second| (per_hour.start + (per_hour.end - per_hour.start) * of_day(second)) / per_hour.end;
+    all.into_iter().filter(|second| unit(dice) < share(*second)).collect()
+}
+
 fn at(day: u32, hour: u32, minute: u32) -> u32 {
     start() + day * DAY + hour * HOUR + minute * MINUTE
 }
@@ -209,6 +244,9 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         }
     }
     add("10 that become 80 every morning", hour, scaled);
+    for count in [10..120, 30..90, 20..60] {
+        add("as many as the day wants", hour, scaled_by_day(dice, count, HOUR));
+    }
     let job = |every: u32, tokens: u32, dice: &mut Dice| -> Vec<u32> {
         let runs = (start()..end()).step_by(every as usize);
         runs.flat_map(|run| (0..tokens).map(|_| run + 2 + dice.roll(6) as u32).collect::<Vec<_>>()).collect()
@@ -246,6 +284,9 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         workers.extend((0..40).map(|_| run + 2 + dice.roll(120) as u32));
     }
     add("a job of 40 workers every two hours", Some(DAY), workers);
+    for count in [60, 95] {
+        add("a job of many workers every hour", Some(DAY), job(HOUR, count, dice));
+    }
     let cron = (start()..end()).step_by(HOUR as usize).flat_map(|hour| (0..9).map(move |n| hour + n * 7 * MINUTE));
     add("jobs at every fifth and seventh minute", Some(DAY), every(5, 0).chain(cron).collect());
     add("80 with ten minutes' tokens, taken for a day's", None, old_fleet(dice, 80, 10 * MINUTE, Early));
@@ -271,6 +312,18 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         });
         all.push(story("40 new places within an hour and a half", old_fleet(dice, 10, HOUR, Early), new));
     }
+    // Each request leaves by any of many addresses.
+    let mut others = vec![Vec::new(); 100];
+    for second in old_fleet(dice, 600, 4 * HOUR, Spread) {
+        others[dice.roll(100) as usize].push(second);
+    }
+    all.push(Story {
+        name: "600 behind addresses that change",
+        lifetime: Some(4 * HOUR),
+        issues: Vec::new(),
+        others: (Place::Address, others),
+        expected: Expected::Nothing,
+    });
     let one = |n: u32, dice: &mut Dice| process(dice, start() + n * 4..end(), DAY, Early);
     let others = (Place::Address, (1..400).map(|n| one(n, dice)).collect());
     all.push(Story {
@@ -322,6 +375,12 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
             add(name, Some(lifetime), issues, Expected::Page(start()..at(4, 12, 0)));
         }
     }
+    for per_hour in [10.0..60.0, 10.0..120.0, 30.0..300.0] {
+        let issues = requests_by_day(dice, start()..end(), per_hour);
+        add("as the day goes", hour, issues, Expected::Page(start()..at(2, 0, 0)));
+    }
+    let by_day = (0..DAYS).flat_map(|day| requests(dice, at(day, 8, 0)..at(day, 18, 0), 30.0)).collect();
+    add("30 an hour by day", hour, by_day, Expected::Page(start()..at(4, 12, 0)));
     add("one a second", None, requests(dice, start()..end(), 3600.0), Expected::Page(start()..at(0, 4, 0)));
     let mut bursts = Vec::new();
     for run in (start()..end()).step_by(HOUR as usize) {
@@ -370,6 +429,16 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
     }
     let issues = (0..3).flat_map(|_| short(dice)).collect();
     add("three that forget after five minutes", Some(DAY), issues, Expected::Page(start()..at(2, 12, 0)));
+    for (count, per_hour) in [(100, 8.0), (400, 2.0), (900, 1.0)] {
+        let mut one = || requests(dice, start()..end(), per_hour);
+        all.push(Story {
+            name: "a few an hour at each of many addresses",
+            lifetime: Some(4 * HOUR),
+            issues: one(),
+            others: (Place::Address, (1..count).map(|_| one()).collect()),
+            expected: Expected::Page(start()..at(2, 12, 0)),
+        });
+    }
     for place in [Place::Address, Place::Organization, Place::Scope] {
         for per_hour in [6.0, 30.0] {
             let one = |dice: &mut Dice| {
