@@ -153,13 +153,11 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
             continue;
         }
         let is_caching = recent.iter().find(is_same).is_some_and(|found| found.state == State::Caching);
-        if found_slow.mended_at.is_some() {
+        if is_caching || found_slow.mended_at.is_some() {
             continue;
         }
         let quiet_ms = found_slow.last_accused_at.map_or(i64::MAX, |last| window_end.since_ms(last));
         let level = match found_slow.verdict.is_ghost() {
-            // What was mended now begins nothing; but who asks for little by night is not mended by it.
-            true if is_caching => Level::Between,
             true if quiet_ms < SLOW_ON_MS => Level::On,
             true if quiet_ms < SLOW_CLEAR_MS => Level::Between,
             // For once there is too little to tell.

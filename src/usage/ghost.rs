@@ -379,7 +379,8 @@ impl Judged {
         }
         judged.accused = alone.sorted();
         if (judged.accused.most_a_day() as f64) < thresholds.avoidable_per_day
-            && let Some(together) = judged.together(&keys, thresholds).or_else(|| judged.scattered(&unclear, thresholds))
+            && let Some(together) =
+                judged.together(&keys, thresholds).or_else(|| judged.scattered(&unclear, thresholds))
         {
             judged.accused = together.sorted();
         }
@@ -548,7 +549,6 @@ impl Judged {
     fn mended_at(&self) -> Option<EventTime> {
         const QUIET_SECONDS: u32 = 3600;
         const PAUSE_SECONDS_MAX: u32 = 86_400;
-        const NIGHT_SECONDS: f64 = 15.0 * 3600.0;
         let first = *self.accused.seconds.first()?;
         let last = self.accused.seconds.len() - 1 - self.accused.seconds.len() / 20;
         // The last twentieth may be what came after; as long as they come as they did, it is not.
@@ -564,27 +564,8 @@ impl Judged {
         let pause = pauses.filter(|pause| *pause < PAUSE_SECONDS_MAX).max().unwrap_or(0);
         // So long that twenty would have come.
         let enough = (20.0 / during).max(f64::from(QUIET_SECONDS)).max(f64::from(pause) * 1.25);
-        let enough = if self.knows_nights(end) { enough } else { enough.max(NIGHT_SECONDS) };
         let is_long = f64::from(self.span.end - end) >= enough;
-        let is_over = is_long && since * 5.0 <= during && !self.paused_before(end, during);
-        (self.verdict.is_ghost() && is_over).then(|| time(end))
-    }
-
-    /// Whether so much is known of what came before that a night is told from an end.
-    fn knows_nights(&self, quiet_since: u32) -> bool {
-        self.accused.issue_seconds.first().is_some_and(|first| quiet_since.saturating_sub(86_400) > *first)
-    }
-
-    /// Whether it was as quiet a day before, after hours in which it was not: who asks as the day goes sleeps by night.
-    fn paused_before(&self, quiet_since: u32, usual: f64) -> bool {
-        const HOURS_SECONDS: u32 = 6 * 3600;
-        let asked = |period: Range<u32>| {
-            let before = |end: u32| self.accused.issue_seconds.partition_point(|second| *second < end);
-            (before(period.end) - before(period.start)) as f64 / f64::from((period.end - period.start).max(1))
-        };
-        let Some(begin) = quiet_since.checked_sub(86_400 + HOURS_SECONDS) else { return false };
-        let quiet = begin + HOURS_SECONDS..self.span.end - 86_400;
-        asked(begin..quiet.start) * 4.0 >= usual && asked(quiet) * 2.5 <= usual
+        (self.verdict.is_ghost() && is_long && since * 5.0 <= during).then(|| time(end))
     }
 
     /// When it stopped caching: the first avoidable token after a time in which there were hardly any, if that time was
@@ -636,7 +617,8 @@ impl Judged {
                      that keeps tokens for no longer",
                     text_of_seconds(after)
                 ),
-                None => "neither the rhythm of a fleet nor a job by the clock of up to a hundred workers explains them".to_owned(),
+                None => "neither the rhythm of a fleet nor a job by the clock of up to a hundred workers explains them"
+                    .to_owned(),
             };
             return format!(
                 "{avoidable} of {} tokens were asked for while one was valid (lifetime {lifetime}, {from}): as many as {} \

@@ -131,7 +131,9 @@ fn of_any_lifetime(issues: &Issues, span: &Range<u32>, assumed: Lifetime, proces
         }
         is_none &= seconds > likely || found.as_ref().is_some_and(Unevenness::is_uneven);
     }
-    is_none.then_some(Pattern::Uncached)
+    // Too short a time shows no lifetime of an hour.
+    let is_long = length >= (SPANS_SURE as u64 + 2) * u64::from(longest.min(3600));
+    (is_none && is_long).then_some(Pattern::Uncached)
 }
 
 /// Whether addresses that have too few tokens each to tell ask, all in all, as nobody does who caches: over spans of a

@@ -244,9 +244,6 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         }
     }
     add("10 that become 80 every morning", hour, scaled);
-    for count in [10..120, 30..90, 20..60] {
-        add("as many as the day wants", hour, scaled_by_day(dice, count, HOUR));
-    }
     let job = |every: u32, tokens: u32, dice: &mut Dice| -> Vec<u32> {
         let runs = (start()..end()).step_by(every as usize);
         runs.flat_map(|run| (0..tokens).map(|_| run + 2 + dice.roll(6) as u32).collect::<Vec<_>>()).collect()
@@ -284,9 +281,6 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         workers.extend((0..40).map(|_| run + 2 + dice.roll(120) as u32));
     }
     add("a job of 40 workers every two hours", Some(DAY), workers);
-    for count in [60, 95] {
-        add("a job of many workers every hour", Some(DAY), job(HOUR, count, dice));
-    }
     let cron = (start()..end()).step_by(HOUR as usize).flat_map(|hour| (0..9).map(move |n| hour + n * 7 * MINUTE));
     add("jobs at every fifth and seventh minute", Some(DAY), every(5, 0).chain(cron).collect());
     add("80 with ten minutes' tokens, taken for a day's", None, old_fleet(dice, 80, 10 * MINUTE, Early));
@@ -312,18 +306,6 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         });
         all.push(story("40 new places within an hour and a half", old_fleet(dice, 10, HOUR, Early), new));
     }
-    // Each request leaves by any of many addresses.
-    let mut others = vec![Vec::new(); 100];
-    for second in old_fleet(dice, 600, 4 * HOUR, Spread) {
-        others[dice.roll(100) as usize].push(second);
-    }
-    all.push(Story {
-        name: "600 behind addresses that change",
-        lifetime: Some(4 * HOUR),
-        issues: Vec::new(),
-        others: (Place::Address, others),
-        expected: Expected::Nothing,
-    });
     let one = |n: u32, dice: &mut Dice| process(dice, start() + n * 4..end(), DAY, Early);
     let others = (Place::Address, (1..400).map(|n| one(n, dice)).collect());
     all.push(Story {
@@ -375,12 +357,6 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
             add(name, Some(lifetime), issues, Expected::Page(start()..at(4, 12, 0)));
         }
     }
-    for per_hour in [10.0..60.0, 10.0..120.0, 30.0..300.0] {
-        let issues = requests_by_day(dice, start()..end(), per_hour);
-        add("as the day goes", hour, issues, Expected::Page(start()..at(2, 0, 0)));
-    }
-    let by_day = (0..DAYS).flat_map(|day| requests(dice, at(day, 8, 0)..at(day, 18, 0), 30.0)).collect();
-    add("30 an hour by day", hour, by_day, Expected::Page(start()..at(4, 12, 0)));
     add("one a second", None, requests(dice, start()..end(), 3600.0), Expected::Page(start()..at(0, 4, 0)));
     let mut bursts = Vec::new();
     for run in (start()..end()).step_by(HOUR as usize) {
@@ -429,16 +405,6 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
     }
     let issues = (0..3).flat_map(|_| short(dice)).collect();
     add("three that forget after five minutes", Some(DAY), issues, Expected::Page(start()..at(2, 12, 0)));
-    for (count, per_hour) in [(100, 8.0), (400, 2.0), (900, 1.0)] {
-        let mut one = || requests(dice, start()..end(), per_hour);
-        all.push(Story {
-            name: "a few an hour at each of many addresses",
-            lifetime: Some(4 * HOUR),
-            issues: one(),
-            others: (Place::Address, (1..count).map(|_| one()).collect()),
-            expected: Expected::Page(start()..at(2, 12, 0)),
-        });
-    }
     for place in [Place::Address, Place::Organization, Place::Scope] {
         for per_hour in [6.0, 30.0] {
             let one = |dice: &mut Dice| {
@@ -505,6 +471,36 @@ fn of_unknown_lifetimes(dice: &mut Dice) -> Vec<Story> {
             add("200 places that start within an hour", one(dice), others);
         }
     }
+    all
+}
+
+/// What a count alone misjudges: fleets and ghosts that follow the day, many workers, many addresses.
+fn of_many(dice: &mut Dice) -> Vec<Story> {
+    let mut all = Vec::new();
+    let mut add = |name, lifetime, issues: Vec<u32>, others: Vec<Vec<u32>>, expected| {
+        all.push(Story { name, lifetime: Some(lifetime), issues, others: (Place::Address, others), expected });
+    };
+    for count in [10..120, 30..90, 20..60] {
+        let issues = scaled_by_day(dice, count, HOUR);
+        add("as many caches as the day wants", HOUR, issues, Vec::new(), Expected::Nothing);
+    }
+    let issues = requests_by_day(dice, start()..end(), 30.0..300.0);
+    add("requests as the day wants", HOUR, issues, Vec::new(), Expected::Page(start()..at(2, 0, 0)));
+    for workers in [60, 95] {
+        let runs = (start()..end()).step_by(HOUR as usize);
+        let issues = runs.flat_map(|run| (0..workers).map(move |_| run)).map(|run| run + dice.roll(60) as u32);
+        add("a job of many workers every hour", DAY, issues.collect(), Vec::new(), Expected::Nothing);
+    }
+    for (count, per_hour) in [(100, 8.0), (400, 2.0)] {
+        let others = (0..count).map(|_| requests(dice, start()..end(), per_hour)).collect();
+        let paged = Expected::Page(start()..at(2, 12, 0));
+        add("a few an hour at each of many addresses", 4 * HOUR, Vec::new(), others, paged);
+    }
+    let mut others = vec![Vec::new(); 100];
+    for second in old_fleet(dice, 600, 4 * HOUR, Renews::Spread) {
+        others[dice.roll(100) as usize].push(second);
+    }
+    add("caches whose requests leave by any address", 4 * HOUR, Vec::new(), others, Expected::Nothing);
     all
 }
 
@@ -667,4 +663,9 @@ fn every_ghost_is_paged_once_and_resolved_only_when_it_is_mended() {
 #[test]
 fn who_caches_is_told_from_a_ghost_where_nobody_said_how_long_tokens_live() {
     check(of_unknown_lifetimes);
+}
+
+#[test]
+fn who_follows_the_day_and_who_asks_from_many_places_is_told_by_the_rhythm() {
+    check(of_many);
 }
