@@ -131,8 +131,8 @@ fn of_any_lifetime(issues: &Issues, span: &Range<u32>, assumed: Lifetime, proces
         }
         is_none &= seconds > likely || found.as_ref().is_some_and(Unevenness::is_uneven);
     }
-    // Too short a time shows no lifetime of an hour.
-    let is_long = length >= (SPANS_SURE as u64 + 2) * u64::from(longest.min(3600));
+    // Too short a time shows no lifetime of an hour; more than any fleet would ask for needs none.
+    let is_long = longest < RENEWED_SECONDS_MIN || length >= (SPANS_SURE as u64 + 2) * u64::from(longest.min(3600));
     (is_none && is_long).then_some(Pattern::Uncached)
 }
 
