@@ -220,25 +220,45 @@ impl Watch {
     pub async fn round(&mut self, now: EventTime) -> Result<Round, StoreError> {
         let mut round = Round { entries: self.look(now).await?, ..Round::default() };
         round.decided.extend(self.decide_audit(now).await?);
+        // What fails of one tenant keeps nobody from judging the others; it is tried again in the next round.
+        let mut failed = None;
         for (tenant, until) in self.complete() {
-            let due = self.due(&tenant, until).await?;
-            for &window_end in &due.windows {
-                let conditions = self.conditions(&tenant, window_end);
-                match due.is_first {
-                    true => self.journal.observe_unwritten(&tenant, window_end, &conditions),
-                    false => round.decided.extend(self.journal.observe(&tenant, window_end, &conditions, now).await?),
-                }
-                round.windows += 1;
-            }
-            if due.is_first {
-                round.decided.extend(self.journal.observed_first(&tenant, now).await?);
+            if let Err(error) = self.judge_tenant(&tenant, until, now, &mut round).await {
+                tracing::warn!("windows of {tenant} could not be judged: {error}");
+                failed.get_or_insert(error);
             }
         }
-        self.journal.note_evaluated().await?;
         if round.windows > 0 || !round.decided.is_empty() {
             self.revision += 1;
         }
-        Ok(round)
+        let noted = self.journal.note_evaluated().await;
+        match failed {
+            Some(error) => Err(error),
+            None => noted.map(|()| round),
+        }
+    }
+
+    /// Decides the windows of a tenant that are complete by now.
+    async fn judge_tenant(
+        &mut self,
+        tenant: &str,
+        until: EventTime,
+        now: EventTime,
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
+        let due = self.due(tenant, until).await?;
+        for &window_end in &due.windows {
+            let conditions = self.conditions(tenant, window_end);
+            match due.is_first {
+                true => self.journal.observe_unwritten(tenant, window_end, &conditions),
+                false => round.decided.extend(self.journal.observe(tenant, window_end, &conditions, now).await?),
+            }
+            round.windows += 1;
+        }
+        if due.is_first {
+            round.decided.extend(self.journal.observed_first(tenant, now).await?);
+        }
+        Ok(())
     }
 
     /// What was found of the configuration is so whether or not events come: it is decided at the time of the audit.

@@ -144,7 +144,8 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     let RuleSettings { lifetimes, ghosts: thresholds, .. } = settings;
     let recent = recent::recent(tenant, usage, window_end, lifetimes, thresholds);
     let mut found: Vec<_> = recent.iter().map(|found| ghost(tenant, found)).collect();
-    for found_slow in ghost::token_use_lately(tenant, &usage.tokens, window_end, SLOW_MS, lifetimes, thresholds) {
+    let slow = ghost::token_use_lately(tenant, &usage.tokens, window_end, SLOW_MS, lifetimes, thresholds);
+    for found_slow in slow.iter() {
         let is_same =
             |found: &&Recent| (&found.client_id, &found.audience) == (&found_slow.client_id, &found_slow.audience);
         // That is the other rule's.
@@ -163,7 +164,7 @@ fn ghosts(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
             false if found_slow.confidence == Confidence::Low => Level::Between,
             _ => continue,
         };
-        found.push(slow_ghost(&found_slow, level));
+        found.push(slow_ghost(found_slow, level));
     }
     found
 }
@@ -191,6 +192,8 @@ fn ghost(tenant: &str, found: &Recent) -> Condition {
         subject: format!("{name} for {}", found.audience),
         level: match found.state {
             State::Wasting => Level::On,
+            // Over, or a pause as by night: nobody can tell yet, and nobody is woken by it again.
+            State::Between if avoidable == 0 => Level::Unknown,
             State::Between => Level::Between,
             State::Caching | State::Few => Level::Clear,
         },

@@ -11,8 +11,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::rhythm::{Pattern, pattern};
+use super::rhythm::{Pattern, is_by_chance, is_even_together, is_scattered, pattern};
 use super::sudden::{QUIET_SLOTS, SLOT_SECONDS, Slots};
 use super::tokens::{ADDRESSES_MAX, Issues, KeyTokens, TokenKey, Tokens, pool, seconds, time};
 use crate::event::EventTime;
@@ -58,7 +59,7 @@ impl LifetimeFrom {
         match self {
             Self::Setting => "from the settings",
             Self::TenantConfiguration => "from the tenant's configuration",
-            Self::Default => "the default: the events do not tell, set it in [ghosts.lifetimes]",
+            Self::Default => "assumed: the events do not tell, set it in [ghosts.lifetimes]",
         }
     }
 }
@@ -231,7 +232,7 @@ pub fn token_use(
     uses(tenant, tokens, lifetimes, thresholds, 0.0, |_| seconds(period))
 }
 
-/// The same of the last ten lifetimes before `until`, but of no less and no more than `length`, in milliseconds; only of
+/// The same of the last ten lifetimes before the last half hour that is over by `until`, but of no less and no more than `length`, in milliseconds; only of
 /// those with half of what would be too much.
 pub fn token_use_lately(
     tenant: &str,
@@ -240,12 +241,32 @@ pub fn token_use_lately(
     length: Range<i64>,
     lifetimes: &Lifetimes,
     thresholds: &Thresholds,
-) -> Vec<TokenUse> {
-    let of = |lifetime: Lifetime| {
-        let ms = (i64::from(lifetime.seconds) * 10_000).clamp(length.start, length.end);
-        seconds(&(EventTime::from_ms(until.ms() - ms)..until))
-    };
-    uses(tenant, tokens, lifetimes, thresholds, thresholds.avoidable_per_day / 2.0, of)
+) -> Arc<[TokenUse]> {
+    /// What needs hours to be seen need not be looked for, over days, every few minutes.
+    const EVERY_MS: i64 = 1_800_000;
+    let until = EventTime::from_ms(until.ms() - until.ms().rem_euclid(EVERY_MS));
+    tokens.lately.of((until, *thresholds), || {
+        let of = |lifetime: Lifetime| {
+            let ms = (i64::from(lifetime.seconds) * 10_000).clamp(length.start, length.end);
+            seconds(&(EventTime::from_ms(until.ms() - ms)..until))
+        };
+        uses(tenant, tokens, lifetimes, thresholds, thresholds.avoidable_per_day / 2.0, of).into()
+    })
+}
+
+/// What was found lately of a tenant's tokens, until there are others or lifetimes change: whoever judges one window after
+/// the other asks again and again.
+#[derive(Default)]
+pub struct Lately(Mutex<Option<((EventTime, Thresholds), Arc<[TokenUse]>)>>);
+
+impl Lately {
+    fn of(&self, by: (EventTime, Thresholds), find: impl FnOnce() -> Arc<[TokenUse]>) -> Arc<[TokenUse]> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((known_by, found)) if *known_by == by => Arc::clone(found),
+            _ => Arc::clone(&known.insert((by, find())).1),
+        }
+    }
 }
 
 fn uses(
@@ -349,12 +370,17 @@ impl Judged {
             confidence: Confidence::High,
         };
         let mut alone = Accused::default();
-        keys.iter().flat_map(|key| key.addresses()).for_each(|(_, issues)| {
-            judged.address(issues, thresholds, &mut alone);
-        });
+        let mut unclear = Vec::new();
+        for key in &keys {
+            let found = judged.patterns_of(key, thresholds);
+            found.iter().for_each(|(issues, pattern)| judged.address(issues, *pattern, thresholds, &mut alone));
+            let is_unclear = |(issues, pattern)| matches!(pattern, Pattern::TooFew { .. }).then_some(issues);
+            unclear.push((*key, found.into_iter().filter_map(is_unclear).collect()));
+        }
         judged.accused = alone.sorted();
         if (judged.accused.most_a_day() as f64) < thresholds.avoidable_per_day
-            && let Some(together) = judged.together(&keys, thresholds)
+            && let Some(together) =
+                judged.together(&keys, thresholds).or_else(|| judged.scattered(&unclear, thresholds))
         {
             judged.accused = together.sorted();
         }
@@ -362,13 +388,29 @@ impl Judged {
         judged
     }
 
-    fn address(&mut self, issues: &Issues, thresholds: &Thresholds, accused: &mut Accused) {
-        let avoidable = issues.avoidable(&self.span);
-        if avoidable == 0 {
-            return;
+    /// What explains the tokens at each address of a key that had any to avoid.
+    fn patterns_of<'k>(&self, key: &'k KeyTokens, thresholds: &Thresholds) -> Vec<(&'k Issues, Pattern)> {
+        let addresses = key.addresses().map(|(_, issues)| issues).filter(|issues| issues.avoidable(&self.span) > 0);
+        let of = |issues| (issues, pattern(issues, &self.span, self.lifetime, thresholds));
+        let mut found: Vec<(&Issues, Pattern)> = addresses.map(of).collect();
+        let is_unexplained = |pattern: &Pattern| pattern.is_waste() || matches!(pattern, Pattern::TooFew { .. });
+        let unexplained = found.iter().filter(|(_, pattern)| is_unexplained(pattern));
+        let unexplained = unexplained.map(|(issues, _)| issues.issued(&self.span)).sum::<u64>();
+        // Of one that wastes among many that cache nothing is even but them.
+        if found.len() > 1
+            && unexplained * 5 >= key.issued(&self.span) * 4
+            && is_even_together(key.shared(), &self.span, self.lifetime.seconds)
+        {
+            let processes = key.shared().peak(&self.span, self.lifetime.counted_seconds());
+            let wasteful = found.iter_mut().filter(|(_, pattern)| pattern.is_waste());
+            wasteful.for_each(|(_, pattern)| *pattern = Pattern::TooFew { processes });
         }
+        found
+    }
+
+    fn address(&mut self, issues: &Issues, pattern: Pattern, thresholds: &Thresholds, accused: &mut Accused) {
+        let avoidable = issues.avoidable(&self.span);
         self.peak = self.peak.max(issues.peak(&self.span, self.lifetime.counted_seconds()));
-        let pattern = pattern(issues, &self.span, self.lifetime, thresholds);
         match pattern {
             Pattern::Uncached | Pattern::Again { .. } => {
                 accused.add(issues, &self.span);
@@ -405,6 +447,32 @@ impl Judged {
         let pool = pool(keys, &self.span, (known, self.span.start), counted, expected, SLOT_SECONDS)?;
         let mut accused = Accused::default();
         self.sudden(&pool, begin, counted, thresholds, &mut accused);
+        (accused.avoidable > 0).then_some(accused)
+    }
+
+    /// What has too few tokens at each address to tell, by the rhythm of all of them. Not where nobody said how long tokens
+    /// live: of shorter ones an address that caches has as few as one that does not.
+    fn scattered(&self, unclear: &[(&KeyTokens, Vec<&Issues>)], thresholds: &Thresholds) -> Option<Accused> {
+        if self.lifetime.from == LifetimeFrom::Default {
+            return None;
+        }
+        let mut accused = Accused { is_steady: true, ..Accused::default() };
+        for (key, unclear) in unclear {
+            let avoidable = unclear.iter().map(|issues| issues.avoidable(&self.span)).sum::<u64>() as f64;
+            let shared = key.shared();
+            // Caches whose requests leave by any of many addresses are even all together.
+            if unclear.len() > 1
+                && avoidable >= thresholds.avoidable_per_day
+                && is_scattered(unclear, &self.span, self.lifetime.seconds)
+                && is_by_chance(shared, &self.span, self.lifetime.seconds)
+                && pattern(shared, &self.span, self.lifetime, thresholds).is_waste()
+            {
+                unclear.iter().for_each(|issues| {
+                    accused.add(issues, &self.span);
+                    accused.issue_seconds.extend(issues.seconds(&self.known()));
+                });
+            }
+        }
         (accused.avoidable > 0).then_some(accused)
     }
 
@@ -534,8 +602,8 @@ impl Judged {
                 last = Some(second);
             }
         }
-        gaps.sort_unstable();
-        gaps.get(gaps.len() / 2).copied()
+        let middle = gaps.len() / 2;
+        (!gaps.is_empty()).then(|| *gaps.select_nth_unstable(middle).1)
     }
 
     fn explanation(&self, addresses: u64) -> String {
@@ -549,7 +617,8 @@ impl Judged {
                      that keeps tokens for no longer",
                     text_of_seconds(after)
                 ),
-                None => "no rhythm of a fleet or of a job explains them".to_owned(),
+                None => "neither the rhythm of a fleet nor a job by the clock of up to a hundred workers explains them"
+                    .to_owned(),
             };
             return format!(
                 "{avoidable} of {} tokens were asked for while one was valid (lifetime {lifetime}, {from}): as many as {} \

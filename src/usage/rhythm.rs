@@ -5,6 +5,7 @@
 //! lifetime each asks about once. Requests that nobody caches know nothing of lifetimes. Both are looked for: the time
 //! after which tokens have successors ([`renewal`]), and how evenly they come ([`unevenness`]).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::ghost::{Lifetime, LifetimeFrom, Thresholds};
@@ -94,10 +95,10 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
     }
     // A large fleet must show it better, and for longer: a ghost is looked at every five minutes, and must not look even by
     // chance.
-    let (margin, pairs_min) = if peak > expected { (MARGIN_SURE, PAIRS_SURE) } else { (1.0, PAIRS_ENOUGH) };
+    let (margin, spans_min) = if peak > expected { (MARGIN_SURE, SPANS_SURE) } else { (1.0, SPANS_ENOUGH) };
     match unevenness(issues, &since, lifetime.seconds) {
-        Some(found) if found.is_even(margin, pairs_min) => Pattern::Fleet { processes: peak },
-        Some(found) if found.is_even(2.0, PAIRS_ENOUGH) => Pattern::TooFew { processes: peak },
+        Some(found) if found.is_even(margin, spans_min) => Pattern::Fleet { processes: peak },
+        Some(found) if found.is_even(2.0, SPANS_ENOUGH) => Pattern::TooFew { processes: peak },
         Some(found) if found.is_uneven() => Pattern::Uncached,
         _ if peak > most => Pattern::Uncached,
         // Neither renews, nor comes as evenly as what renews when it is asked to.
@@ -116,7 +117,7 @@ fn of_any_lifetime(issues: &Issues, span: &Range<u32>, assumed: Lifetime, proces
     let lifetime_of = |processes: u64| (processes.saturating_mul(length) / issued).min(u64::from(assumed.seconds));
     let (likely, longest) = (lifetime_of(processes.start) as u32, lifetime_of(processes.end) as u32);
     let of = |seconds: u32| unevenness(issues, span, seconds);
-    let is_even = |found: &Unevenness| found.is_even(MARGIN_SURE, PAIRS_SURE);
+    let is_even = |found: &Unevenness| found.is_even(MARGIN_SURE, SPANS_SURE);
     if of(RENEWED_SECONDS_MIN / 4).as_ref().is_some_and(is_even) {
         return Some(Pattern::Again { after_seconds: (length / issued) as u32 });
     }
@@ -130,7 +131,44 @@ fn of_any_lifetime(issues: &Issues, span: &Range<u32>, assumed: Lifetime, proces
         }
         is_none &= seconds > likely || found.as_ref().is_some_and(Unevenness::is_uneven);
     }
-    is_none.then_some(Pattern::Uncached)
+    // Too short a time shows no lifetime of an hour; more than any fleet would ask for needs none.
+    let is_long = longest < RENEWED_SECONDS_MIN || length >= (SPANS_SURE as u64 + 2) * u64::from(longest.min(3600));
+    (is_none && is_long).then_some(Pattern::Uncached)
+}
+
+/// Whether addresses that have too few tokens each to tell ask, all in all, as nobody does who caches: over spans of a
+/// lifetime no more evenly than chance has it. Processes behind addresses that change with each request look the same at
+/// each, but are even all together, which is the caller's to see.
+pub fn is_scattered(addresses: &[&Issues], span: &Range<u32>, lifetime_seconds: u32) -> bool {
+    const COMPARED_MIN: u32 = 200;
+    /// What comes in bursts differs by more: jobs, rollouts.
+    const BURSTS: f64 = 2.5;
+    let (mut squares, mut chances, mut compared) = (0.0, 0.0, 0);
+    for issues in addresses {
+        let counts = counts(issues, span, lifetime_seconds).unwrap_or_default();
+        for (difference, chance) in second_differences(&counts) {
+            squares += difference * difference;
+            chances += chance;
+            compared += 1;
+        }
+    }
+    // Of so few tokens a span the median says little; the mean over all of them does.
+    let value = squares / f64::max(chances, 1.0);
+    let error = 1.3 * value * (4.0 / f64::from(compared.max(1))).sqrt();
+    compared >= COMPARED_MIN && value - error > Unevenness::EVEN && value < BURSTS
+}
+
+/// Whether processes that cache ask through several addresses, now by one and now by another: even all together, and at none
+/// of them.
+pub fn is_even_together(shared: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> bool {
+    const COMPARED_MIN: usize = 4;
+    unevenness(shared, span, lifetime_seconds).is_some_and(|found| found.is_even(2.0, COMPARED_MIN))
+}
+
+/// Whether it is known that they come no more evenly than by chance, and not in bursts no more often than people deploy.
+pub fn is_by_chance(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> bool {
+    let found = unevenness(issues, span, lifetime_seconds);
+    found.as_ref().is_some_and(Unevenness::is_uneven) && started_together(issues, span).is_none()
 }
 
 /// How many tokens come at once at most, if nearly all come in bursts no more often than people deploy: processes that
@@ -180,8 +218,8 @@ fn clock_period(issues: &Issues, span: &Range<u32>) -> Option<u32> {
 
 fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u32> {
     const RUNS_MIN: usize = 5;
-    /// More tokens a run than that are waste within it.
-    const TOKENS_A_RUN: u64 = 50;
+    /// More tokens a run than that are waste within it: a job has hardly more workers.
+    const TOKENS_A_RUN: u64 = 100;
     const TOKENS_A_RUN_OF_SEVERAL: u64 = 3;
     /// A run begins this late at most, and so many show it.
     const JITTER: [(i64, usize); 2] = [(20, 5), (60, 24)];
@@ -241,7 +279,7 @@ fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u
 fn are_several(runs: &[u32], period: u32) -> bool {
     /// Runs this close together in the period begin at the same time.
     const TOGETHER: u32 = 40;
-    /// Times that take more of the period are met by chance.
+    /// Times that take more of the hours in which there are runs are met by chance: who asks by day has no other hours.
     const SHARE: u32 = 3;
     const RUNS_A_TIME: usize = 3;
     let mut phases: Vec<u32> = runs.iter().map(|run| run % period).collect();
@@ -265,7 +303,8 @@ fn are_several(runs: &[u32], period: u32) -> bool {
         is_wanted
     });
     let needed = needed.count();
-    needed * RUNS_A_TIME <= runs.len() && needed as u32 * TOGETHER * SHARE <= period
+    let hours: BTreeSet<u32> = runs.iter().map(|run| run % period / 3600).collect();
+    needed * RUNS_A_TIME <= runs.len() && needed as u32 * TOGETHER * SHARE <= hours.len() as u32 * 3600
 }
 
 /// Whether tokens have successors.
@@ -469,17 +508,17 @@ impl<'a> Pairs<'a> {
 }
 
 /// So many spans are enough to judge by their evenness alone, and to do so again and again.
-const PAIRS_ENOUGH: usize = 7;
-const PAIRS_SURE: usize = 20;
+const SPANS_ENOUGH: usize = 7;
+const SPANS_SURE: usize = 20;
 const MARGIN_SURE: f64 = 4.0;
 
-/// How much the number of tokens differs between neighbouring spans, as a multiple of what chance (Poisson) would give.
+/// How much the number of tokens differs from that of the spans beside it, as a multiple of what chance (Poisson) would give.
 struct Unevenness {
     value: f64,
     /// Of the estimate: 1.3 standard errors, so that one in ten is beyond.
     error: f64,
-    /// Neighbouring spans that were compared.
-    pairs: usize,
+    /// Spans that were compared with those beside them.
+    compared: usize,
 }
 
 impl Unevenness {
@@ -487,20 +526,39 @@ impl Unevenness {
     const EVEN: f64 = 0.6;
 
     /// With so many times more than chance of the estimate to spare.
-    fn is_even(&self, margin: f64, pairs_min: usize) -> bool {
-        self.pairs >= pairs_min && self.value + self.error * margin < Self::EVEN
+    fn is_even(&self, margin: f64, compared_min: usize) -> bool {
+        self.compared >= compared_min && self.value + self.error * margin < Self::EVEN
     }
 
     fn is_uneven(&self) -> bool {
-        self.pairs >= PAIRS_ENOUGH && self.value - self.error > Self::EVEN
+        self.compared >= SPANS_ENOUGH && self.value - self.error > Self::EVEN
     }
 }
 
-/// The Allan variance of counts over spans of one lifetime: half the mean square of the difference of neighbours, over
-/// the mean (D. W. Allan, "Statistics of atomic frequency standards", 1966). Slow changes, as by the hour of the day,
-/// cancel out; the quarter of the spans that differ most, those with a restart or a rollout, is left out.
+/// The Hadamard variance of counts over spans of one lifetime: the mean square of the second difference of three
+/// neighbours, over what chance would give it (R. A. Baugh, "Frequency modulation analysis with the Hadamard variance",
+/// 1971). Unlike the Allan variance, of first differences, it says nothing of a steady rise or fall: of a fleet that follows
+/// the day by tens of processes an hour as little as of the requests that follow it. The quarter of the spans that differ
+/// most, those with a restart or a rollout, is left out.
 fn unevenness(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> Option<Unevenness> {
-    const PAIRS_MIN: usize = 4;
+    const TRIPLES_MIN: usize = 4;
+    let counts = counts(issues, span, lifetime_seconds)?;
+    let mut triples: Vec<f64> =
+        second_differences(&counts).map(|(difference, chance)| difference * difference / chance).collect();
+    if triples.len() < TRIPLES_MIN {
+        return None;
+    }
+    triples.sort_by(f64::total_cmp);
+    let kept = &triples[..triples.len() - triples.len() / 4];
+    // Of chi-squared with one degree, the mean without the greatest quarter is 0.369, and of as many independent ones the
+    // variance of that mean, over its square, 3.5 / n; neighbours share spans, which makes it 1.9 times as much.
+    let value = kept.iter().sum::<f64>() / kept.len() as f64 / 0.369;
+    let error = 1.3 * value * (6.8 / triples.len() as f64).sqrt();
+    Some(Unevenness { value, error, compared: triples.len() })
+}
+
+/// Tokens in each of the last spans of one lifetime.
+fn counts(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> Option<Vec<f64>> {
     const SPANS_MAX: u32 = 2_000;
     // Counts are known by windows only where there are several tokens a second.
     let grain = issues.grain_seconds();
@@ -509,23 +567,49 @@ fn unevenness(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> Opti
     // The last ones: what happens now counts.
     let count = (span.end.saturating_sub(first) / length).min(SPANS_MAX);
     let from = (span.end - span.end % grain).saturating_sub(count * length);
-    let counts: Vec<f64> =
-        issues.issued_by(&(from..from + count * length), length).into_iter().map(|issued| issued as f64).collect();
-    // Spans in which nobody asks say nothing.
-    let mut pairs: Vec<f64> = counts
-        .windows(2)
-        .map(|pair| (pair[0] - pair[1], pair[0] + pair[1]))
-        .filter(|(_, sum)| *sum > 0.0)
-        .map(|(difference, sum)| difference * difference / sum)
-        .collect();
-    if pairs.len() < PAIRS_MIN {
-        return None;
+    Some(issues.issued_by(&(from..from + count * length), length).into_iter().map(|issued| issued as f64).collect())
+}
+
+/// By how much each span differs from the middle of its neighbours, doubled, and the variance that chance (Poisson) would
+/// give it. Spans in which nobody asks say nothing.
+fn second_differences(counts: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+    let of = |three: &[f64]| (three[0] - 2.0 * three[1] + three[2], three[0] + 4.0 * three[1] + three[2]);
+    counts.windows(3).map(of).filter(|(_, chance)| *chance > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u32 = 86_400;
+
+    /// Runs from eight to six of each day, each so long after the one before, by day and by number.
+    fn by_day(days: u32, after: impl Fn(u32, u32) -> u32) -> Vec<u32> {
+        let mut runs = Vec::new();
+        for day in 0..days {
+            let mut run = day * DAY + 8 * 3600;
+            for n in 0.. {
+                run += after(day, n);
+                if run >= day * DAY + 18 * 3600 {
+                    break;
+                }
+                runs.push(run);
+            }
+        }
+        runs
     }
-    pairs.sort_by(f64::total_cmp);
-    let kept = &pairs[..pairs.len() - pairs.len() / 4];
-    // Of chi-squared with one degree, the mean without the greatest quarter is 0.369, and of as many independent ones the
-    // variance of that mean, over its square, 3.5 / n; neighbours share a span.
-    let value = kept.iter().sum::<f64>() / kept.len() as f64 / 0.369;
-    let error = 1.3 * value * (5.3 / pairs.len() as f64).sqrt();
-    Some(Unevenness { value, error, pairs: pairs.len() })
+
+    #[test]
+    fn whoever_asks_again_and_again_by_day_is_not_several_jobs() {
+        for (days, between) in [(4, 60), (4, 45), (7, 120), (7, 60), (14, 120)] {
+            let scattered = |day: u32, n: u32| {
+                let mixed = (day * 5_003 + n + 1).wrapping_mul(0x9E37_79B1);
+                between * 3 / 4 + (mixed ^ mixed >> 15) % (between / 2)
+            };
+            assert!(!are_several(&by_day(days, scattered), DAY), "each {between} s for {days} days");
+        }
+        // Every second 20 minutes, else 31: the same times of each day, give or take some seconds.
+        let jobs = by_day(7, |day, n| if n % 2 == 0 { 1200 + day % 3 } else { 1860 - day % 3 });
+        assert!(are_several(&jobs, DAY));
+    }
 }

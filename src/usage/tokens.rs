@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
+use super::ghost::Lately;
 use super::users::entry;
 use crate::event::{Day, EventTime};
 use crate::partial::TokensRow;
@@ -33,6 +34,8 @@ pub struct Tokens {
     keys: BTreeMap<TokenKey, KeyTokens>,
     /// Refused requests by client and day.
     failed: BTreeMap<String, BTreeMap<Day, u64>>,
+    /// What was found of them lately: settling and forgetting, which follow every change, forget it.
+    pub(super) lately: Lately,
 }
 
 /// The tokens of one key.
@@ -226,12 +229,14 @@ impl Tokens {
 
     /// Brings every walk up to date. Queries need it after rows were absorbed.
     pub fn settle(&mut self, lifetime_seconds: impl Fn(&str) -> u32) {
+        self.lately = Lately::default();
         for (key, tokens) in &mut self.keys {
             tokens.settle(lifetime_seconds(&key.audience).max(1));
         }
     }
 
     pub(super) fn forget_before(&mut self, day: Day) {
+        self.lately = Lately::default();
         let second = second(day.start());
         self.keys.retain(|_, tokens| {
             tokens.forget_before(second);

@@ -344,7 +344,7 @@ fn ghosts() -> Vec<Ghost> {
         user_agents: vec!["node-auth0/4.2.0".to_owned(), "axios/1.6.2".to_owned()],
         median_spacing_seconds: Some(1.4),
         lifetime_seconds: 86_400,
-        lifetime_from: "the default: the events do not tell, set it in [ghosts.lifetimes]".to_owned(),
+        lifetime_from: "assumed: the events do not tell, set it in [ghosts.lifetimes]".to_owned(),
         projected_avoidable: Some(347_000),
         quota_share: Some(0.2313),
         first_log_id: "90020261101000003127000000000000001223372036854775813".to_owned(),

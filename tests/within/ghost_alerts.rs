@@ -102,6 +102,41 @@ fn deployed(dice: &mut Dice, count: u32, every: u32, over: u32, lifetime: u32) -
     issues
 }
 
+/// From 0 at four in the morning to 1 at four in the afternoon.
+fn of_day(second: u32) -> f64 {
+    let turn = f64::from((second - start() + 20 * HOUR) % DAY) / f64::from(DAY);
+    (1.0 - (std::f64::consts::TAU * turn).cos()) / 2.0
+}
+
+/// Caches behind one address, as many as the day wants of them: each renews between 93 and 97 % of its lifetime, and any one
+/// is stopped where there are too many.
+fn scaled_by_day(dice: &mut Dice, count: Range<u32>, lifetime: u32) -> Vec<u32> {
+    let wanted = |second| count.start + (f64::from(count.end - count.start) * of_day(second)).round() as u32;
+    // When each asks next.
+    let mut pods: Vec<u32> = (0..wanted(start())).map(|_| start() + dice.roll(u64::from(lifetime)) as u32).collect();
+    let mut issues = Vec::new();
+    for minute in (start()..end()).step_by(MINUTE as usize) {
+        while pods.len() < wanted(minute) as usize {
+            pods.push(minute + dice.roll(60) as u32);
+        }
+        while pods.len() > wanted(minute) as usize {
+            pods.swap_remove(dice.roll(pods.len() as u64) as usize);
+        }
+        for next in pods.iter_mut().filter(|next| **next < minute + MINUTE) {
+            issues.push(*next);
+            *next += (f64::from(lifetime) * (0.93 + 0.04 * unit(dice))) as u32;
+        }
+    }
+    issues
+}
+
+/// Requests at random, as many as the day wants of them.
+fn requests_by_day(dice: &mut Dice, period: Range<u32>, per_hour: Range<f64>) -> Vec<u32> {
+    let all = requests(dice, period, per_hour.end);
+    let share = |second| (per_hour.start + (per_hour.end - per_hour.start) * of_day(second)) / per_hour.end;
+    all.into_iter().filter(|second| unit(dice) < share(*second)).collect()
+}
+
 fn at(day: u32, hour: u32, minute: u32) -> u32 {
     start() + day * DAY + hour * HOUR + minute * MINUTE
 }
@@ -439,6 +474,36 @@ fn of_unknown_lifetimes(dice: &mut Dice) -> Vec<Story> {
     all
 }
 
+/// What a count alone misjudges: fleets and ghosts that follow the day, many workers, many addresses.
+fn of_many(dice: &mut Dice) -> Vec<Story> {
+    let mut all = Vec::new();
+    let mut add = |name, lifetime, issues: Vec<u32>, others: Vec<Vec<u32>>, expected| {
+        all.push(Story { name, lifetime: Some(lifetime), issues, others: (Place::Address, others), expected });
+    };
+    for count in [10..120, 30..90, 20..60] {
+        let issues = scaled_by_day(dice, count, HOUR);
+        add("as many caches as the day wants", HOUR, issues, Vec::new(), Expected::Nothing);
+    }
+    let issues = requests_by_day(dice, start()..end(), 30.0..300.0);
+    add("requests as the day wants", HOUR, issues, Vec::new(), Expected::Page(start()..at(2, 0, 0)));
+    for workers in [60, 95] {
+        let runs = (start()..end()).step_by(HOUR as usize);
+        let issues = runs.flat_map(|run| (0..workers).map(move |_| run)).map(|run| run + dice.roll(60) as u32);
+        add("a job of many workers every hour", DAY, issues.collect(), Vec::new(), Expected::Nothing);
+    }
+    for (count, per_hour) in [(100, 8.0), (400, 2.0)] {
+        let others = (0..count).map(|_| requests(dice, start()..end(), per_hour)).collect();
+        let paged = Expected::Page(start()..at(2, 12, 0));
+        add("a few an hour at each of many addresses", 4 * HOUR, Vec::new(), others, paged);
+    }
+    let mut others = vec![Vec::new(); 100];
+    for second in old_fleet(dice, 600, 4 * HOUR, Renews::Spread) {
+        others[dice.roll(100) as usize].push(second);
+    }
+    add("caches whose requests leave by any address", 4 * HOUR, Vec::new(), others, Expected::Nothing);
+    all
+}
+
 fn usage(story: &Story, dice: &mut Dice) -> Usage {
     let mut rows = Partial::default();
     let time = |second: u32| EventTime::from_ms(i64::from(second) * 1000);
@@ -598,4 +663,9 @@ fn every_ghost_is_paged_once_and_resolved_only_when_it_is_mended() {
 #[test]
 fn who_caches_is_told_from_a_ghost_where_nobody_said_how_long_tokens_live() {
     check(of_unknown_lifetimes);
+}
+
+#[test]
+fn who_follows_the_day_and_who_asks_from_many_places_is_told_by_the_rhythm() {
+    check(of_many);
 }
