@@ -479,6 +479,12 @@ impl Starts {
     }
 }
 
+/// Where a partition's first entry begins, whatever there is of it.
+pub async fn first_start(store: &Store, id: &PartitionId) -> Result<u64, StoreError> {
+    let starts = Starts::read(store, &id.source, &id.incarnation).await?;
+    Ok(starts.map_or(0, |starts| starts.of(&id.partition)))
+}
+
 async fn read_decided<T: DeserializeOwned>(
     store: &Store,
     path: &Path,

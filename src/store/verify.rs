@@ -68,7 +68,7 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
                 report.entries += retired.entries as usize;
                 retired.end
             }
-            None => Starts::read(store, &id.source, &id.incarnation).await?.unwrap_or_default().of(&id.partition),
+            None => ledger::first_start(store, id).await?,
         };
         check_chain(id, chain, begin, &mut report);
         let mut sums = held.remove(id).unwrap_or_default();
@@ -147,12 +147,13 @@ async fn check_generations(
             sums.event_rows += merged.event_rows;
         }
         match check_generation(store, generation, report).await? {
-            true => check_copies(store, generation, objects, report).await?,
+            None => check_copies(store, generation, objects, report).await?,
             // A newer one may have replaced it meanwhile; whoever verifies again sees that one.
-            false => {
+            Some(missing) => {
                 let winner = Generations::winner_of(store, &generation.date).await?;
                 if winner.is_none_or(|winner| winner.number == generation.number) {
-                    report.problem(Generation::path(&generation.date, generation.number), "a file of it is missing");
+                    let problem = format!("a file of it is missing: {}", missing.path);
+                    report.problem(Generation::path(&generation.date, generation.number), problem);
                 }
             }
         }
@@ -160,12 +161,17 @@ async fn check_generations(
     Ok(held)
 }
 
-/// Conservation within a day: its rows are what was merged, and `daily` is what they come to. False if a file is missing.
-async fn check_generation(store: &Store, generation: &Generation, report: &mut Report) -> Result<bool, StoreError> {
+/// Conservation within a day: its rows are what was merged, and `daily` is what they come to. Says which file is missing, if
+/// one is.
+async fn check_generation<'g>(
+    store: &Store,
+    generation: &'g Generation,
+    report: &mut Report,
+) -> Result<Option<&'g FileRecord>, StoreError> {
     let (mut partial, mut daily, mut singles) = (Partial::default(), Partial::default(), Singles::default());
     for file in &generation.files {
         report.files += 1;
-        let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await? else { return Ok(false) };
+        let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await? else { return Ok(Some(file)) };
         let read = match check(file, &bytes) {
             Err(problem) => Err(problem.to_owned()),
             Ok(()) => match file.dataset.as_str() {
@@ -180,7 +186,7 @@ async fn check_generation(store: &Store, generation: &Generation, report: &mut R
         };
         if let Err(problem) = read {
             report.problem(&file.path, problem);
-            return Ok(true);
+            return Ok(None);
         }
     }
     let (mut accounting, mut by_day) = (Accounting::default(), Partial::default());
@@ -201,7 +207,7 @@ async fn check_generation(store: &Store, generation: &Generation, report: &mut R
     if expected.len() != found.len() || !expected.iter().zip(&found).all(is_same) {
         report.problem(place, "its daily rows are not what its windows come to");
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Everything that a generation or a sum of retired entries accounts for.
@@ -332,7 +338,9 @@ fn check_chain(id: &PartitionId, chain: &[Entry], begin: u64, report: &mut Repor
     for pair in chain.windows(2) {
         let (end, start) = (pair[0].end, pair[1].start);
         match start.cmp(&end) {
-            std::cmp::Ordering::Greater => report.problem(id, format!("gap: nothing covers {end} to {start}")),
+            std::cmp::Ordering::Greater => {
+                report.problem(id, format!("gap: nothing covers {end} to {start}: {} is gone", id.entry_path(end)))
+            }
             std::cmp::Ordering::Less => report.problem(id, format!("overlap: {start} to {end} is covered twice")),
             std::cmp::Ordering::Equal => {}
         }

@@ -92,7 +92,7 @@ impl Followed {
 
     /// Whether `entry` is the next one. A listing may lack one that was written while it was made.
     fn is_followed_by(&self, entry: &Entry) -> bool {
-        self.last.is_none() || entry.start == self.progress.end
+        entry.start == self.progress.end
     }
 }
 
@@ -224,8 +224,11 @@ impl Follower {
             followed.lost = None;
             let folder = id.folder("_ledger");
             let paths = store.list_after(&folder, followed.last.as_ref()).await?;
-            if followed.last.is_none() && is_retired(&store, followed).await? {
-                return Ok(Step::Overtaken);
+            if followed.last.is_none() {
+                if is_retired(&store, followed).await? {
+                    return Ok(Step::Overtaken);
+                }
+                followed.progress.end = ledger::first_start(&store, &id).await?;
             }
             'partition: for paths in paths.chunks(AT_ONCE) {
                 let reads = paths
@@ -248,7 +251,10 @@ impl Follower {
                             break 'partition;
                         }
                         _ if is_retired(&store, followed).await? => return Ok(Step::Overtaken),
-                        _ => {
+                        other => {
+                            if let Found::Visible(entry, _) | Found::Incomplete(entry, _) = &other {
+                                compact::refuse_overlap(&store, &id, entry, followed.progress.end).await?;
+                            }
                             // One that was written while the listing was made is there by now.
                             let next = followed.progress.end;
                             if compact::is_entry_lost(&store, &id, next).await? {

@@ -257,14 +257,19 @@ pub fn token_use_lately(
 /// What was found lately of a tenant's tokens, until there are others or lifetimes change: whoever judges one window after
 /// the other asks again and again.
 #[derive(Default)]
-pub struct Lately(Mutex<Option<((EventTime, Thresholds), Arc<[TokenUse]>)>>);
+pub struct Lately(Mutex<Option<Found>>);
+
+struct Found {
+    by: (EventTime, Thresholds),
+    uses: Arc<[TokenUse]>,
+}
 
 impl Lately {
     fn of(&self, by: (EventTime, Thresholds), find: impl FnOnce() -> Arc<[TokenUse]>) -> Arc<[TokenUse]> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
-            Some((known_by, found)) if *known_by == by => Arc::clone(found),
-            _ => Arc::clone(&known.insert((by, find())).1),
+            Some(found) if found.by == by => Arc::clone(&found.uses),
+            _ => Arc::clone(&known.insert(Found { by, uses: find() }).uses),
         }
     }
 }

@@ -462,9 +462,8 @@ fn a_lost_file_of_a_generation_is_an_error() {
     all_refuse(&simulated, &out, lost.as_ref(), &READERS);
 }
 
-#[test]
-fn a_lost_entry_is_an_error_and_not_the_end_of_its_partition() {
-    let simulated = Simulated::new(2_000, 2, 48);
+/// What was ingested in several commits, and where their entries are.
+fn of_several_commits(simulated: &Simulated) -> (PathBuf, Vec<String>) {
     let out = simulated.path("out");
     let settings = simulated.path("settings.toml");
     std::fs::write(&settings, "[flush]\nrows = 200\n").expect("written");
@@ -472,10 +471,37 @@ fn a_lost_entry_is_an_error_and_not_the_end_of_its_partition() {
         ghostlight().arg("ingest").arg("--config").arg(&settings).arg("--out").arg(&out).arg(simulated.events_path()),
     );
     let entries = runtime().block_on(open(&out).list("_ledger")).expect("can be listed");
+    let entries: Vec<_> = entries.into_iter().map(|entry| entry.location.to_string()).collect();
     assert!(entries.len() > 2, "{entries:?}");
-    let lost = &entries[1].location;
-    std::fs::remove_file(out.join(lost.as_ref())).expect("was there");
-    all_refuse(&simulated, &out, lost.as_ref(), &READERS);
+    (out, entries)
+}
+
+#[test]
+fn a_lost_entry_is_an_error_and_not_the_end_of_its_partition() {
+    for lost in 0..2 {
+        let simulated = Simulated::new(2_000, 2, 48);
+        let (out, entries) = of_several_commits(&simulated);
+        let path = out.join(&entries[lost]);
+        let entry = std::fs::read(&path).expect("was there");
+        let events = rows(&out, "SELECT sum(events) AS events FROM event_counts");
+        std::fs::remove_file(&path).expect("was there");
+        all_refuse(&simulated, &out, &entries[lost], &READERS);
+        // Nothing was made of what is left.
+        std::fs::write(&path, entry).expect("written");
+        succeed(ghostlight().arg("compact").arg(&out));
+        assert_eq!(rows(&out, "SELECT sum(events) AS events FROM event_counts"), events);
+    }
+}
+
+#[test]
+fn entries_that_overlap_are_an_error() {
+    let simulated = Simulated::new(2_000, 2, 48);
+    let (out, entries) = of_several_commits(&simulated);
+    let path = out.join(&entries[0]);
+    let mut entry: Value = serde_json::from_slice(&std::fs::read(&path).expect("was there")).expect("JSON");
+    entry["end"] = json!(entry["end"].as_u64().expect("a position") + 3);
+    std::fs::write(&path, entry.to_string()).expect("written");
+    all_refuse(&simulated, &out, &entries[1], &READERS);
 }
 
 #[test]

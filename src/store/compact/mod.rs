@@ -88,6 +88,8 @@ pub struct Compactor {
 /// What of a partition's ledger is still there.
 #[derive(Default)]
 struct Chain {
+    /// Where the first entry begins that there ever was.
+    first_start: u64,
     retired: Option<Retired>,
     entries: BTreeMap<u64, Entry>,
     /// Entries of which all files are at their final paths or held by a generation, up to the first that is not: as a
@@ -99,13 +101,12 @@ struct Chain {
 
 impl Chain {
     fn begin(&self) -> u64 {
-        self.retired.as_ref().map_or(0, |retired| retired.end)
+        self.retired.as_ref().map_or(self.first_start, |retired| retired.end)
     }
 
-    /// Whether entries are missing between those that were retired and those that are there.
+    /// Whether entries are missing between those that were retired, or the beginning, and those that are there.
     fn has_gap(&self) -> bool {
-        let first = self.entries.keys().next();
-        self.retired.as_ref().zip(first).is_some_and(|(retired, first)| *first > retired.end)
+        self.entries.keys().next().is_some_and(|first| *first > self.begin())
     }
 
     fn visible(&self) -> impl Iterator<Item = &Entry> {
@@ -170,7 +171,10 @@ impl Compactor {
         let mut retired = retired::all_within(&self.store, "").await?;
         let mut known = std::mem::take(&mut self.chains);
         for id in ledger::partitions(&self.store).await? {
-            let mut chain = known.remove(&id).unwrap_or_default();
+            let mut chain = match known.remove(&id) {
+                Some(chain) => chain,
+                None => Chain { first_start: ledger::first_start(&self.store, &id).await?, ..Chain::default() },
+            };
             chain.retired = retired.remove(&id);
             self.read_chain(&id, &mut chain).await?;
             self.chains.insert(id, chain);
@@ -200,10 +204,10 @@ impl Compactor {
         }
         let coverage = self.generations.coverage();
         for (id, chain) in &mut self.chains {
-            let mut end = chain.retired.as_ref().map(|retired| retired.end);
+            let mut end = chain.begin();
             let is_visible = |entry: &&Entry| {
-                let follows = end.is_none_or(|end| entry.start == end);
-                end = Some(entry.end);
+                let follows = entry.start == end;
+                end = entry.end;
                 let is_there = |file: &&FileRecord| present.contains(&file.path) || coverage.holds(id, entry.end, file);
                 follows && entry.files.iter().filter(|file| file.dataset != IDS).all(|file| is_there(&file))
             };
@@ -216,11 +220,9 @@ impl Compactor {
     async fn lost(&mut self) -> Result<Option<Path>, StoreError> {
         for (id, chain) in &self.chains {
             let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
-            let before = chain.visible().last().map(|entry| entry.end);
-            if let Some(end) = before.or(chain.retired.as_ref().map(|retired| retired.end))
-                && entry.start > end
-                && is_entry_lost(&self.store, id, end).await?
-            {
+            let end = chain.visible().last().map_or(chain.begin(), |entry| entry.end);
+            refuse_overlap(&self.store, id, entry, end).await?;
+            if entry.start > end && is_entry_lost(&self.store, id, end).await? {
                 return Ok(Some(id.entry_path(end)));
             }
             for file in entry.files.iter().filter(|file| file.dataset != IDS) {
@@ -353,6 +355,17 @@ pub async fn is_entry_lost(store: &Store, id: &PartitionId, start: u64) -> Resul
     // First the entry: the sum that stands for it is there before it goes.
     let is_gone = !store.exists(&id.entry_path(start)).await?;
     Ok(is_gone && Retired::newest(store, id).await?.is_none_or(|retired| retired.end <= start))
+}
+
+/// An error if an entry begins before the one before it ends, and no sum of retired ones stands for both.
+pub async fn refuse_overlap(store: &Store, id: &PartitionId, entry: &Entry, end: u64) -> Result<(), StoreError> {
+    let is_retired = |retired: Retired| retired.end > entry.start;
+    if entry.start >= end || Retired::newest(store, id).await?.is_some_and(is_retired) {
+        return Ok(());
+    }
+    let problem =
+        format!("it begins at {}, where the entry before it goes up to {end}: one of the two was altered", entry.start);
+    Err(StoreError::damaged(&id.entry_path(entry.start), problem))
 }
 
 /// Whether there is none newer of its day: files of older ones go.
