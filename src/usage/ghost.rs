@@ -232,8 +232,8 @@ pub fn token_use(
     uses(tenant, tokens, lifetimes, thresholds, 0.0, |_| seconds(period))
 }
 
-/// The same of the last ten lifetimes before the last half hour that is over by `until`, but of no less and no more than `length`, in milliseconds; only of
-/// those with half of what would be too much.
+/// The same of the last ten lifetimes before the last half hour that is over by `until`, but of no less and no more than
+/// `length`, in milliseconds; only of those with half of what would be too much.
 pub fn token_use_lately(
     tenant: &str,
     tokens: &Tokens,
