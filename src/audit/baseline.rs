@@ -43,6 +43,14 @@ fn day<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     })
 }
 
+/// What to tell whoever keeps the baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The check of the entry.
+    pub check: String,
+    pub text: String,
+}
+
 #[derive(Debug, Default)]
 pub struct Baseline {
     entries: Vec<Entry>,
@@ -87,36 +95,24 @@ impl Baseline {
         Ok(Self { entries: raw.accepted })
     }
 
-    /// Marks what is accepted, and says which entries have expired or match nothing any more.
-    pub fn apply(
-        &self,
-        findings: &mut [Finding],
-        is_judged: impl Fn(&str, &str) -> bool,
-        now: EventTime,
-    ) -> Vec<String> {
+    /// Marks what is accepted, and says which entries have expired or match nothing, each with its check.
+    pub fn apply(&self, findings: &mut [Finding], is_judged: impl Fn(&str, &str) -> bool, now: EventTime) -> Vec<Note> {
         let mut notes = Vec::new();
         for entry in &self.entries {
+            let mut note = |what: String| {
+                let text = format!("baseline: {} of {} {what}", entry.check, entry.subject);
+                notes.push(Note { check: entry.check.clone(), text });
+            };
             let kindless = findings.iter().find(|finding| entry.lacks_kind(finding)).map(Finding::subject);
             let mut matching: Vec<_> = findings.iter_mut().filter(|finding| entry.fits(finding)).collect();
             let is_gone = matching.is_empty() && is_judged(&entry.check, &entry.subject);
             if entry.last_moment().is_none_or(|last| now > last) {
-                notes.push(format!(
-                    "baseline: {} of {} expired on {}{}",
-                    entry.check,
-                    entry.subject,
-                    entry.expires,
-                    if is_gone { ", and is gone: remove it" } else { "" }
-                ));
+                let gone = if is_gone { ", and is gone: remove it" } else { "" };
+                note(format!("expired on {}{gone}", entry.expires));
             } else if let Some(subject) = kindless.filter(|_| matching.is_empty()) {
-                notes.push(format!(
-                    "baseline: {} of {} matches nothing: a subject is written with its kind, such as {subject:?}",
-                    entry.check, entry.subject
-                ));
+                note(format!("matches nothing: a subject is written with its kind, such as {subject:?}"));
             } else if is_gone {
-                notes.push(format!(
-                    "baseline: {} of {} matches nothing any more: remove it",
-                    entry.check, entry.subject
-                ));
+                note("matches nothing any more: remove it".to_owned());
             } else {
                 matching.iter_mut().for_each(|finding| finding.accepted = Some(entry.clone()));
             }

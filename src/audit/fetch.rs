@@ -378,8 +378,8 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 139] = [
-    "action", "active", "alg", "allow", "allow_all_scopes", "allow_any_organization",
+const KEPT: [&str; 143] = [
+    "action", "active", "admin_notification_frequency", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
     "audience", "authentication_methods", "backchannel_logout_urls", "block", "brute_force_protection", "callbacks",
@@ -395,14 +395,14 @@ const KEPT: [&str; 139] = [
     "idle_ephemeral_session_lifetime", "idle_ephemeral_session_lifetime_in_minutes", "idle_session_lifetime",
     "idle_session_lifetime_in_minutes", "import_mode", "infinite_token_lifetime", "initiate_login_uri", "ipv4_cidrs",
     "ipv6_cidrs", "is_domain_connection", "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds",
-    "match", "max_attempts", "min_length", "mode", "monitoring_mode_enabled", "name", "not_match", "oidc_conformant",
+    "match", "max_attempts", "method", "min_length", "mode", "monitoring_mode_enabled", "name", "not_match", "oidc_conformant",
     "oidc_logout", "options", "organization_usage", "passkey", "password", "passwordPolicy",
     "password_complexity_options", "password_history", "password_no_personal_info", "password_reset_policy",
     "passwordless_policy", "permissions", "policies", "policy", "pre-change-password", "pre-login",
-    "pre-user-registration", "proof_of_possession", "provider", "refresh_token", "require_proof_of_possession",
+    "pre-user-registration", "proof_of_possession", "provider", "rate", "refresh_token", "require_proof_of_possession",
     "require_pushed_authorization_requests", "required", "resource_server_identifier", "rotation_type", "rule",
     "runtime", "sandbox_version", "scope", "scopes", "session_cookie", "session_lifetime",
-    "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "stage", "status", "strategy",
+    "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "size", "stage", "status", "strategy",
     "subject_type", "subject_type_authorization", "support_email", "support_url", "supported_triggers", "template",
     "token_dialect", "token_endpoint_auth_method", "token_lifetime", "universal_login_experience", "url", "user", "value",
     "verification_method", "web_origins",

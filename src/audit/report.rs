@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::baseline::{Baseline, Entry};
+use super::baseline::{Baseline, Entry, Note};
 use super::checks::{self, Area, Check, Found, Scene, Severity, State};
 use super::document::Place;
 use super::not_run::NotRun;
@@ -85,7 +85,7 @@ pub struct Report {
     pub unjudged: Vec<(&'static Check, NotRun)>,
     /// The checks of both.
     pub unknown: Vec<Unknown>,
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl Report {

@@ -229,6 +229,8 @@ pub struct Connection {
     pub disable_signup: Field<bool>,
     pub password_policy: Field<String>,
     pub password_history: Field<bool>,
+    /// How many passwords it remembers.
+    pub history_size: Field<f64>,
     pub no_personal_info: Field<bool>,
     pub min_length: Field<f64>,
     pub brute_force: Field<bool>,
@@ -244,6 +246,8 @@ pub struct Connection {
 pub struct Api {
     pub thing: Thing,
     pub identifier: Field<String>,
+    /// It is the Management API, also where a placeholder stands for the domain.
+    pub is_management: bool,
     pub is_system: Field<bool>,
     pub alg: Field<String>,
     pub token_seconds: Field<f64>,
@@ -260,6 +264,8 @@ pub struct Grant {
     /// The client's id, or its name where an export has no ids.
     pub client: Field<String>,
     pub audience: Field<String>,
+    /// It is for the Management API, also where a placeholder stands for the domain.
+    pub of_management: bool,
     /// Whom its tokens are for: `client`, which is the default, or `user`.
     pub subject_type: Field<String>,
     pub scopes: Texts,
@@ -289,7 +295,14 @@ pub struct Shield {
     pub mode: Field<String>,
     pub attempts: Field<f64>,
     pub login_attempts: Field<f64>,
+    /// Milliseconds until an attempt is given back.
+    pub login_rate: Field<f64>,
     pub signup_attempts: Field<f64>,
+    pub signup_rate: Field<f64>,
+    /// How breached passwords are looked for: `standard` or `enhanced`.
+    pub method: Field<String>,
+    /// How often administrators are told.
+    pub notifies: Texts,
     /// At signups, and when a password is changed.
     pub stage_shields: [Texts; 2],
 }

@@ -152,10 +152,5 @@ fn each(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Api, &mut Outcome)
 }
 
 pub(super) fn is_system(api: &Api) -> bool {
-    api.is_system.is(&true) || api.identifier.known().is_some_and(|identifier| is_management(identifier))
-}
-
-/// Whether an audience is the Management API of a tenant.
-pub(super) fn is_management(audience: &str) -> bool {
-    audience.starts_with("https://") && audience.trim_end_matches('/').ends_with("/api/v2")
+    api.is_system.is(&true) || api.is_management
 }

@@ -123,13 +123,24 @@ pub const CHECKS: &[Check] = &[
         area: Area::Connections,
         severity: BestPractice,
         title: "Old passwords may be used again",
-        looks_at: "databases: options.password_history.enable",
+        looks_at: "databases: options.password_history.enable, size",
         why: "a password that had to be changed comes back",
-        fix: "switch the history on",
+        fix: "switch the history on, and let it remember five passwords or more",
         docs: OPTIONS,
         judge: |scene, out| {
             each(scene, out, |database, out| {
                 out.not_on(&database.thing, &database.password_history, "options.password_history is not on");
+                // Not set, it is five.
+                if !database.password_history.is(&true) {
+                    return;
+                }
+                if let Some(Some(size)) = out
+                    .read(&database.thing, &database.history_size)
+                    .filter(|size| size.is_some_and(|size| *size < 5.0))
+                {
+                    let evidence = format!("options.password_history remembers {size} passwords");
+                    out.at(&database.thing, &database.history_size, evidence);
+                }
             })
         },
     },

@@ -1,5 +1,7 @@
 //! Attack protection, MFA, domains, e-mail and streams: what keeps attackers out, and what tells that they came.
 
+use std::ops::{Bound, RangeBounds};
+
 use super::super::tenant::{BotDetection, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing};
 use super::code::runs_at;
 use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part, tenant_thing};
@@ -93,7 +95,7 @@ pub const CHECKS: &[Check] = &[
         fix: "set max_attempts to 10 or less",
         docs: BRUTE_FORCE,
         judge: |scene, out| {
-            shield(&scene.tenant.brute_force, out, |shield, out| at_most(shield, &shield.attempts, 10.0, out))
+            shield(&scene.tenant.brute_force, out, |shield, out| within(shield, &shield.attempts, ..=10.0, out))
         },
     },
     Check {
@@ -155,14 +157,16 @@ pub const CHECKS: &[Check] = &[
         area: Area::Defences,
         severity: Recommended,
         title: "One address may try more than Auth0's defaults allow",
-        looks_at: "attackProtection: suspiciousIpThrottling.stage.*.max_attempts",
+        looks_at: "attackProtection: suspiciousIpThrottling.stage.*.max_attempts and rate (milliseconds until an attempt is given back)",
         why: "lists of passwords are tried from few addresses, and each gets further",
-        fix: "set 100 logins and 50 signups or less",
+        fix: "set 100 logins, one given back in 864000 ms, and 50 signups, one given back in 1200 ms, or less of them",
         docs: THROTTLING,
         judge: |scene, out| {
             shield(&scene.tenant.ip_throttling, out, |shield, out| {
-                at_most(shield, &shield.login_attempts, 100.0, out);
-                at_most(shield, &shield.signup_attempts, 50.0, out);
+                within(shield, &shield.login_attempts, ..=100.0, out);
+                within(shield, &shield.login_rate, 864_000.0.., out);
+                within(shield, &shield.signup_attempts, ..=50.0, out);
+                within(shield, &shield.signup_rate, 1_200.0.., out);
             })
         },
     },
@@ -218,6 +222,53 @@ pub const CHECKS: &[Check] = &[
             shield(&scene.tenant.breached_passwords, out, |shield, out| {
                 for shields in &shield.stage_shields {
                     has_shield(shield, shields, "block", out);
+                }
+            })
+        },
+    },
+    Check {
+        id: "breached-passwords-notify",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Nobody is told how many breached passwords are used",
+        looks_at: "attackProtection: breachedPasswordDetection.shields, admin_notification_frequency",
+        why: "a list with your users' passwords is tried, and whoever could act learns of it from them",
+        fix: "let it notify administrators, and set how often",
+        docs: BREACHED,
+        judge: |scene, out| {
+            shield(&scene.tenant.breached_passwords, out, |shield, out| {
+                has_shield(shield, &shield.shields, "admin_notification", out);
+                if !shield.shields.has("admin_notification") {
+                    return;
+                }
+                if let Some(why) = shield.notifies.open() {
+                    out.unjudged(&shield.thing, shield.notifies.key, why);
+                } else if shield.notifies.is_empty() {
+                    out.at(&shield.thing, &shield.notifies, "admin_notification_frequency is empty");
+                }
+            })
+        },
+    },
+    Check {
+        id: "breached-passwords-method",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "Breached passwords are looked for in published lists only",
+        looks_at: "attackProtection: breachedPasswordDetection.method",
+        why: "a list is traded for months before it is published, and its passwords work until then",
+        fix: "set the method to enhanced, where the plan has Credential Guard",
+        docs: BREACHED,
+        judge: |scene, out| {
+            shield(&scene.tenant.breached_passwords, out, |shield, out| {
+                if !is_on(shield, out) {
+                    return;
+                }
+                match out.read(&shield.thing, &shield.method) {
+                    Some(Some(method)) if method != "enhanced" => {
+                        out.at(&shield.thing, &shield.method, format!("its method is {method}"));
+                    }
+                    Some(None) => out.unjudged(&shield.thing, shield.method.key, NOT_THERE),
+                    _ => {}
                 }
             })
         },
@@ -613,6 +664,22 @@ pub const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "event-stream-missing",
+        area: Area::Defences,
+        severity: BestPractice,
+        title: "No event stream",
+        looks_at: "eventStreams",
+        why: "whatever has to know of new and changed users asks the Management API for them, late and at the cost of its rate limit",
+        fix: "set up an event stream for the systems that follow your users, if there are any",
+        docs: "https://auth0.com/docs/customize/events",
+        judge: |scene, out| {
+            if part(&scene.tenant.event_streams)?.is_empty() {
+                out.thing(&tenant_thing(scene, "event stream"), "there is none");
+            }
+            Ok(())
+        },
+    },
+    Check {
         id: "event-stream-stopped",
         area: Area::Defences,
         severity: Recommended,
@@ -668,16 +735,21 @@ fn has_shield(shield: &Shield, shields: &Texts, wanted: &str, out: &mut Outcome)
     }
 }
 
-/// Whether one that is on lets through no more attempts than this.
-fn at_most(shield: &Shield, attempts: &Field<f64>, most: f64, out: &mut Outcome) {
+/// Whether a limit of one that is on is as strict as these.
+fn within(shield: &Shield, limit: &Field<f64>, strict: impl RangeBounds<f64>, out: &mut Outcome) {
     if !is_on(shield, out) {
         return;
     }
-    match out.read(&shield.thing, attempts) {
-        Some(Some(given)) if *given > most => {
-            out.at(&shield.thing, attempts, format!("{} is {given}, more than {most}", attempts.key));
+    match out.read(&shield.thing, limit) {
+        Some(Some(given)) if !strict.contains(given) => {
+            let usual = match (strict.start_bound(), strict.end_bound()) {
+                (_, Bound::Included(most)) => format!("more than {most}"),
+                (Bound::Included(least), _) => format!("less than {least}"),
+                _ => "beyond what is usual".to_owned(),
+            };
+            out.at(&shield.thing, limit, format!("{} is {given}, {usual}", limit.key));
         }
-        Some(None) => out.unjudged(&shield.thing, attempts.key, NOT_THERE),
+        Some(None) => out.unjudged(&shield.thing, limit.key, NOT_THERE),
         _ => {}
     }
 }

@@ -7,7 +7,7 @@ use super::super::tenant::{Client, Grant, Known, NOT_THERE, Thing, USER};
 use super::super::traffic::{ClientUse, Traffic, Used};
 use super::applications::clients;
 use super::connections::both;
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, listed, organizations, part};
+use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, listed, organizations, part};
 use crate::event::{Class, Day, catalogue};
 use crate::usage::ghost::TokenUse;
 
@@ -363,7 +363,7 @@ fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
 
 /// Why a grant of the Management API is wide.
 fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
-    if !grant.audience.known().is_some_and(|audience| apis::is_management(audience)) {
+    if !grant.of_management {
         if let Known::Unknown(what) = &grant.audience.value {
             out.unjudged(&grant.thing, grant.audience.key, what);
         }

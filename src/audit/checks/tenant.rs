@@ -1,7 +1,7 @@
 //! Settings of the tenant as a whole.
 
 use super::super::tenant::{Known, Settings};
-use super::{Area, Check, Judged, Outcome, Scene, Severity, part};
+use super::{Area, Check, Judged, NOT_THERE, Outcome, Scene, Severity, part};
 
 const SETTINGS: &str = "https://auth0.com/docs/get-started/tenant-settings";
 const SESSIONS: &str = "https://auth0.com/docs/manage-users/sessions/configure-session-lifetime-settings";
@@ -237,7 +237,16 @@ pub const CHECKS: &[Check] = &[
         docs: SETTINGS,
         judge: |scene, out| {
             let at = settings(scene)?;
-            out.on(&at.thing, &at.client_connections, "flags.enable_client_connections is true");
+            match out.read(&at.thing, &at.client_connections) {
+                Some(Some(true)) => {
+                    out.at(&at.thing, &at.client_connections, "flags.enable_client_connections is true");
+                }
+                Some(None) => {
+                    let evidence = "flags.enable_client_connections is not set, and its default is true";
+                    out.at(&at.thing, &at.client_connections, evidence);
+                }
+                _ => {}
+            }
             Ok(())
         },
     },
@@ -341,15 +350,19 @@ pub const CHECKS: &[Check] = &[
         area: Area::Tenant,
         severity: Recommended,
         title: "Logins use Classic Universal Login",
-        looks_at: "prompts: universal_login_experience; clients: custom_login_page_on",
+        looks_at: "prompts: universal_login_experience",
         why: "passkeys, organizations and bot detection come to the new one only",
         fix: "move to the new Universal Login",
         docs: RECOMMENDED,
         judge: |scene, out| {
             let at = settings(scene)?;
             let experience = part(&scene.tenant.login_experience)?;
-            if out.read(&at.thing, experience).flatten().is_some_and(|experience| experience == "classic") {
-                out.thing(&at.thing, "universal_login_experience is classic");
+            match out.read(&at.thing, experience) {
+                Some(Some(given)) if given == "classic" => {
+                    out.thing(&at.thing, "universal_login_experience is classic");
+                }
+                Some(None) => out.unjudged(&at.thing, experience.key, NOT_THERE),
+                _ => {}
             }
             Ok(())
         },

@@ -60,7 +60,7 @@ pub fn render(report: &Report) -> String {
     list(&mut out, "Not run", report.not_run.iter().map(not_run));
     list(&mut out, "Also not judged", report.unjudged.iter().map(not_run));
     list(&mut out, "To be looked at by hand", BY_HAND.iter().map(|one| format!("{} ({})", one.title, one.why)));
-    list(&mut out, "Notes", report.notes.iter().cloned());
+    list(&mut out, "Notes", report.notes.iter().map(|note| note.text.clone()));
     out.push_str("</body>\n</html>\n");
     out
 }

@@ -40,7 +40,7 @@ pub fn render(report: &Report) -> String {
     out.list("not_run", report.not_run.iter().map(not_run));
     out.list("unjudged", report.unjudged.iter().map(not_run));
     out.list("by_hand", BY_HAND.iter().map(|one| json!({ "title": one.title, "why": one.why })));
-    out.list("notes", report.notes.iter().map(|note| json!(note)));
+    out.list("notes", report.notes.iter().map(|note| json!(note.text)));
     visible(&out.finish(""))
 }
 

@@ -53,6 +53,11 @@ pub fn render(report: &Report, fail_on: Option<Severity>) -> String {
                     let _ = write!(cases, "<system-out>{}</system-out>", text.join("\n"));
                 }
             }
+            let notes: Vec<String> =
+                report.notes.iter().filter(|note| note.check == check.id).map(|note| escaped(&note.text)).collect();
+            if !notes.is_empty() {
+                let _ = write!(cases, "<system-err>{}</system-err>", notes.join("\n"));
+            }
             cases.push_str("</testcase>\n");
         }
         let _ = write!(

@@ -58,7 +58,14 @@ pub fn render(report: &Report) -> String {
             "associatedRule": { "id": check.id, "index": index.get(check.id) },
         })
     });
-    let notifications: Vec<Value> = is_left_out.into_iter().chain(not_run.take(RESULTS_MAX)).collect();
+    let notes = report.notes.iter().map(|note| {
+        json!({
+            "level": "warning",
+            "message": { "text": note.text },
+            "associatedRule": { "id": note.check, "index": index.get(note.check.as_str()) },
+        })
+    });
+    let notifications: Vec<Value> = is_left_out.into_iter().chain(notes).chain(not_run.take(RESULTS_MAX)).collect();
     let tool = json!({ "driver": {
         "name": "ghostlight",
         "semanticVersion": env!("CARGO_PKG_VERSION"),

@@ -139,7 +139,7 @@ fn by_hand(page: &mut Page) {
 fn summary(page: &mut Page, report: &Report) {
     page.line("");
     for note in &report.notes {
-        page.wrapped("note     ", &shown(note));
+        page.wrapped("note     ", &shown(&note.text));
     }
     if !report.is_judged() {
         return page.wrapped("found    ", NOTHING_JUDGED);

@@ -321,6 +321,7 @@ fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadEr
         disable_signup: node.flag("options.disable_signup"),
         password_policy: node.text("options.passwordPolicy"),
         password_history: node.flag("options.password_history.enable"),
+        history_size: node.number("options.password_history.size"),
         no_personal_info: node.flag("options.password_no_personal_info.enable"),
         min_length: node.number("options.password_complexity_options.min_length"),
         brute_force: node.flag("options.brute_force_protection"),
@@ -368,6 +369,7 @@ fn api(node: &Node<'_>) -> Result<Api, ReadError> {
     Ok(Api {
         thing: node.thing("API", "name", "id")?,
         identifier: node.text("identifier"),
+        is_management: is_management(node, "identifier"),
         is_system: node.flag("is_system"),
         alg: node.text("signing_alg"),
         token_seconds: node.number("token_lifetime"),
@@ -378,6 +380,13 @@ fn api(node: &Node<'_>) -> Result<Api, ReadError> {
         encrypts: node.presence("token_encryption"),
         permissions: node.texts_of("scopes", &["/value"]),
     })
+}
+
+/// Whether an audience is the Management API of a tenant: `https://{domain}/api/v2/`, in an export often with a placeholder for
+/// the domain.
+fn is_management(node: &Node<'_>, key: &str) -> bool {
+    let audience = node.value.get(key).and_then(Value::as_str);
+    audience.is_some_and(|text| text.starts_with("https://") && text.trim_end_matches('/').ends_with("/api/v2"))
 }
 
 fn grant(node: &Node<'_>) -> Grant {
@@ -396,6 +405,7 @@ fn grant(node: &Node<'_>) -> Grant {
         thing: Thing { kind: "client grant", name, id, place: node.place.clone(), is_unnamed },
         client,
         audience,
+        of_management: is_management(node, "audience"),
         subject_type,
         scopes: node.texts("scope"),
         all_scopes: node.flag("allow_all_scopes"),
@@ -427,7 +437,11 @@ fn shield(node: &Node<'_>, name: &'static str) -> Result<Shield, ReadError> {
         mode: node.text("mode"),
         attempts: node.number("max_attempts"),
         login_attempts: node.number("stage.pre-login.max_attempts"),
+        login_rate: node.number("stage.pre-login.rate"),
         signup_attempts: node.number("stage.pre-user-registration.max_attempts"),
+        signup_rate: node.number("stage.pre-user-registration.rate"),
+        method: node.text("method"),
+        notifies: node.texts("admin_notification_frequency"),
         stage_shields: [
             node.texts("stage.pre-user-registration.shields"),
             node.texts("stage.pre-change-password.shields"),

@@ -103,6 +103,10 @@ fn a_baseline_accepts_until_it_expires_and_says_what_is_gone() {
     let (code, out, _) = run(&both, &["--as-of", "2026-11-24T00:00:00Z"]);
     assert_eq!(code, Some(1), "{out}");
     assert!(unwrapped(&out).contains("client-callback-localhost of application Shop expired on 2026-11-23"), "{out}");
+    for format in ["json", "html", "sarif", "junit"] {
+        let (_, out, _) = run(&both, &["--as-of", "2026-11-24T00:00:00Z", "--format", format]);
+        assert!(out.contains("of application Shop expired on 2026-11-23"), "{format}: {out}");
+    }
     let (code, out, _) = run(&(both.clone() + &entry("Mobile", "2026-12-31")), &[]);
     assert_eq!(code, Some(0), "{out}");
     assert!(unwrapped(&out).contains("of application Mobile matches nothing any more: remove it"), "{out}");

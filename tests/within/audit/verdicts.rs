@@ -117,6 +117,9 @@ fn what_is_not_there_is_not_right() {
     };
     let protection = "/attackProtection/bruteForceProtection";
     for (id, pointer, value) in [
+        ("tenant-classic-login", "/prompts/universal_login_experience", Value::Null),
+        ("breached-passwords-method", "/attackProtection/breachedPasswordDetection/method", Value::Null),
+        ("ip-throttling-attempts", "/attackProtection/suspiciousIpThrottling/stage/pre-login/rate", Value::Null),
         ("mfa-phone-provider", "/guardianFactors/0/name", json!("otp")),
         ("mfa-phone-provider", "/guardianFactors/0/enabled", Value::Null),
         ("mfa-phone-provider", "/guardianPhoneFactorSelectedProvider", json!({})),
