@@ -208,14 +208,17 @@ fn print(text: std::fmt::Arguments<'_>) -> std::io::Result<()> {
     }
 }
 
-/// How text looks on this terminal; what goes to a file has neither its width nor its colours.
+/// How text looks on this terminal; what goes to a file has neither its width nor its colours, and in a pipe it is as wide as
+/// COLUMNS says.
 fn look(is_file: bool) -> Look {
     const WITHOUT_TERMINAL: usize = 100;
     let is_terminal = !is_file && std::io::stdout().is_terminal();
+    let given = || std::env::var("COLUMNS").ok()?.parse::<usize>().ok().filter(|_| !is_file);
     let width = match terminal_size::terminal_size() {
-        Some((columns, _)) if is_terminal => usize::from(columns.0).clamp(40, 160),
-        _ => WITHOUT_TERMINAL,
+        Some((columns, _)) if is_terminal => usize::from(columns.0),
+        _ => given().unwrap_or(WITHOUT_TERMINAL),
     };
+    let width = width.clamp(40, 160);
     // https://no-color.org
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

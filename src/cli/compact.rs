@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::runtime;
 use crate::clock;
 use crate::store::compact::{CompactSettings, Compactor};
-use crate::store::{Location, Store, StoreError, commit};
+use crate::store::{Location, Store, StoreError, commit, ledger};
 
 #[derive(Args)]
 pub(super) struct CompactArgs {
@@ -28,6 +28,10 @@ pub(super) fn compact(args: &CompactArgs) -> anyhow::Result<ExitCode> {
     let settings =
         CompactSettings { interval: at_once, late_interval: at_once, keep: args.keep, ..CompactSettings::default() };
     let round = runtime()?.block_on(async {
+        // A folder that is somebody else's stays as it is.
+        if ledger::partitions(&store).await?.is_empty() && store.list("_retired").await?.is_empty() {
+            bail!("{location}: no ledger, so nothing ghostlight wrote");
+        }
         store.probe().await.with_context(|| format!("checking that {location} can be written to"))?;
         // What an interrupted commit left would hold its partition back.
         commit::recover_all(&store)

@@ -35,16 +35,15 @@ pub(super) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         delta::export(&store, &tables, clock::now).await.with_context(|| format!("exporting {} to {to}", config.out))
     })?;
     for table in exported {
-        match table.is_changed {
-            true => say!(
-                "{:<14} version {}: {} files added, {} removed",
-                table.dataset,
-                table.version,
-                table.added,
-                table.removed
-            ),
-            false => say!("{:<14} version {}: unchanged", table.dataset, table.version),
-        }
+        let what = match table.is_changed {
+            true => format!("{} files added, {} removed", table.added, table.removed),
+            false => "unchanged".to_owned(),
+        };
+        let restored = match table.restored {
+            0 => String::new(),
+            count => format!(", {count} that were gone copied again"),
+        };
+        say!("{:<14} version {}: {what}{restored}", table.dataset, table.version);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,8 @@
 //! An export makes a table's files those `_current/` would name, in one commit: what is not in the table yet is added, what
 //! compaction replaced is removed. Files are copied before they are named, under names that never mean other bytes, and a
 //! commit is a put-if-absent of the next version, so who is interrupted, or comes second, begins again and loses nothing.
-//! Removed files stay where they are, for readers of older versions, until VACUUM takes them.
+//! Removed files stay where they are, for readers of older versions, until VACUUM takes them. A file of the table that is
+//! gone, or has another size, is copied again.
 //!
 //! The log is the one of <https://github.com/delta-io/delta/blob/master/PROTOCOL.md>, reader version 1 and writer version 2:
 //! what every engine reads. It has no checkpoints of ours, and asks those who write some to keep the commits before.
@@ -61,6 +62,8 @@ pub struct Exported {
     /// Files.
     pub added: usize,
     pub removed: usize,
+    /// Files that the table has, and that were no longer there.
+    pub restored: usize,
 }
 
 /// Brings the tables at `tables` up to what is current in `store`.
@@ -113,18 +116,26 @@ async fn export_table(
         current.files.iter().map(|file| Ok((path_within(dataset, file)?, file))).collect::<Result<_, DeltaError>>()?;
     let new: Vec<_> = wanted.iter().filter(|(path, _)| !table.files.contains_key(*path)).collect();
     let old: Vec<_> = table.files.iter().filter(|(path, _)| !wanted.contains_key(*path)).collect();
+    let present: BTreeMap<String, u64> =
+        tables.list(dataset).await?.into_iter().map(|object| (object.location.to_string(), object.size)).collect();
+    let is_gone = |(path, file): &(&String, &&FileRecord)| {
+        table.files.contains_key(*path) && present.get(&format!("{dataset}/{path}")) != Some(&file.bytes)
+    };
+    let gone: Vec<_> = wanted.iter().filter(is_gone).collect();
     let exported = |version, is_changed| Exported {
         dataset: dataset.to_owned(),
         version,
         is_changed,
         added: new.len(),
         removed: old.len(),
+        restored: gone.len(),
     };
+    let copies = new.iter().chain(&gone);
+    let copies = copies.map(|(path, file)| copy(store, tables, file, Path::from(format!("{dataset}/{path}"))));
+    futures::stream::iter(copies).buffer_unordered(COPIES).try_collect::<()>().await?;
     if let (Some(version), true, true) = (table.version, new.is_empty(), old.is_empty()) {
         return Ok(Some(exported(version, false)));
     }
-    let copies = new.iter().map(|(path, file)| copy(store, tables, file, Path::from(format!("{dataset}/{path}"))));
-    futures::stream::iter(copies).buffer_unordered(COPIES).try_collect::<()>().await?;
 
     let at = now().ms();
     let mut actions = vec![json!({ "commitInfo": {

@@ -21,6 +21,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, Visit};
+use datafusion::sql::sqlparser::parser::ParserError;
 use futures::TryStreamExt;
 
 use self::files::Files;
@@ -197,9 +198,16 @@ const OUR_TABLES: &str = "SELECT table_name FROM information_schema.tables WHERE
 /// What is wrong with a query, and what would be right.
 fn explained(error: DataFusionError, memory: usize) -> anyhow::Error {
     let root = error.find_root();
-    let text = root.message().replace(NAMESPACE, "").replace(files::LABEL, "");
+    let message = match root {
+        DataFusionError::SQL(wrong, _) => match wrong.as_ref() {
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.clone().into(),
+            ParserError::RecursionLimitExceeded => "too many parts one within the other".into(),
+        },
+        root => root.message(),
+    };
+    let text = message.replace(NAMESPACE, "").replace(files::LABEL, "");
     let advice = match root {
-        DataFusionError::SQL(..) if text.contains("RecursionLimitExceeded") => {
+        DataFusionError::SQL(wrong, _) if matches!(**wrong, ParserError::RecursionLimitExceeded) => {
             Some("parts are nested too deep: name inner ones by WITH".to_owned())
         }
         DataFusionError::SQL(..) => Some("is it one statement of SQL?".to_owned()),

@@ -23,7 +23,7 @@ use object_store::path::Path;
 use crate::commits::{DAY_MS, Level, Year, after, commit_by, commit_to, events, partition};
 use crate::faulty_store::{Fault, FaultyStore};
 use crate::support::months::month;
-use crate::support::{committed, dead_letters, runtime, tables, texts, verified};
+use crate::support::{committed, dead_letters, ghostlight, output, runtime, tables, texts, verified};
 
 /// Everything is due at once, and what is held goes at once: the harshest order of events.
 const AT_ONCE: CompactSettings = CompactSettings {
@@ -758,6 +758,46 @@ fn altered_and_missing_files_of_compaction_are_found() {
 }
 
 /// `cargo bench --bench error` does so for 50 seeds, and prints how far off they are.
+#[test]
+fn views_that_are_not_what_the_lists_say_are_told() {
+    let inner = begun();
+    let store = Store::of(inner.clone());
+    compact(&store, at(LATER)).expect("compacts");
+    let runtime = runtime();
+    let notes = || runtime.block_on(ghostlight::store::verify::verify(&store)).expect("verifies").notes;
+    let views = Path::from("_current/views.sql");
+    let whole = runtime.block_on(store.read(&views)).expect("is there");
+    assert_eq!(notes(), Vec::<String>::new());
+    // Written where the data lay under another name.
+    let moved = String::from_utf8(whole.to_vec()).expect("text");
+    let base = moved.split_once("\n    '").and_then(|(_, rest)| rest.split_once("/_compacted")).expect("a path").0;
+    for (text, is_well) in [
+        (moved.replace(base, "/mnt/it's"), false),
+        (moved.replace(base, "/mnt/it''s"), true),
+        (moved[..moved.len() / 2].to_owned(), false),
+        (moved.replacen("VIEW daily", "VIEW dialy", 1), false),
+        (moved.clone(), true),
+    ] {
+        runtime.block_on(inner.put(&views, text.into_bytes().into())).expect("written");
+        let notes = notes();
+        let is_told = notes.iter().any(|note| note.contains("views.sql is not what the lists beside it say"));
+        assert_eq!(is_told, !is_well, "{notes:?}");
+    }
+    runtime.block_on(inner.delete(&views)).expect("deleted");
+    assert_eq!(notes().len(), 1);
+    compact(&store, at(LATER)).expect("compacts");
+    assert_eq!(notes(), Vec::<String>::new());
+    assert_eq!(runtime.block_on(store.read(&views)).expect("is there"), whole);
+}
+
+#[test]
+fn a_folder_that_is_somebody_elses_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (is_well, said) = output(ghostlight().arg("compact").arg(folder.path()));
+    assert!(!is_well && said.contains("no ledger, so nothing ghostlight wrote"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
 #[test]
 fn a_months_users_by_day_are_those_by_window_in_registers_and_the_bounds_hold_the_truth() {
     for (users, seeds) in [(100_u64, 3), (10_000, 3), (1_000_000, 1)] {

@@ -127,6 +127,13 @@ fn a_table_has_what_is_current_and_an_export_again_brings_what_is_new_and_takes_
     let merged = log(&open(&to), "event_counts");
     assert_eq!((merged.versions, merged.removed), (3, more.added), "{said}");
     assert!(merged.files.len() < more.files.len(), "{said}");
+    // What is gone of a table, or cut off, is copied again, and its version stays.
+    let name = |dataset: &str| to.join(dataset).join(log(&open(&to), dataset).files.keys().next().expect("a file"));
+    std::fs::remove_file(name("event_counts")).expect("removed");
+    std::fs::write(name("daily"), b"PAR1").expect("written");
+    let said = succeed(&mut export(&out, &to));
+    assert_eq!(said.matches(": unchanged, 1 that were gone copied again").count(), 2, "{said}");
+    hold("restored");
     // What compaction moves and removes afterwards is the same to a table.
     for _ in 0..2 {
         succeed(ghostlight().args(["compact", "--keep", "0s"]).arg(&out));

@@ -343,6 +343,11 @@ fn text_fits_the_terminal_and_has_colour_only_there() {
     }
     let piped = succeed(&mut simulated.report(&month));
     assert!(!piped.contains('\u{1b}'));
+    let narrow = succeed(simulated.report(&month).env("COLUMNS", "60"));
+    let is_long =
+        |line: &str| line.chars().count() > 60 && line.split_whitespace().all(|word| word.chars().count() < 44);
+    assert!(narrow != piped && !narrow.lines().any(is_long), "{narrow}");
+    assert_eq!(succeed(simulated.report(&month).env("COLUMNS", "wide")), piped);
     let file = simulated.path("report.txt");
     let said = on_terminal(simulated.report(&month).arg("-o").arg(&file), 80);
     assert_eq!((said.as_str(), std::fs::read_to_string(file).expect("a file")), ("", piped));

@@ -47,6 +47,24 @@ impl Current {
         serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(&path, error))
     }
 
+    pub(crate) fn views_path() -> Path {
+        Path::from("_current/views.sql")
+    }
+
+    /// Whether a text is the views of these lists, wherever their files were when it was written.
+    pub(crate) fn are_views(lists: &[Self], text: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        let first = lists.iter().flat_map(|current| &current.files).next();
+        let base = match first {
+            None => Some(String::new()),
+            Some(file) => text.split_once("\n    '").and_then(|(_, rest)| {
+                let (base, _) = rest.split_once(&format!("/{}'", file.path.replace('\'', "''")))?;
+                Some(base.replace("''", "'"))
+            }),
+        };
+        base.is_some_and(|base| views(&base, lists) == text)
+    }
+
     /// The problems of a list by itself and against the generations it names; empty where there are none.
     pub(crate) fn problems(&self, of: impl Fn(&str, u64) -> Option<BTreeSet<String>>) -> Vec<String> {
         let mut problems = Vec::new();
@@ -90,8 +108,8 @@ impl Compactor {
             for current in &all {
                 write_if_changed(&self.store, &Current::path(&current.dataset), to_json(current)).await?;
             }
-            let views = views(self.store.location(), &all);
-            write_if_changed(&self.store, &Path::from("_current/views.sql"), views.into_bytes().into()).await?;
+            let views = views(&base_of(self.store.location()), &all);
+            write_if_changed(&self.store, &Current::views_path(), views.into_bytes().into()).await?;
             self.refresh_generations().await?;
             if self.generations.coverage() == before {
                 return Ok(());
@@ -133,13 +151,17 @@ async fn write_if_changed(store: &Store, path: &Path, bytes: bytes::Bytes) -> Re
     }
 }
 
-/// A view a dataset, for DuckDB.
-fn views(location: &str, all: &[Current]) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let base = match location.starts_with("s3://") {
+/// Where files are, for whoever starts elsewhere.
+fn base_of(location: &str) -> String {
+    match location.starts_with("s3://") {
         true => location.to_owned(),
         false => std::path::absolute(location).map_or(location.to_owned(), |path| path.display().to_string()),
-    };
+    }
+}
+
+/// A view a dataset, for DuckDB.
+fn views(base: &str, all: &[Current]) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let mut sql =
         "-- What to read of each dataset: every committed row once. Written by ghostlight whenever it changes;\n\
                    -- read it again before each session, since files it names go some time after they are replaced.\n"

@@ -173,9 +173,13 @@ impl Compactor {
         for id in ledger::partitions(&self.store).await? {
             let mut chain = match known.remove(&id) {
                 Some(chain) => chain,
-                None => Chain { first_start: ledger::first_start(&self.store, &id).await?, ..Chain::default() },
+                None => Chain::default(),
             };
+            let is_new = chain.entries.is_empty() && chain.retired.is_none();
             chain.retired = retired.remove(&id);
+            if is_new && chain.retired.is_none() {
+                chain.first_start = ledger::first_start(&self.store, &id).await?;
+            }
             self.read_chain(&id, &mut chain).await?;
             self.chains.insert(id, chain);
         }
