@@ -1,9 +1,7 @@
 //! `event_counts`: how many events of each type, by where they happened.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use super::symbols::{Symbol, Symbols};
+use super::windows::{Window, Windows};
 use super::{EventKeys, FoldSettings};
 use crate::event::{EventTime, LogEvent, catalogue};
 
@@ -31,8 +29,6 @@ impl CountsRow<'_> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    window_start: EventTime,
-    window_seconds: u32,
     tenant: Symbol,
     type_code: Symbol,
     client_id: Symbol,
@@ -41,17 +37,24 @@ struct Key {
     organization_id: Symbol,
 }
 
+impl Key {
+    /// In the order in which rows are sorted.
+    fn symbols(&self) -> [Symbol; 6] {
+        [self.tenant, self.type_code, self.client_id, self.connection, self.strategy, self.organization_id]
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Counts {
-    rows: HashMap<Key, u64, FixedState>,
+    rows: Windows<Key, u64>,
     pub heap_bytes: usize,
 }
 
 impl Counts {
     pub fn fold(&mut self, event: &LogEvent<'_>, keys: &EventKeys, settings: &FoldSettings, symbols: &mut Symbols) {
+        let window =
+            Window { start: settings.counts_window.start(event.at), seconds: settings.counts_window.seconds() };
         let key = Key {
-            window_start: settings.counts_window.start(event.at),
-            window_seconds: settings.counts_window.seconds(),
             tenant: keys.tenant,
             type_code: symbols.intern(event.kind.code),
             client_id: keys.client_id,
@@ -59,14 +62,13 @@ impl Counts {
             strategy: symbols.intern(event.strategy),
             organization_id: keys.organization_id,
         };
-        self.add(key, 1);
+        self.add(window, key, 1);
     }
 
     /// Merges a row of the same grain, wherever it was folded.
     pub fn absorb(&mut self, row: &CountsRow<'_>, symbols: &mut Symbols) {
+        let window = Window { start: row.window_start, seconds: row.window_seconds };
         let key = Key {
-            window_start: row.window_start,
-            window_seconds: row.window_seconds,
             tenant: symbols.intern(row.tenant),
             type_code: symbols.intern(row.type_code),
             client_id: symbols.intern(row.client_id),
@@ -74,18 +76,18 @@ impl Counts {
             strategy: symbols.intern(row.strategy),
             organization_id: symbols.intern(row.organization_id),
         };
-        self.add(key, row.events);
+        self.add(window, key, row.events);
     }
 
-    fn add(&mut self, key: Key, events: u64) {
-        *self.rows.entry(key).or_insert_with(|| {
+    fn add(&mut self, window: Window, key: Key, events: u64) {
+        *self.rows.rows(window).entry(key).or_insert_with(|| {
             self.heap_bytes += size_of::<(Key, u64)>() * 8 / 7;
             0
         }) += events;
     }
 
     pub fn tenants<'a>(&self, symbols: &'a Symbols) -> impl Iterator<Item = &'a str> {
-        self.rows.keys().map(|key| symbols.get(key.tenant))
+        self.rows.iter().map(|(_, key, _)| symbols.get(key.tenant))
     }
 
     pub fn len(&self) -> usize {
@@ -93,12 +95,13 @@ impl Counts {
     }
 
     pub fn rows<'a>(&self, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
-        let mut rows: Vec<_> = self
-            .rows
-            .iter()
-            .map(|(key, events)| CountsRow {
-                window_start: key.window_start,
-                window_seconds: key.window_seconds,
+        let ranks = symbols.ranks(self.rows.iter().flat_map(|(_, key, _)| key.symbols()));
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_cached_key(|(window, key, _)| (ranks.of(key.symbols()), *window));
+        rows.into_iter()
+            .map(|(window, key, events)| CountsRow {
+                window_start: window.start,
+                window_seconds: window.seconds,
                 tenant: symbols.get(key.tenant),
                 type_code: symbols.get(key.type_code),
                 client_id: symbols.get(key.client_id),
@@ -107,11 +110,6 @@ impl Counts {
                 organization_id: symbols.get(key.organization_id),
                 events: *events,
             })
-            .collect();
-        rows.sort_unstable_by_key(|row| {
-            let place = (row.window_start, row.window_seconds);
-            (row.tenant, row.type_code, row.client_id, row.connection, row.strategy, row.organization_id, place)
-        });
-        rows
+            .collect()
     }
 }

@@ -11,6 +11,7 @@ pub mod sketch;
 mod symbols;
 mod tokens;
 mod users;
+mod windows;
 
 pub(crate) use batch::is_zero;
 pub use batch::{Accounting, Batch, Frontier};

@@ -90,16 +90,28 @@ impl UserSketch {
 
     /// The order-independent estimate: equal for equal registers, whatever order the users came in.
     pub fn estimate(&self) -> Estimate {
+        self.estimate_of(&self.to_bytes())
+    }
+
+    /// [`to_bytes`](Self::to_bytes) and [`estimate`](Self::estimate), for less than both.
+    pub fn to_bytes_and_estimate(&self) -> (Vec<u8>, Estimate) {
+        let bytes = self.to_bytes();
+        let estimate = self.estimate_of(&bytes);
+        (bytes, estimate)
+    }
+
+    /// `bytes` are its own.
+    fn estimate_of(&self, bytes: &[u8]) -> Estimate {
         let estimate = self.0.composite_estimate();
-        match self.registers() {
+        match self.data(bytes) {
             // Few enough users to hold each one's hash: the error is that of hash collisions.
-            Registers::Coupons(_) => Estimate {
+            Data::Coupons(_) => Estimate {
                 estimate,
                 lower: self.0.lower_bound(NumStdDev::Three),
                 upper: self.0.upper_bound(NumStdDev::Three),
             },
             // The crate's own bounds depend on arrival order as its `estimate` does.
-            Registers::Array(registers) => {
+            Data::Array(registers) => {
                 let occupied = registers.iter().filter(|register| **register > 0).count();
                 let error = 3.0 * 1.04 / (registers.len() as f64).sqrt();
                 Estimate {
@@ -130,24 +142,29 @@ impl UserSketch {
     /// What the sketch knows, without the parts of its bytes that depend on the order of arrival. Equal sets of users
     /// have equal registers.
     pub fn registers(&self) -> Registers {
-        let bytes = self.0.serialize();
-        // The format's mode is in the low two bits of byte 7: 0 list, 1 set, 2 HLL; their data begin at 8, 12 and 40.
-        let data_at = match bytes.get(7).map(|mode| mode & 3) {
-            Some(0) => 8,
-            Some(1) => 12,
-            _ => 40,
-        };
-        let data = bytes.get(data_at..).unwrap_or_default();
-        if data_at == 40 {
-            return Registers::Array(data.get(..1 << self.0.lg_config_k()).unwrap_or(data).to_vec());
+        match self.data(&self.to_bytes()) {
+            Data::Array(registers) => Registers::Array(registers.to_vec()),
+            Data::Coupons(data) => {
+                let mut coupons: Vec<u32> = data
+                    .chunks_exact(4)
+                    .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+                    .filter(|coupon| *coupon != 0)
+                    .collect();
+                coupons.sort_unstable();
+                Registers::Coupons(coupons)
+            }
         }
-        let mut coupons: Vec<u32> = data
-            .chunks_exact(4)
-            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-            .filter(|coupon| *coupon != 0)
-            .collect();
-        coupons.sort_unstable();
-        Registers::Coupons(coupons)
+    }
+
+    /// What its bytes hold.
+    fn data<'b>(&self, bytes: &'b [u8]) -> Data<'b> {
+        // The format's mode is in the low two bits of byte 7: 0 list, 1 set, 2 HLL; their data begin at 8, 12 and 40.
+        let behind = |at: usize| bytes.get(at..).unwrap_or_default();
+        match bytes.get(7).map(|mode| mode & 3) {
+            Some(0) => Data::Coupons(behind(8)),
+            Some(1) => Data::Coupons(behind(12)),
+            _ => Data::Array(behind(40).get(..1 << self.0.lg_config_k()).unwrap_or(behind(40))),
+        }
     }
 
     pub fn precision(&self) -> Precision {
@@ -158,6 +175,13 @@ impl UserSketch {
     pub fn heap_bytes(&self) -> usize {
         self.0.estimated_size()
     }
+}
+
+/// A sketch's bytes behind their head.
+enum Data<'b> {
+    /// Four bytes each, in no order.
+    Coupons(&'b [u8]),
+    Array(&'b [u8]),
 }
 
 /// A union in the making: cheaper than merging sketches one by one where many come.

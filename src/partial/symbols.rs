@@ -13,6 +13,17 @@ impl Symbol {
     pub const EMPTY: Self = Self(0);
 }
 
+/// Strings by their order, each as a number.
+pub struct Ranks(Vec<u32>);
+
+const UNUSED: u32 = u32::MAX;
+
+impl Ranks {
+    pub fn of<const N: usize>(&self, symbols: [Symbol; N]) -> [u32; N] {
+        symbols.map(|symbol| self.0[symbol.0 as usize])
+    }
+}
+
 /// The strings of one partial; dropped with it, so that it never outgrows a batch.
 pub struct Symbols {
     text: String,
@@ -46,6 +57,20 @@ impl Symbols {
 
     pub fn get(&self, symbol: Symbol) -> &str {
         slice(&self.text, &self.ends, symbol.0)
+    }
+
+    /// The place of each of these strings in their order: numbers sort faster than what they stand for.
+    pub fn ranks(&self, used: impl Iterator<Item = Symbol>) -> Ranks {
+        let mut ranks = vec![UNUSED; self.ends.len()];
+        let mut sorted = Vec::new();
+        for Symbol(symbol) in used {
+            if std::mem::replace(&mut ranks[symbol as usize], 0) == UNUSED {
+                sorted.push(symbol);
+            }
+        }
+        sorted.sort_unstable_by_key(|symbol| self.get(Symbol(*symbol)));
+        (0..).zip(&sorted).for_each(|(rank, symbol)| ranks[*symbol as usize] = rank);
+        Ranks(ranks)
     }
 
     pub fn heap_bytes(&self) -> usize {

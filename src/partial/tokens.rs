@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use super::symbols::{Symbol, Symbols};
+use super::windows::{Window, Windows};
 use super::{FoldSettings, Latest, UNRECOGNISED};
 use crate::event::{Class, EventTime, LogEvent};
 
@@ -72,14 +70,19 @@ pub struct TokensRow<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    window_start: EventTime,
-    window_seconds: u32,
     tenant: Symbol,
     client_id: Symbol,
     audience: Symbol,
     organization_id: Symbol,
     scope: Symbol,
     ip: Symbol,
+}
+
+impl Key {
+    /// In the order in which rows are sorted.
+    fn symbols(&self) -> [Symbol; 6] {
+        [self.tenant, self.client_id, self.audience, self.organization_id, self.scope, self.ip]
+    }
 }
 
 struct Value {
@@ -97,7 +100,7 @@ struct Value {
 
 #[derive(Default)]
 pub(super) struct Tokens {
-    rows: HashMap<Key, Value, FixedState>,
+    rows: Windows<Key, Value>,
     pub heap_bytes: usize,
 }
 
@@ -145,9 +148,8 @@ impl Tokens {
     }
 
     fn absorb_issue(&mut self, row: &TokensRow<'_>, second: Option<u32>, symbols: &mut Symbols) {
+        let window = Window { start: row.window_start, seconds: row.window_seconds };
         let key = Key {
-            window_start: row.window_start,
-            window_seconds: row.window_seconds,
             tenant: symbols.intern(row.tenant),
             client_id: symbols.intern(row.client_id),
             audience: symbols.intern(row.audience),
@@ -157,7 +159,7 @@ impl Tokens {
         };
         let client_name = symbols.intern(row.client_name);
         let user_agent = symbols.intern(row.user_agent);
-        let value = self.rows.entry(key).or_insert_with(|| {
+        let value = self.rows.rows(window).entry(key).or_insert_with(|| {
             let issued_seconds = IssuedSeconds::new(row.window_seconds);
             self.heap_bytes += size_of::<(Key, Value)>() * 8 / 7
                 + issued_seconds.0.len()
@@ -201,12 +203,13 @@ impl Tokens {
     }
 
     pub fn rows<'a>(&'a self, symbols: &'a Symbols) -> Vec<TokensRow<'a>> {
-        let mut rows: Vec<_> = self
-            .rows
-            .iter()
-            .map(|(key, value)| TokensRow {
-                window_start: key.window_start,
-                window_seconds: key.window_seconds,
+        let ranks = symbols.ranks(self.rows.iter().flat_map(|(_, key, _)| key.symbols()));
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_cached_key(|(window, key, _)| (ranks.of(key.symbols()), *window));
+        rows.into_iter()
+            .map(|(window, key, value)| TokensRow {
+                window_start: window.start,
+                window_seconds: window.seconds,
                 tenant: symbols.get(key.tenant),
                 client_id: symbols.get(key.client_id),
                 audience: symbols.get(key.audience),
@@ -224,12 +227,7 @@ impl Tokens {
                 first_log_id: &value.first_log_id,
                 last_log_id: &value.last_log_id,
             })
-            .collect();
-        rows.sort_unstable_by_key(|row| {
-            let place = (row.window_start, row.window_seconds);
-            (row.tenant, row.client_id, row.audience, row.organization_id, row.scope, row.ip, place)
-        });
-        rows
+            .collect()
     }
 }
 

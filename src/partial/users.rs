@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use super::sketch::{Precision, UserHash, UserSketch};
 use super::symbols::{Symbol, Symbols};
+use super::windows::{Window, Windows};
 use super::{EventKeys, FoldSettings, Latest};
 use crate::event::{Class, EventTime, LogEvent};
 
@@ -62,8 +60,6 @@ pub struct UsersRow<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    window_start: EventTime,
-    window_seconds: u32,
     tenant: Symbol,
     dimension: Dimension,
     key: Symbol,
@@ -82,7 +78,7 @@ struct Value {
 
 #[derive(Default)]
 pub(super) struct Users {
-    rows: HashMap<Key, Value, FixedState>,
+    rows: Windows<Key, Value>,
     pub heap_bytes: usize,
 }
 
@@ -95,8 +91,7 @@ impl Users {
             return;
         }
         let (tenant, none) = (keys.tenant, Symbol::EMPTY);
-        let window_start = settings.users_window.start(event.at);
-        let window_seconds = settings.users_window.seconds();
+        let window = Window { start: settings.users_window.start(event.at), seconds: settings.users_window.seconds() };
         let dimensions = [
             (Dimension::Tenant, none, none),
             (Dimension::Organization, keys.organization_id, symbols.intern(event.organization_name)),
@@ -107,8 +102,8 @@ impl Users {
             if key == none && dimension != Dimension::Tenant {
                 continue;
             }
-            let key = Key { window_start, window_seconds, tenant, dimension, key };
-            let row = self.row(key, name, event.at, settings.precision);
+            let key = Key { tenant, dimension, key };
+            let row = self.row(window, key, name, event.at, settings.precision);
             row.events += u64::from(active.is_some());
             row.logins += u64::from(login);
             row.signups += u64::from(signup);
@@ -127,15 +122,10 @@ impl Users {
 
     /// Merges a row of the same grain, wherever it was folded.
     pub fn absorb(&mut self, row: &UsersRow<'_>, precision: Precision, symbols: &mut Symbols) {
-        let key = Key {
-            window_start: row.window_start,
-            window_seconds: row.window_seconds,
-            tenant: symbols.intern(row.tenant),
-            dimension: row.dimension,
-            key: symbols.intern(row.key),
-        };
+        let window = Window { start: row.window_start, seconds: row.window_seconds };
+        let key = Key { tenant: symbols.intern(row.tenant), dimension: row.dimension, key: symbols.intern(row.key) };
         let name = symbols.intern(row.key_name);
-        let value = self.row(key, name, row.last_at, precision);
+        let value = self.row(window, key, name, row.last_at, precision);
         value.key_name.offer(row.last_at, name, symbols);
         value.events += row.events;
         value.logins += row.logins;
@@ -149,8 +139,8 @@ impl Users {
         self.heap_bytes += grown;
     }
 
-    fn row(&mut self, key: Key, name: Symbol, at: EventTime, precision: Precision) -> &mut Value {
-        self.rows.entry(key).or_insert_with(|| {
+    fn row(&mut self, window: Window, key: Key, name: Symbol, at: EventTime, precision: Precision) -> &mut Value {
+        self.rows.rows(window).entry(key).or_insert_with(|| {
             let users = UserSketch::new(precision);
             self.heap_bytes += size_of::<(Key, Value)>() * 8 / 7 + users.heap_bytes();
             Value {
@@ -171,12 +161,16 @@ impl Users {
     }
 
     pub fn rows<'a>(&'a self, symbols: &'a Symbols) -> Vec<UsersRow<'a>> {
-        let mut rows: Vec<_> = self
-            .rows
-            .iter()
-            .map(|(key, value)| UsersRow {
-                window_start: key.window_start,
-                window_seconds: key.window_seconds,
+        let ranks = symbols.ranks(self.rows.iter().flat_map(|(_, key, _)| [key.tenant, key.key]));
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_cached_key(|(window, row, _)| {
+            let [tenant, key] = ranks.of([row.tenant, row.key]);
+            (tenant, row.dimension, key, *window)
+        });
+        rows.into_iter()
+            .map(|(window, key, value)| UsersRow {
+                window_start: window.start,
+                window_seconds: window.seconds,
                 tenant: symbols.get(key.tenant),
                 dimension: key.dimension,
                 key: symbols.get(key.key),
@@ -189,8 +183,6 @@ impl Users {
                 last_at: value.last_at,
                 max_lateness_ms: value.max_lateness_ms,
             })
-            .collect();
-        rows.sort_unstable_by_key(|row| (row.tenant, row.dimension, row.key, row.window_start, row.window_seconds));
-        rows
+            .collect()
     }
 }

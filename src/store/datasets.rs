@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMillisecondArray,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -220,8 +220,7 @@ fn assemble(dataset: &str, columns: Vec<ArrayRef>) -> RecordBatch {
 }
 
 fn users_batch(rows: &[UsersRow<'_>]) -> RecordBatch {
-    let estimates: Vec<_> = rows.iter().map(|row| row.users.estimate()).collect();
-    let sketches: Vec<_> = rows.iter().map(|row| row.users.to_bytes()).collect();
+    let (sketches, estimates): (Vec<_>, Vec<_>) = rows.iter().map(|row| row.users.to_bytes_and_estimate()).unzip();
     let columns: Vec<ArrayRef> = vec![
         times(rows.iter().map(|row| row.window_start)),
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.window_seconds as i32))),
@@ -457,6 +456,47 @@ pub fn batches(
     }
     let reader = builder.build().map_err(|error| error.to_string())?;
     Ok(reader.map(|batch| batch.map_err(|error| error.to_string())))
+}
+
+/// What a row of `events` says of where a user came in.
+pub struct Visit<'a> {
+    pub at: EventTime,
+    pub tenant: &'a str,
+    pub type_code: &'a str,
+    pub hostname: &'a str,
+}
+
+/// The rows of a file of `events`, of which only these columns are read.
+pub fn visits(bytes: Bytes, mut take: impl FnMut(Visit<'_>)) -> Result<(), String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
+    let columns = ProjectionMask::columns(builder.parquet_schema(), ["occurred_at", "tenant", "type", "hostname"]);
+    let reader = builder.with_projection(columns).build().map_err(|error| error.to_string())?;
+    for batch in reader {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("it has no column {name}"));
+        let at = column("occurred_at")?.as_primitive_opt::<TimestampMillisecondType>();
+        let text = |name: &str| Ok::<_, String>(column(name)?.as_string_opt::<i32>());
+        let (Some(at), Some(tenants), Some(types), Some(hostnames)) =
+            (at, text("tenant")?, text("type")?, text("hostname")?)
+        else {
+            return Err("its columns are not those of events".to_owned());
+        };
+        for row in 0..batch.num_rows() {
+            take(Visit {
+                at: EventTime::from_ms(at.value(row)),
+                tenant: tenants.value(row),
+                type_code: types.value(row),
+                hostname: hostnames.value(row),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How many rows a file says that it has.
+pub(super) fn rows(bytes: Bytes) -> Result<u64, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
+    Ok(builder.metadata().file_metadata().num_rows().try_into().unwrap_or_default())
 }
 
 /// How many rows a file has, all of which can be read.
