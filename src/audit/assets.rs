@@ -42,10 +42,12 @@ pub enum Paging {
     Checkpoint(&'static str),
     /// One answer for each of these names, below the endpoint; 404 means that it is not set.
     Names(&'static [&'static str]),
+    /// One object with a list for each of these names, of pages below the name; the list is under this key of the answer.
+    Lists(&'static [&'static str], &'static str),
 }
 
 use Layout::{File, Folder, FolderBut, Folders};
-use Paging::{Checkpoint, Names, Pages, Whole};
+use Paging::{Checkpoint, Lists, Names, Pages, Whole};
 
 const TEMPLATES: &[&str] = &[
     "verify_email",
@@ -60,6 +62,9 @@ const TEMPLATES: &[&str] = &[
     "user_invitation",
 ];
 
+/// Where Actions run whose code is looked at.
+const TRIGGERS: &[&str] = &["post-login", "pre-user-registration", "password-reset-post-challenge"];
+
 const fn asset(
     key: &'static str,
     layout: Layout,
@@ -71,7 +76,7 @@ const fn asset(
 }
 
 #[rustfmt::skip]
-pub const ASSETS: [Asset; 27] = [
+pub const ASSETS: [Asset; 28] = [
     asset("tenant", File("tenant.json"), "tenants/settings", Whole, "read:tenant_settings"),
     asset("clients", Folder("clients"), "clients", Pages("clients"), "read:clients"),
     asset("databases", Folders("database-connections", "database.json"), "connections", Checkpoint("connections"), "read:connections"),
@@ -93,6 +98,7 @@ pub const ASSETS: [Asset; 27] = [
     asset("logStreams", Folder("log-streams"), "log-streams", Whole, "read:log_streams"),
     asset("eventStreams", Folder("event-streams"), "event-streams", Checkpoint("eventStreams"), "read:event_streams"),
     asset("actions", Folder("actions"), "actions/actions", Pages("actions"), "read:actions"),
+    asset("triggers", File("triggers/triggers.json"), "actions/triggers", Lists(TRIGGERS, "bindings"), "read:actions"),
     asset("rules", Folder("rules"), "rules", Pages("rules"), "read:rules"),
     asset("hooks", Folder("hooks"), "hooks", Pages("hooks"), "read:hooks"),
     asset("networkACLs", Folder("network-acls"), "network-acls", Pages("network_acls"), "read:network_acls"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Deserializer};
 
-use super::checks;
+use super::checks::{self, Found};
 use super::document::escaped;
 use super::report::Finding;
 use crate::event::EventTime;
@@ -26,8 +26,10 @@ pub struct Entry {
     pub check: String,
     /// Kind and name, as findings show them.
     pub subject: String,
-    /// Only what has this evidence, where a subject has several.
+    /// Only what has this evidence, where a subject has several; when something was not used is no matter.
     pub evidence: Option<String>,
+    /// Only what has this id, where several have the name.
+    pub id: Option<String>,
     pub reason: String,
     /// The last day on which it holds.
     #[serde(deserialize_with = "day")]
@@ -104,6 +106,10 @@ impl Baseline {
                 notes.push(Note { check: entry.check.clone(), text });
             };
             let kindless = findings.iter().find(|finding| entry.lacks_kind(finding)).map(Finding::subject);
+            let near = findings.iter().find(|finding| entry.nearly_fits(finding)).map(|finding| {
+                let id = finding.found.thing.id.as_ref().map(|id| format!(", id {id:?}")).unwrap_or_default();
+                format!("subject {:?}{id}, evidence {:?}", finding.subject(), finding.found.lasting_evidence())
+            });
             let mut matching: Vec<_> = findings.iter_mut().filter(|finding| entry.fits(finding)).collect();
             let is_gone = matching.is_empty() && is_judged(&entry.check, &entry.subject);
             if entry.last_moment().is_none_or(|last| now > last) {
@@ -111,6 +117,8 @@ impl Baseline {
                 note(format!("expired on {}{gone}", entry.expires));
             } else if let Some(subject) = kindless.filter(|_| matching.is_empty()) {
                 note(format!("matches nothing: a subject is written with its kind, such as {subject:?}"));
+            } else if let Some(near) = near.filter(|_| matching.is_empty()) {
+                note(format!("matches nothing; what is open is {near}"));
             } else if is_gone {
                 note("matches nothing any more: remove it".to_owned());
             } else {
@@ -134,6 +142,19 @@ impl Entry {
     fn fits(&self, finding: &Finding) -> bool {
         finding.check.id == self.check
             && finding.subject() == self.subject
-            && self.evidence.as_ref().is_none_or(|evidence| *evidence == finding.found.evidence)
+            && self.id.as_ref().is_none_or(|id| finding.found.thing.id.as_ref() == Some(id))
+            && self.evidence.as_ref().is_none_or(|evidence| is_evidence(evidence, &finding.found))
     }
+
+    /// Whether it would fit but for its evidence, or its id.
+    fn nearly_fits(&self, finding: &Finding) -> bool {
+        finding.check.id == self.check && finding.subject().eq_ignore_ascii_case(&self.subject)
+    }
+}
+
+/// Whether somebody meant what was found: by all of its evidence, on whichever day, or by what of it lasts.
+fn is_evidence(given: &str, found: &Found) -> bool {
+    let lasting = found.lasting_evidence();
+    let is_older = || given.strip_prefix(lasting).is_some_and(|when| when.starts_with(' '));
+    given == found.evidence || given == lasting || lasting.len() < found.evidence.len() && is_older()
 }

@@ -13,6 +13,8 @@ mod origins;
 mod surface;
 mod tenant;
 
+use std::fmt;
+
 pub use organizations::configured;
 
 use super::document::Place;
@@ -169,6 +171,15 @@ pub struct Found {
     pub line: Option<u32>,
     /// What was seen, with values.
     pub evidence: String,
+    /// How much of its beginning stays the same from day to day, in bytes; what is behind says when.
+    pub lasting: usize,
+}
+
+impl Found {
+    /// The evidence without what changes by itself: what findings are known again by.
+    pub fn lasting_evidence(&self) -> &str {
+        self.evidence.get(..self.lasting).unwrap_or(&self.evidence)
+    }
 }
 
 /// What could not be judged, and why.
@@ -196,14 +207,24 @@ impl Outcome {
     }
 
     fn place(&mut self, thing: &Thing, place: Place, evidence: impl Into<String>) {
-        self.found.push(Found { thing: thing.clone(), place, line: None, evidence: evidence.into() });
+        let evidence = evidence.into();
+        self.found.push(Found { thing: thing.clone(), place, line: None, lasting: evidence.len(), evidence });
+    }
+
+    /// Something of which nothing was seen, and in which time.
+    fn unused(&mut self, thing: &Thing, place: Place, evidence: impl Into<String>, when: impl fmt::Display) {
+        let evidence = evidence.into();
+        let lasting = evidence.len();
+        let evidence = format!("{evidence} {when}");
+        self.found.push(Found { thing: thing.clone(), place, line: None, lasting, evidence });
     }
 
     /// At a line of a script, which may be a file of its own.
     fn script(&mut self, thing: &Thing, place: &Place, line: u32, evidence: impl Into<String>) {
         let is_file = place.pointer.is_empty();
         let evidence = evidence.into();
-        self.found.push(Found { thing: thing.clone(), place: place.clone(), line: is_file.then_some(line), evidence });
+        let (line, lasting) = (is_file.then_some(line), evidence.len());
+        self.found.push(Found { thing: thing.clone(), place: place.clone(), line, lasting, evidence });
     }
 
     fn unjudged(&mut self, thing: &Thing, key: &str, why: impl Into<NotRun>) {
@@ -343,7 +364,7 @@ pub struct ByHand {
     pub why: &'static str,
 }
 
-pub const BY_HAND: [ByHand; 10] = [
+pub const BY_HAND: [ByHand; 9] = [
     ByHand {
         title: "The tenant is marked as production at Auth0's support centre",
         why: "the Management API does not have its environment tag",
@@ -355,10 +376,6 @@ pub const BY_HAND: [ByHand; 10] = [
     ByHand {
         title: "The npm packages that Actions use have no known holes",
         why: "it needs a list of advisories: run npm audit over them",
-    },
-    ByHand {
-        title: "Nobody logs in at the tenant's own domain although there is a custom one",
-        why: "ghostlight keeps no host names of events",
     },
     ByHand { title: "Every callback URL is still used", why: "ghostlight keeps no redirect URIs of events" },
     ByHand {

@@ -200,6 +200,7 @@ async fn part(api: &mut Api, asset: &Asset) -> Result<Given, ApiError> {
         Paging::Pages(key) => pages(api, asset.endpoint, key).await,
         Paging::Checkpoint(key) => checkpoints(api, asset.endpoint, key).await,
         Paging::Names(names) => named(api, asset.endpoint, names).await,
+        Paging::Lists(names, key) => lists(api, asset.endpoint, names, key).await,
     };
     let mut items = match given(asset.scope, listed)? {
         Ok(items) => items,
@@ -363,6 +364,14 @@ fn unexpected(endpoint: &str, key: &str) -> ApiError {
     other(endpoint, format!("the answer has no list {key}"))
 }
 
+async fn lists(api: &mut Api, endpoint: &str, names: &[&str], key: &str) -> Result<Vec<Value>, ApiError> {
+    let mut all = serde_json::Map::new();
+    for name in names {
+        all.insert((*name).to_owned(), Value::Array(pages(api, &format!("{endpoint}/{name}/{key}"), key).await?));
+    }
+    Ok(vec![Value::Object(all)])
+}
+
 async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Value>, ApiError> {
     let mut all = Vec::new();
     for name in names {
@@ -378,28 +387,29 @@ async fn named(api: &mut Api, endpoint: &str, names: &[&str]) -> Result<Vec<Valu
 
 /// Every key that a check looks at, on its way down too. What is not here is not recorded.
 #[rustfmt::skip]
-const KEPT: [&str; 143] = [
-    "action", "active", "admin_notification_frequency", "alg", "allow", "allow_all_scopes", "allow_any_organization",
+const KEPT: [&str; 152] = [
+    "action", "action_name", "active", "admin_notification_frequency", "alg", "allow", "allow_all_scopes", "allow_any_organization",
     "allow_legacy_delegation_grant_types", "allow_legacy_ro_grant_types", "allow_legacy_tokeninfo_endpoint",
     "allow_other_legacy_grant_types", "allowed_logout_urls", "allowed_origins", "allowlist", "app_type", "attributes",
     "audience", "authentication_methods", "backchannel_logout_urls", "block", "brute_force_protection", "callbacks",
-    "challenge_password_policy", "challenge_password_reset_policy", "challenge_passwordless_policy",
-    "client_authentication_methods", "client_id", "connection", "connection_id", "connections", "cross_origin_auth",
+    "challenge_password_policy", "character_types", "challenge_password_reset_policy", "challenge_passwordless_policy",
+    "client_authentication_methods", "client_id", "complexity", "connection", "connection_id", "connections", "cross_origin_auth",
     "cross_origin_authentication", "custom_domain_id", "custom_login_page_on", "default_audience",
-    "default_directory", "default_redirection_uri", "deployed", "description", "disable_clickjack_protection_headers",
+    "default_directory", "default_redirection_uri", "deployed", "description", "dictionary", "disable_clickjack_protection_headers",
     "disable_signup", "domain", "email", "enable", "enable_client_connections", "enable_custom_domain_in_emails",
     "enable_dynamic_client_registration", "enable_idtoken_api2", "enable_legacy_profile",
     "enable_public_signup_user_exists_error", "enabled", "enabledDatabaseCustomization", "enabled_clients",
     "enforce_policies", "ephemeral_session_lifetime", "ephemeral_session_lifetime_in_minutes", "error_page",
-    "expiration_type", "flags", "global", "grant_types", "hostnames", "id", "identifier",
+    "expiration_type", "flags", "global", "grant_types", "history", "hostnames", "id", "identifier",
     "idle_ephemeral_session_lifetime", "idle_ephemeral_session_lifetime_in_minutes", "idle_session_lifetime",
     "idle_session_lifetime_in_minutes", "import_mode", "infinite_token_lifetime", "initiate_login_uri", "ipv4_cidrs",
     "ipv6_cidrs", "is_domain_connection", "is_first_party", "is_system", "jwt_configuration", "lifetime_in_seconds",
     "match", "max_attempts", "method", "min_length", "mode", "monitoring_mode_enabled", "name", "not_match", "oidc_conformant",
     "oidc_logout", "options", "organization_usage", "passkey", "password", "passwordPolicy",
-    "password_complexity_options", "password_history", "password_no_personal_info", "password_reset_policy",
-    "passwordless_policy", "permissions", "policies", "policy", "pre-change-password", "pre-login",
-    "pre-user-registration", "proof_of_possession", "provider", "rate", "refresh_token", "require_proof_of_possession",
+    "password_complexity_options", "password_history", "password_no_personal_info", "password_options", "password-reset-post-challenge",
+    "password_reset_policy",
+    "passwordless_policy", "permissions", "policies", "policy", "post-login", "pre-change-password", "pre-login",
+    "pre-user-registration", "profile_data", "proof_of_possession", "provider", "rate", "refresh_token", "require_proof_of_possession",
     "require_pushed_authorization_requests", "required", "resource_server_identifier", "rotation_type", "rule",
     "runtime", "sandbox_version", "scope", "scopes", "session_cookie", "session_lifetime",
     "session_lifetime_in_minutes", "shields", "signed_request_object", "signing_alg", "size", "stage", "status", "strategy",
@@ -408,7 +418,11 @@ const KEPT: [&str; 143] = [
     "verification_method", "web_origins",
 ];
 /// Of these only that they are there.
-const PRESENT: [&str; 2] = ["private_key_jwt", "token_encryption"];
+#[rustfmt::skip]
+const PRESENT: [&str; 12] = [
+    "asns", "auth0_managed", "connecting_ipv4_cidrs", "connecting_ipv6_cidrs", "filters", "geo_country_codes",
+    "geo_subdivision_codes", "ja3_fingerprints", "ja4_fingerprints", "private_key_jwt", "token_encryption", "user_agents",
+];
 /// Scripts and templates: only that there is one.
 const SCRIPTS: [&str; 3] = ["code", "customScripts", "html"];
 /// Names, which are no URLs that lead anywhere, and stay as they are but for a user and a password.
@@ -419,7 +433,7 @@ const OBJECTS: [&str; 8] =
     ["email", "error_page", "options", "passkey", "password", "refresh_token", "session_cookie", "user"];
 
 /// Of a connection's options only these: those of other strategies may have anything under any name.
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 13] = [
     "attributes",
     "authentication_methods",
     "brute_force_protection",
@@ -432,6 +446,7 @@ const OPTIONS: [&str; 12] = [
     "password_complexity_options",
     "password_history",
     "password_no_personal_info",
+    "password_options",
 ];
 
 /// Of this part a description is the name; elsewhere it is anything.

@@ -152,6 +152,7 @@ pub struct Tenant {
     pub log_streams: Part<Vec<Stream>>,
     pub event_streams: Part<Vec<Stream>>,
     pub actions: Part<Vec<Action>>,
+    pub bindings: Part<Option<Bindings>>,
     pub rules: Part<Vec<Switched>>,
     pub hooks: Part<Vec<Switched>>,
     pub network_acls: Part<Vec<NetworkAcl>>,
@@ -160,6 +161,11 @@ pub struct Tenant {
     pub login_experience: Part<Field<String>>,
     /// Self-service profiles: customers set up their own single sign-on.
     pub self_service: Part<usize>,
+}
+
+/// Whether a host name is a tenant's own one at Auth0, the canonical domain.
+pub fn is_canonical(host: &str) -> bool {
+    [".auth0.com", ".auth0app.com"].iter().any(|end| host.strip_suffix(end).is_some_and(|tenant| !tenant.is_empty()))
 }
 
 pub struct Settings {
@@ -219,6 +225,14 @@ pub struct Client {
     pub global: Field<bool>,
 }
 
+/// The flexible password policy of a database.
+/// <https://auth0.com/docs/authenticate/database-connections/flexible-password-policy>
+pub struct Flexible {
+    pub character_types: Texts,
+    /// Whether common passwords are refused.
+    pub dictionary: Field<bool>,
+}
+
 pub struct Connection {
     pub thing: Thing,
     pub strategy: Field<String>,
@@ -228,6 +242,8 @@ pub struct Connection {
     pub has_own_keys: Field<bool>,
     pub disable_signup: Field<bool>,
     pub password_policy: Field<String>,
+    /// What goes before the policy, and all else that is said of passwords elsewhere, where it is there.
+    pub flexible: Option<Flexible>,
     pub password_history: Field<bool>,
     /// How many passwords it remembers.
     pub history_size: Field<f64>,
@@ -334,6 +350,8 @@ pub struct CustomDomain {
 pub struct Stream {
     pub thing: Thing,
     pub status: Field<String>,
+    /// Whether it delivers some categories of events only.
+    pub filtered: Field<bool>,
 }
 
 pub struct Action {
@@ -346,12 +364,21 @@ pub struct Action {
     pub traits: Part<Traits>,
 }
 
+/// The names of the Actions that run at each trigger.
+pub struct Bindings {
+    pub post_login: Texts,
+    pub pre_user_registration: Texts,
+    pub password_reset: Texts,
+}
+
 pub struct NetworkAcl {
     pub thing: Thing,
     pub active: Field<bool>,
     pub scope: Field<String>,
     pub blocks: Field<bool>,
     pub allows: Field<bool>,
+    /// What else is asked of a request, such as its country: then it is not for everybody.
+    pub narrowed_by: Option<String>,
     pub hostnames: Texts,
     pub ipv4: Texts,
     pub ipv6: Texts,

@@ -11,6 +11,7 @@ use crate::event::{Day, EventTime, catalogue};
 use crate::partial::UNRECOGNISED;
 use crate::store::progress::Reach;
 use crate::usage::ghost::{self, Lifetimes, Thresholds, TokenUse};
+use crate::usage::hosts::Hosts;
 use crate::usage::uses::{self, Logins};
 use crate::usage::{TenantUsage, silence};
 
@@ -76,7 +77,7 @@ pub struct Traffic {
     pub days: i64,
     pub begin: EventTime,
     pub end: EventTime,
-    /// The first day of the data.
+    /// The first day of the data, or of what came after its last long pause.
     pub since: Option<Day>,
     /// The last day of the data.
     pub until: Option<Day>,
@@ -98,6 +99,8 @@ pub struct Traffic {
     pub grants: BTreeMap<(String, String), GrantUse>,
     pub ghosts: Vec<TokenUse>,
     pub logins: Logins,
+    /// By which host names users came; or why that is not known.
+    pub hosts: Result<Hosts, &'static str>,
     /// Why nobody can tell by each of [`TOLD_BY`], and by all exchanges, that something was not used.
     untold: BTreeMap<&'static str, String>,
     without_exchanges: Option<String>,
@@ -134,7 +137,7 @@ impl Traffic {
             days,
             begin: from.start(),
             end: now,
-            since: seen.first().copied(),
+            since: since(&seen),
             until: seen.last().copied(),
             gap: held_back.clone().or_else(|| gap(tenant, &seen, from..=today)).or_else(filtered),
             held_back,
@@ -147,6 +150,7 @@ impl Traffic {
             grants: BTreeMap::new(),
             ghosts: ghost::token_use(tenant, &usage.tokens, &(from.start()..now), lifetimes, thresholds),
             logins: Logins::default(),
+            hosts: Err("the host names of events are not read here, only by `ghostlight audit --data`"),
             without_exchanges: pause(&exchanges, from..=today, EXCHANGES.0, EXCHANGES.1),
             without_late_logins: late_logins(&days_of(usage, today, |code| code == "s"), today),
             untold,
@@ -164,6 +168,11 @@ impl Traffic {
             traffic.ids.entry(used.name.clone()).or_default().push(id.clone());
         }
         traffic
+    }
+
+    /// The days of the period.
+    pub fn day_range(&self) -> RangeInclusive<Day> {
+        Day::of(self.begin)..=Day::of(self.end)
     }
 
     fn uses(&mut self, usage: &TenantUsage, days: RangeInclusive<Day>) {
@@ -348,6 +357,14 @@ fn pause(days: &BTreeSet<Day>, period: RangeInclusive<Day>, what: &str, without:
         .then(|| format!("{count} of the {all} days have {what}, and none from {begin} to {end} has any: {LEFT_OUT}"))
 }
 
+/// From when on there is data without a long pause.
+fn since(days: &BTreeSet<Day>) -> Option<Day> {
+    let goes_on = |(later, earlier): &(&Day, &Day)| later.since(**earlier) <= PAUSE_DAYS_MAX;
+    let last = days.last()?;
+    let pairs = days.iter().rev().zip(days.iter().rev().skip(1));
+    Some(pairs.take_while(goes_on).last().map_or(*last, |(_, earlier)| *earlier))
+}
+
 /// Why logins do not tell of today.
 fn late_logins(days: &BTreeSet<Day>, today: Day) -> Option<String> {
     let last = days.last().filter(|last| today.since(**last) <= PAUSE_DAYS_MAX);
@@ -374,9 +391,10 @@ fn gap(tenant: &str, seen: &BTreeSet<Day>, period: RangeInclusive<Day>) -> Optio
         };
         return Some(format!("the data begins on {first}, and {asked} days were asked for: {fewer}wait"));
     }
-    let within: Vec<Day> = seen.iter().copied().filter(|day| *day >= from.plus(-QUIET_DAYS_MAX)).collect();
-    let pause = within.windows(2).find(|pair| pair[1].since(pair[0]) > QUIET_DAYS_MAX);
-    pause.map(|pause| {
+    // Also one that began before.
+    let days: Vec<Day> = seen.iter().copied().collect();
+    let lacks = |pair: &&[Day]| pair[1] >= from && pair[1].since(pair[0].max(from.plus(-1))) > QUIET_DAYS_MAX;
+    days.windows(2).find(lacks).map(|pause| {
         let (after, until) = (pause[0].plus(1), pause[1].plus(-1));
         format!("the data has no events at all from {after} to {until}")
     })

@@ -22,7 +22,7 @@ use crate::run;
 use crate::source::management::{Api, Credentials, Retry};
 use crate::store::Store;
 use crate::usage::follow::{Follower, Seen};
-use crate::usage::{TenantUsage, Usage};
+use crate::usage::{TenantUsage, Usage, hosts};
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["config", "domain", "replay"]))]
@@ -182,14 +182,15 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     let config = Config::load(args.settings.as_deref(), &flags)?;
     let store = Store::open_existing(&config.out)?;
     let mut rules = run::watch_settings(&config).rules;
-    let mut follower = Follower::new(store);
+    let mut follower = Follower::new(store.clone());
     let mut usage = Usage::default();
     let until = EventTime::from_ms(i64::MIN)..now;
     let take = |seen| match seen {
         Seen::Rows(rows) => usage.absorb_within(&rows, &until),
         Seen::Anew => usage = Usage::default(),
     };
-    super::runtime()?
+    let runtime = super::runtime()?;
+    runtime
         .block_on(async {
             follower.read(take).await?;
             follower.hear(now).await
@@ -205,5 +206,8 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     let none = TenantUsage::default();
     let of_tenant = usage.tenant(&tenant).unwrap_or(&none);
     let judged_by = (&rules.lifetimes, &rules.ghosts);
-    Ok(Traffic::new(&tenant, of_tenant, i64::from(args.unused_days), now, judged_by, held_back))
+    let mut traffic = Traffic::new(&tenant, of_tenant, i64::from(args.unused_days), now, judged_by, held_back);
+    let hosts = hosts::read(&store, &tenant, traffic.day_range());
+    traffic.hosts = Ok(runtime.block_on(hosts).with_context(|| format!("reading {data}"))?);
+    Ok(traffic)
 }

@@ -97,6 +97,9 @@ pub struct Api {
     tokens: Vec<String>,
 }
 
+/// A wait for a limit that never ends counts for so many: each may take a minute.
+const LIMIT_WEIGHT: u32 = 3;
+
 /// What a try ended with.
 enum Tried {
     Answer(Vec<u8>),
@@ -279,10 +282,10 @@ impl Api {
             };
             left -= 1;
             if left == 0 {
-                self.again_left = self.again_left.saturating_sub(limits);
+                self.again_left = self.again_left.saturating_sub(limits * LIMIT_WEIGHT);
                 return fails(format!("{problem}, {} times", self.retry.tries.max(1)));
             }
-            if !is_limit && self.again_left == 0 {
+            if self.again_left == 0 {
                 return fails(format!("{problem}, and is not asked again after so many others"));
             }
             match is_limit {

@@ -1,7 +1,7 @@
 //! The read side's fold: committed rows to what all views share. Knows no source, and has no memory but what is committed.
 //!
 //! [`Usage`] is the fold, the same over the output of one worker and of fifty, in any order. [`follow`] reads what is
-//! committed; everything else here is pure.
+//! committed, and [`hosts`] what only the dataset `events` has; everything else here is pure.
 
 pub mod activity;
 #[cfg(test)]
@@ -9,6 +9,7 @@ mod chance;
 pub mod follow;
 pub mod forecast;
 pub mod ghost;
+pub mod hosts;
 pub mod quota;
 pub mod recent;
 pub mod rhythm;

@@ -13,10 +13,12 @@ use std::sync::Arc;
 use ghostlight::audit::assets::{self, Layout};
 use ghostlight::audit::baseline::Baseline;
 use ghostlight::audit::checks::{self, Scene, State, Verdict};
-use ghostlight::audit::document::Document;
+use ghostlight::audit::document::{Document, Place};
 use ghostlight::audit::export::{self, Export};
 use ghostlight::audit::fetch;
+use ghostlight::audit::report::Finding;
 use ghostlight::audit::standing::{Reading, Standing};
+use ghostlight::audit::tenant::Thing;
 use ghostlight::audit::traffic::Traffic;
 use ghostlight::event::{Day, EventTime};
 use ghostlight::simulate::Truth;
@@ -24,6 +26,7 @@ use ghostlight::store::Store;
 use ghostlight::usage::{
     self, TenantUsage, Usage,
     ghost::{Lifetimes, Thresholds},
+    hosts::{self, Hosts},
 };
 use object_store::memory::InMemory;
 use quick_xml::events::Event;
@@ -88,6 +91,18 @@ impl Events {
         events
     }
 
+    /// With a few logins past the custom domain.
+    fn past_the_custom_domain() -> Self {
+        let mut events = Self::good(40);
+        let login = |line: &str| line.contains("\"type\":\"s\"") && line.contains(&Day::of(TODAY).plus(-3).to_string());
+        let own = |line: &str| match login(line) {
+            true => line.replace("login.northwind.internal", "northwind.eu.auth0.com"),
+            false => line.to_owned(),
+        };
+        events.lines = events.lines.lines().map(|line| own(line) + "\n").collect();
+        events
+    }
+
     /// Of a stream that has exchanges, and not the logins they come from.
     fn without_logins() -> Self {
         let events = Self::good(40);
@@ -101,6 +116,7 @@ impl Events {
         event["client_id"] = json!(format!("id-of-{client}"));
         event["client_name"] = json!(client);
         event["tenant_name"] = json!("northwind");
+        event["hostname"] = json!("login.northwind.internal");
         self.lines += &format!("{event}\n");
     }
 
@@ -143,14 +159,17 @@ impl Events {
         let file = folder.path().join("events");
         std::fs::write(&file, &self.lines).expect("written");
         let store = Store::of(Arc::new(InMemory::new()));
-        ingest(&store, &config(""), &[&file]).expect("ingests");
+        ingest(&store, &config("[datasets]\nevents = true"), &[&file]).expect("ingests");
         let mut usage = Usage::default();
         let rows = runtime().block_on(usage::fold(&store)).expect("reads");
         usage.absorb_within(&rows, &(EventTime::from_ms(0)..TODAY));
         let (lifetimes, thresholds) = (Lifetimes::default(), Thresholds::default());
         usage.settle(&lifetimes);
         let usage = usage.tenant("northwind").expect("there are events");
-        Traffic::new("northwind", usage, days, TODAY, (&lifetimes, &thresholds), held_back)
+        let mut traffic = Traffic::new("northwind", usage, days, TODAY, (&lifetimes, &thresholds), held_back);
+        let hosts = runtime().block_on(hosts::read(&store, "northwind", traffic.day_range()));
+        traffic.hosts = Ok(hosts.expect("reads"));
+        traffic
     }
 }
 

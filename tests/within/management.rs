@@ -123,6 +123,12 @@ impl Server {
         let mut actions = part("actions");
         actions.iter_mut().for_each(|action| action["code"] = json!(script(&action["code"])));
         server.list("actions/actions", "actions", false, &json!(actions));
+        for (trigger, bound) in tenant["triggers"].as_object().expect("triggers") {
+            let bound = bound.as_array().expect("a list");
+            let binding = |one: &Value| json!({ "id": "b", "display_name": "x", "action": { "id": "a", "name": one["action_name"] } });
+            let bound: Vec<_> = bound.iter().map(binding).collect();
+            server.list(&format!("actions/triggers/{trigger}/bindings"), "bindings", false, &json!(bound));
+        }
         server.list("rules", "rules", false, &json!([]));
         server.list("hooks", "hooks", false, &json!([]));
         server.list("network-acls", "network_acls", false, &tenant["networkACLs"]);

@@ -477,7 +477,13 @@ fn has_grants(client: &Client, out: &mut Outcome, wrong: &[&str]) {
 /// What each type of application needs; what has checks of its own is left to them.
 fn surplus(client: &Client, out: &mut Outcome) {
     const WEB: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
-    const NATIVE: &[&str] = &["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"];
+    const NATIVE: &[&str] = &[
+        "authorization_code",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        // Passkeys of native applications.
+        "urn:okta:params:oauth:grant-type:webauthn",
+    ];
     const OF_OTHERS: [&str; 3] = ["implicit", "password", "http://auth0.com/oauth/grant-type/password-realm"];
     let needed = match type_of(client, out) {
         Some("regular_web") => WEB,

@@ -1,9 +1,9 @@
 //! Actions, rules and hooks.
 
-use super::super::code::Smell;
-use super::super::tenant::{Action, Part, Switched, Thing};
+use super::super::code::{Smell, Traits};
+use super::super::tenant::{Action, Bindings, Part, Switched, Texts, Thing};
 use super::tenant::{NODE_MIN, major};
-use super::{Area, Check, Outcome, Severity, part};
+use super::{Area, Check, NotRun, Outcome, Scene, Severity, part};
 
 const REQUIRED_FIXES: &str =
     "https://auth0.com/docs/deploy-monitor/pre-deployment-checks/production-check-required-fixes";
@@ -121,28 +121,24 @@ pub const CHECKS: &[Check] = &[
         area: Area::Code,
         severity: BestPractice,
         title: "No Action insists on PKCE",
-        looks_at: "clients: app_type, grant_types; actions: code of post-login",
+        looks_at: "clients: app_type, grant_types; actions: code; triggers: post-login",
         why: "Auth0 takes authorization requests of public applications without it",
         fix: "deny logins of public applications without a code challenge in a post-login Action",
         docs: "https://auth0.com/docs/get-started/authentication-and-authorization-flow/authorization-code-flow-with-pkce",
         judge: |scene, out| {
-            let actions = of_trigger(part(&scene.tenant.actions)?, "post-login");
             let public: Vec<_> = super::applications::clients(scene)?
                 .filter(|client| {
                     client.app_type.known().is_some_and(|kind| matches!(kind.as_str(), "spa" | "native"))
                         && client.grant_types.has("authorization_code")
                 })
                 .collect();
-            let enforces = actions.iter().any(|action| {
-                action.traits.as_ref().is_ok_and(|traits| traits.reads_code_challenge && traits.denies_access)
-            });
-            if enforces || public.is_empty() {
+            let enforces = |traits: &Traits| traits.reads_code_challenge && traits.denies_access;
+            if public.is_empty() || does(scene, Trigger::PostLogin, out, enforces)? {
                 return Ok(());
             }
-            unreadable(&actions, out);
             if out.unjudged.is_empty() {
                 for client in public {
-                    out.thing(&client.thing, "no post-login Action looks at code_challenge and denies access");
+                    out.thing(&client.thing, "no Action bound to post-login looks at code_challenge and denies access");
                 }
             }
             Ok(())
@@ -153,23 +149,22 @@ pub const CHECKS: &[Check] = &[
         area: Area::Code,
         severity: Recommended,
         title: "A password can be reset by e-mail alone",
-        looks_at: "databases; actions: code of password-reset-post-challenge",
+        looks_at: "databases; actions: code; triggers: password-reset-post-challenge",
         why: "whoever reads a user's mail has the account, MFA or not",
         fix: "challenge with another factor in a post-challenge Action of password resets",
         docs: "https://auth0.com/docs/authenticate/database-connections/password-change",
         judge: |scene, out| {
-            let actions = of_trigger(part(&scene.tenant.actions)?, "password-reset-post-challenge");
             let databases: Vec<_> =
                 part(&scene.tenant.databases)?.iter().filter(|database| !database.passwords.is(&false)).collect();
-            if actions.iter().any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges))
-                || databases.is_empty()
-            {
+            if databases.is_empty() || does(scene, Trigger::PasswordReset, out, |traits| traits.challenges)? {
                 return Ok(());
             }
-            unreadable(&actions, out);
             if out.unjudged.is_empty() {
                 for database in databases {
-                    out.thing(&database.thing, "no Action of password-reset-post-challenge challenges with a factor");
+                    out.thing(
+                        &database.thing,
+                        "no Action bound to password-reset-post-challenge challenges with a factor",
+                    );
                 }
             }
             Ok(())
@@ -180,18 +175,19 @@ pub const CHECKS: &[Check] = &[
         area: Area::Code,
         severity: BestPractice,
         title: "An Action tells at signup who has an account",
-        looks_at: "actions: code of pre-user-registration",
+        looks_at: "actions: code; triggers: pre-user-registration",
         why: "whoever has a list of addresses learns which of them are users",
         fix: "deny with the same words whether or not somebody is known",
         docs: "https://auth0.com/docs/secure/attack-protection/playbooks/signup-attack-playbook",
         judge: |scene, out| {
-            for action in of_trigger(part(&scene.tenant.actions)?, "pre-user-registration") {
-                match &action.traits {
-                    Ok(traits) if traits.denies_signup_with_reason => {
-                        out.thing(&action.thing, "it denies a signup, and says that somebody exists")
-                    }
-                    Ok(_) => {}
-                    Err(why) => out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}"))),
+            for action in part(&scene.tenant.actions)? {
+                let runs = runs(scene, action, Trigger::PreUserRegistration);
+                match (&action.traits, runs) {
+                    (_, Ok(false)) => {}
+                    (Ok(traits), _) if !traits.denies_signup_with_reason => {}
+                    (Ok(_), Ok(true)) => out.thing(&action.thing, "it denies a signup, and says that somebody exists"),
+                    (Ok(_), Err(why)) => out.unjudged(&action.thing, "where it runs", why),
+                    (Err(why), _) => out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}"))),
                 }
             }
             Ok(())
@@ -242,20 +238,71 @@ fn left(all: &[Switched], out: &mut Outcome) {
     }
 }
 
-fn of_trigger<'a>(actions: &'a [Action], trigger: &str) -> Vec<&'a Action> {
-    actions.iter().filter(|action| runs_at(action, trigger)).collect()
+/// Where Actions run.
+#[derive(Clone, Copy)]
+pub(super) enum Trigger {
+    PostLogin,
+    PreUserRegistration,
+    PasswordReset,
 }
 
-/// Whether an Action runs there, as far as the configuration tells: one that does not say where it runs may.
-pub(super) fn runs_at(action: &Action, trigger: &str) -> bool {
-    let tells = action.triggers.known().is_some() && !action.triggers.is_open();
-    (action.triggers.has(trigger) || !tells) && !action.deployed.is(&false)
-}
-
-fn unreadable(actions: &[&Action], out: &mut Outcome) {
-    for action in actions {
-        if let Err(why) = &action.traits {
-            out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}")));
+impl Trigger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PostLogin => "post-login",
+            Self::PreUserRegistration => "pre-user-registration",
+            Self::PasswordReset => "password-reset-post-challenge",
         }
     }
+
+    /// The Actions that are bound to it.
+    fn of(self, bindings: &Bindings) -> &Texts {
+        match self {
+            Self::PostLogin => &bindings.post_login,
+            Self::PreUserRegistration => &bindings.pre_user_registration,
+            Self::PasswordReset => &bindings.password_reset,
+        }
+    }
+}
+
+/// Whether an Action runs there: it is deployed, and bound to it. One that does not say where it may run may anywhere.
+fn runs(scene: &Scene<'_>, action: &Action, trigger: Trigger) -> Result<bool, NotRun> {
+    let tells = action.triggers.known().is_some() && !action.triggers.is_open();
+    if tells && !action.triggers.has(trigger.name()) || action.deployed.is(&false) {
+        return Ok(false);
+    }
+    let not_known = |why: NotRun| why.map(|why| format!("not known: {why}"));
+    let Some(bindings) = part(&scene.tenant.bindings).map_err(not_known)? else {
+        return Err("not known: triggers are empty".into());
+    };
+    let bound = trigger.of(bindings);
+    match (bound.has(&action.thing.name), bound.open()) {
+        (true, _) => Ok(true),
+        (false, Some(why)) => Err(not_known(why)),
+        (false, None) if action.thing.is_unnamed && !bound.is_empty() => {
+            Err("not known: its name is a placeholder".into())
+        }
+        (false, None) => Ok(false),
+    }
+}
+
+/// Whether an Action that runs there is one of the wanted; notes those of which nobody knows, if none is known to be.
+pub(super) fn does(
+    scene: &Scene<'_>,
+    trigger: Trigger,
+    out: &mut Outcome,
+    is_wanted: impl Fn(&Traits) -> bool,
+) -> Result<bool, NotRun> {
+    let mut open = Vec::new();
+    for action in part(&scene.tenant.actions)? {
+        match (&action.traits, runs(scene, action, trigger)) {
+            (_, Ok(false)) => {}
+            (Ok(traits), _) if !is_wanted(traits) => {}
+            (Ok(_), Ok(true)) => return Ok(true),
+            (Ok(_), Err(why)) => open.push((action, "where it runs", why)),
+            (Err(why), _) => open.push((action, "code", why.map(|why| format!("not known: {why}")))),
+        }
+    }
+    open.into_iter().for_each(|(action, what, why)| out.unjudged(&action.thing, what, why));
+    Ok(false)
 }

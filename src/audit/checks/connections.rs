@@ -1,7 +1,7 @@
 //! Databases, and connections to others.
 
-use super::super::tenant::{Connection, Known};
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, part};
+use super::super::tenant::{Connection, Flexible, Known};
+use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part};
 use crate::usage::activity::is_enterprise;
 
 const STRENGTH: &str = "https://auth0.com/docs/authenticate/database-connections/password-strength";
@@ -11,31 +11,14 @@ use Severity::{BestPractice, Recommended, Required};
 
 /// Strategies of social connections (Auth0 Management API, connections); what is none of these and none of the enterprise
 /// ones is not judged as either.
-const SOCIAL: [&str; 24] = [
-    "amazon",
-    "apple",
-    "baidu",
-    "bitbucket",
-    "box",
-    "dropbox",
-    "evernote",
-    "exact",
-    "facebook",
-    "fitbit",
-    "github",
-    "google-oauth2",
-    "instagram",
-    "line",
-    "linkedin",
-    "paypal",
-    "salesforce",
-    "shopify",
-    "soundcloud",
-    "spotify",
-    "twitter",
-    "vkontakte",
-    "windowslive",
-    "yahoo",
+#[rustfmt::skip]
+const SOCIAL: [&str; 44] = [
+    "amazon", "aol", "apple", "baidu", "bitbucket", "bitly", "box", "daccount", "dropbox", "dwolla", "evernote",
+    "evernote-sandbox", "exact", "facebook", "fitbit", "github", "google-oauth2", "instagram", "line", "linkedin",
+    "miicard", "paypal", "paypal-sandbox", "planningcenter", "renren", "salesforce", "salesforce-community",
+    "salesforce-sandbox", "shop", "shopify", "soundcloud", "spotify", "thecity", "thecity-sandbox",
+    "thirtysevensignals", "twitter", "untappd", "vkontakte", "weibo", "windowslive", "wordpress", "yahoo", "yammer",
+    "yandex",
 ];
 
 pub const CHECKS: &[Check] = &[
@@ -70,18 +53,25 @@ pub const CHECKS: &[Check] = &[
         area: Area::Connections,
         severity: Required,
         title: "Passwords may be weak",
-        looks_at: "databases: options.passwordPolicy",
+        looks_at: "databases: options.passwordPolicy; or options.password_options.complexity.character_types and dictionary",
         why: "short and common passwords are guessed",
-        fix: "set the policy to good or excellent",
+        fix: "set the policy to good or excellent; a flexible one to three sorts of characters, or to a dictionary",
         docs: STRENGTH,
         judge: |scene, out| {
-            each(scene, out, |database, out| match out.read(&database.thing, &database.password_policy) {
-                Some(Some(policy)) if matches!(policy.as_str(), "good" | "excellent") => {}
-                Some(Some(policy)) => {
-                    out.at(&database.thing, &database.password_policy, format!("options.passwordPolicy is {policy}"))
-                }
-                Some(None) => out.at(&database.thing, &database.password_policy, "options.passwordPolicy is not set"),
-                None => {}
+            each(scene, out, |database, out| match &database.flexible {
+                Some(flexible) => is_strong(database, flexible, out),
+                None => match out.read(&database.thing, &database.password_policy) {
+                    Some(Some(policy)) if matches!(policy.as_str(), "good" | "excellent") => {}
+                    Some(Some(policy)) => out.at(
+                        &database.thing,
+                        &database.password_policy,
+                        format!("options.passwordPolicy is {policy}"),
+                    ),
+                    Some(None) => {
+                        out.at(&database.thing, &database.password_policy, "options.passwordPolicy is not set")
+                    }
+                    None => {}
+                },
             })
         },
     },
@@ -90,7 +80,7 @@ pub const CHECKS: &[Check] = &[
         area: Area::Connections,
         severity: Recommended,
         title: "Passwords may be shorter than eight characters",
-        looks_at: "databases: options.password_complexity_options.min_length",
+        looks_at: "databases: options.password_complexity_options.min_length, options.password_options.complexity.min_length",
         why: "the shortest passwords are guessed first",
         fix: "set the least length to eight or more",
         docs: STRENGTH,
@@ -99,6 +89,9 @@ pub const CHECKS: &[Check] = &[
                 match out.read(&database.thing, &database.min_length) {
                     Some(Some(length)) if *length < 8.0 => {
                         out.at(&database.thing, &database.min_length, format!("min_length is {length}"))
+                    }
+                    Some(None) if database.flexible.is_some() => {
+                        out.unjudged(&database.thing, database.min_length.key, NOT_THERE);
                     }
                     // The policies fair, good and excellent ask for eight.
                     Some(None)
@@ -123,13 +116,14 @@ pub const CHECKS: &[Check] = &[
         area: Area::Connections,
         severity: BestPractice,
         title: "Old passwords may be used again",
-        looks_at: "databases: options.password_history.enable, size",
+        looks_at: "databases: options.password_history, options.password_options.history",
         why: "a password that had to be changed comes back",
         fix: "switch the history on, and let it remember five passwords or more",
         docs: OPTIONS,
         judge: |scene, out| {
             each(scene, out, |database, out| {
-                out.not_on(&database.thing, &database.password_history, "options.password_history is not on");
+                let evidence = format!("{} is not true", database.password_history.key);
+                out.not_on(&database.thing, &database.password_history, &evidence);
                 // Not set, it is five.
                 if !database.password_history.is(&true) {
                     return;
@@ -138,7 +132,7 @@ pub const CHECKS: &[Check] = &[
                     .read(&database.thing, &database.history_size)
                     .filter(|size| size.is_some_and(|size| *size < 5.0))
                 {
-                    let evidence = format!("options.password_history remembers {size} passwords");
+                    let evidence = format!("{} is {size}", database.history_size.key);
                     out.at(&database.thing, &database.history_size, evidence);
                 }
             })
@@ -149,13 +143,14 @@ pub const CHECKS: &[Check] = &[
         area: Area::Connections,
         severity: Recommended,
         title: "Passwords may hold the user's own data",
-        looks_at: "databases: options.password_no_personal_info.enable",
+        looks_at: "databases: options.password_no_personal_info, options.password_options.profile_data",
         why: "names and addresses are what is tried first",
         fix: "do not allow personal data in passwords",
         docs: OPTIONS,
         judge: |scene, out| {
             each(scene, out, |database, out| {
-                out.not_on(&database.thing, &database.no_personal_info, "options.password_no_personal_info is not on");
+                let evidence = format!("{} is not true", database.no_personal_info.key);
+                out.not_on(&database.thing, &database.no_personal_info, &evidence);
             })
         },
     },
@@ -252,6 +247,27 @@ pub const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// Three of the four sorts of characters, as the policy good has it, or no common password.
+const SORTS_MIN: usize = 3;
+
+/// Finds a flexible policy that lets common passwords through; how long they are is another check's.
+fn is_strong(database: &Connection, flexible: &Flexible, out: &mut Outcome) {
+    let (types, dictionary) = (&flexible.character_types, &flexible.dictionary);
+    let count = types.all().count();
+    if count >= SORTS_MIN || dictionary.is(&true) {
+        return;
+    }
+    let unknown = types.open().or_else(|| dictionary.unknown());
+    match unknown {
+        Some(why) => out.unjudged(&database.thing, "options.password_options", why),
+        None => out.at(
+            &database.thing,
+            types,
+            format!("options.password_options asks for {count} sorts of characters, and has no dictionary"),
+        ),
+    }
+}
 
 fn every(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Connection, &mut Outcome)) -> Judged {
     part(&scene.tenant.databases)?.iter().for_each(|database| judge(database, out));

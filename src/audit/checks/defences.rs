@@ -2,9 +2,10 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use super::super::tenant::{BotDetection, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing};
-use super::code::runs_at;
+use super::super::tenant::{BotDetection, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing, is_canonical};
+use super::code::{Trigger, does};
 use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part, tenant_thing};
+use crate::event::Day;
 
 const BRUTE_FORCE: &str = "https://auth0.com/docs/secure/attack-protection/brute-force-protection";
 const THROTTLING: &str = "https://auth0.com/docs/secure/attack-protection/suspicious-ip-throttling";
@@ -285,12 +286,12 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| {
             bots(scene, out, |bots, out| {
                 for policy in &bots.policies {
-                    if out
-                        .read(&bots.thing, policy)
-                        .flatten()
-                        .is_some_and(|policy| matches!(policy.as_str(), "never" | "off"))
-                    {
-                        out.at(&bots.thing, policy, format!("{} is never", policy.key));
+                    match out.read(&bots.thing, policy) {
+                        Some(Some(given)) if matches!(given.as_str(), "never" | "off") => {
+                            out.at(&bots.thing, policy, format!("{} is never", policy.key));
+                        }
+                        Some(None) => out.unjudged(&bots.thing, policy.key, NOT_THERE),
+                        _ => {}
                     }
                 }
             })
@@ -348,7 +349,7 @@ pub const CHECKS: &[Check] = &[
         area: Area::Defences,
         severity: Recommended,
         title: "Nobody is ever asked for MFA",
-        looks_at: "guardianPolicies: policies",
+        looks_at: "guardianPolicies: policies; actions: code; triggers: post-login",
         why: "factors that are on protect nobody unless a policy or an Action asks for them",
         fix: "set the policy to all applications or to adaptive MFA, unless an Action decides",
         docs: MFA,
@@ -360,18 +361,14 @@ pub const CHECKS: &[Check] = &[
             if !policies.is_empty() {
                 return Ok(());
             }
-            let actions = part(&scene.tenant.actions)?;
-            let actions: Vec<_> = actions.iter().filter(|action| runs_at(action, "post-login")).collect();
-            if actions.iter().any(|action| action.traits.as_ref().is_ok_and(|traits| traits.challenges)) {
+            if does(scene, Trigger::PostLogin, out, |traits| traits.challenges)? {
                 return Ok(());
             }
-            for action in actions {
-                if let Err(why) = &action.traits {
-                    out.unjudged(&action.thing, "code", why.map(|why| format!("not known: {why}")));
-                }
-            }
             if out.unjudged.is_empty() {
-                out.thing(&tenant_thing(scene, "MFA"), "the policy is never, and no Action challenges with a factor");
+                out.thing(
+                    &tenant_thing(scene, "MFA"),
+                    "the policy is never, and no Action bound to post-login challenges with a factor",
+                );
             }
             Ok(())
         },
@@ -531,7 +528,10 @@ pub const CHECKS: &[Check] = &[
             if part(&scene.tenant.custom_domains)?.is_empty() {
                 return Ok(());
             }
-            let own = |name: &str| name.ends_with(".auth0.com") || name.ends_with(".auth0app.com");
+            // Of another tenant it does not matter.
+            let domain = own_domain(scene);
+            let own =
+                |name: &str| domain.map_or_else(|| is_canonical(name), |domain| name.eq_ignore_ascii_case(domain));
             // Each of what blocks it: yes, no, or not known.
             let blocking = |acl: &NetworkAcl| {
                 let flag = |field: &Field<bool>| field.known().copied();
@@ -544,7 +544,9 @@ pub const CHECKS: &[Check] = &[
                     false => Some(is_other),
                 };
                 let scope = acl.scope.known().map(|scope| matches!(scope.as_str(), "authentication" | "tenant"));
-                [flag(&acl.active), scope, flag(&acl.blocks), hosts]
+                // It blocks everybody, and not those of a country or a network.
+                let for_all = acl.narrowed_by.is_none() && acl.ipv4.is_empty() && acl.ipv6.is_empty();
+                [flag(&acl.active), scope, flag(&acl.blocks), hosts, Some(for_all)]
             };
             let acls = part(&scene.tenant.network_acls)?;
             if acls.iter().any(|acl| blocking(acl).iter().all(|part| *part == Some(true))) {
@@ -568,6 +570,17 @@ pub const CHECKS: &[Check] = &[
             }
             Ok(())
         },
+    },
+    Check {
+        id: "canonical-domain-used",
+        area: Area::Defences,
+        severity: Recommended,
+        title: "Users log in at Auth0's own domain although there is a custom one",
+        looks_at: "customDomains; events: host names of logins and signups (datasets.events)",
+        why: "sessions and passkeys belong to one domain, and what protects yours does not protect Auth0's",
+        fix: "let applications use the custom domain as their issuer, then block the other one",
+        docs: "https://auth0.com/docs/customize/custom-domains",
+        judge: canonical_domain_used,
     },
     Check {
         id: "network-acl-missing",
@@ -602,7 +615,16 @@ pub const CHECKS: &[Check] = &[
         docs: ACLS,
         judge: |scene, out| {
             let allowed = part(&scene.tenant.network_acls)?.iter().any(|acl| {
-                let some = |ipv4: &Texts, ipv6: &Texts| !(ipv4.is_empty() && ipv6.is_empty());
+                // All addresses are none in particular.
+                let some = |ipv4: &Texts, ipv6: &Texts| {
+                    let is_some = |texts: &Texts| !texts.is_empty() && !texts.all().any(|block| block.ends_with("/0"));
+                    match (ipv4.is_empty(), ipv6.is_empty()) {
+                        (true, true) => false,
+                        (false, true) => is_some(ipv4),
+                        (true, false) => is_some(ipv6),
+                        (false, false) => is_some(ipv4) && is_some(ipv6),
+                    }
+                };
                 // Some addresses are allowed, or all others are blocked.
                 let for_some = acl.allows.is(&true) && some(&acl.ipv4, &acl.ipv6)
                     || acl.blocks.is(&true) && some(&acl.other_ipv4, &acl.other_ipv6);
@@ -651,14 +673,31 @@ pub const CHECKS: &[Check] = &[
         area: Area::Defences,
         severity: Recommended,
         title: "The log stream leaves events out",
-        looks_at: "events: types that ought to come",
+        looks_at: "logStreams: filters, where every active one has some; events: types that ought to come",
         why: "whoever watches the logs misses what is left out, and counts are too low",
         fix: "let the stream deliver every category of events",
         docs: "https://auth0.com/docs/customize/log-streams/event-filters",
         judge: |scene, out| {
-            let traffic = scene.lately()?;
-            for what in &traffic.missing {
-                out.thing(&tenant_thing(scene, "log stream"), what);
+            if let Ok(streams) = &scene.tenant.log_streams {
+                let active: Vec<_> = streams.iter().filter(|stream| !is_stopped(stream)).collect();
+                if active.iter().all(|stream| stream.filtered.is(&true)) {
+                    for stream in active {
+                        out.at(
+                            &stream.thing,
+                            &stream.filtered,
+                            "it has filters, and no other stream delivers all events",
+                        );
+                    }
+                }
+            }
+            match scene.lately() {
+                Ok(traffic) => {
+                    for what in &traffic.missing {
+                        out.thing(&tenant_thing(scene, "log stream"), what);
+                    }
+                }
+                Err(why) if out.found.is_empty() => return Err(why),
+                Err(_) => {}
             }
             Ok(())
         },
@@ -691,6 +730,42 @@ pub const CHECKS: &[Check] = &[
         judge: |scene, out| stopped(&scene.tenant.event_streams, out),
     },
 ];
+
+/// The tenant's own domain, where the configuration names it.
+fn own_domain<'a>(scene: &Scene<'a>) -> Option<&'a str> {
+    let apis = scene.tenant.apis.as_ref().ok()?;
+    let identifier = apis.iter().filter(|api| api.is_management).find_map(|api| api.identifier.known())?;
+    identifier.strip_prefix("https://")?.split('/').next()
+}
+
+fn canonical_domain_used(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
+    if part(&scene.tenant.custom_domains)?.is_empty() {
+        return Ok(());
+    }
+    let traffic = scene.seen()?;
+    let hosts = traffic.hosts.as_ref().map_err(|why| NotRun::from(*why))?;
+    let all: u64 = hosts.by_name.values().map(|host| host.events).sum();
+    let own = hosts.by_name.iter().filter(|(name, _)| is_canonical(name));
+    for (name, host) in own.clone() {
+        let (count, last) = (host.events, host.last_at.date());
+        let evidence =
+            format!("{count} of {all} logins and signups {} came by {name}; the last was on {last}", traffic.period());
+        out.thing(&tenant_thing(scene, "canonical domain"), evidence);
+    }
+    if own.count() > 0 {
+        return Ok(());
+    }
+    scene.covered()?;
+    match hosts.since {
+        Some(since) if since > Day::of(traffic.begin) => {
+            let why = format!("the dataset events begins on {since}, and {} days were asked for: wait", traffic.days);
+            Err(NotRun::NotGiven(why))
+        }
+        None => Err("the data has no dataset events: set datasets.events".into()),
+        Some(_) if all == 0 => Err("no login of the dataset events names a host".into()),
+        Some(_) => Ok(()),
+    }
+}
 
 fn shield(given: &Part<Option<Shield>>, out: &mut Outcome, judge: impl Fn(&Shield, &mut Outcome)) -> Judged {
     match part(given)? {
@@ -763,10 +838,14 @@ fn listed(thing: &Thing, allowlist: &Texts, out: &mut Outcome) {
     }
 }
 
+fn is_stopped(stream: &Stream) -> bool {
+    stream.status.known().is_some_and(|status| !matches!(status.as_str(), "active" | "enabled"))
+}
+
 fn stopped(streams: &Part<Vec<Stream>>, out: &mut Outcome) -> Judged {
     for stream in part(streams)? {
         match out.read(&stream.thing, &stream.status) {
-            Some(Some(status)) if !matches!(status.as_str(), "active" | "enabled") => {
+            Some(Some(status)) if is_stopped(stream) => {
                 out.at(&stream.thing, &stream.status, format!("its status is {status}"));
             }
             Some(None) => out.unjudged(&stream.thing, stream.status.key, "not there"),

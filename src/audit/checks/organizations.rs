@@ -7,7 +7,7 @@ use super::super::traffic::{BYPASSED_DAYS, Used};
 use super::applications::clients;
 use super::connections::{Sort, both, sort};
 use super::surface::{Strangers, untold, with_logins};
-use super::{Area, Check, Judged, NotRun, Outcome, Scene, Severity, apis, listed, part};
+use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, apis, listed, part};
 use crate::event::Day;
 
 const ORGANIZATIONS: &str = "https://auth0.com/docs/manage-users/organizations";
@@ -463,14 +463,19 @@ fn enterprise(scene: &Scene<'_>, out: &mut Outcome, judge: impl Fn(&Connection, 
         return Ok(());
     }
     for organization in organizations {
-        match &organization.connections.value {
-            Known::Absent => out.unjudged(&organization.thing, organization.connections.key, "not there"),
-            Known::Unknown(what) => out.unjudged(&organization.thing, organization.connections.key, what),
-            Known::Is(_) => {}
+        let connections = &organization.connections;
+        if matches!(connections.value, Known::Absent) {
+            out.unjudged(&organization.thing, connections.key, NOT_THERE);
+        } else if let Some(why) = connections.open() {
+            out.unjudged(&organization.thing, connections.key, why);
         }
     }
     for connection in connections.iter().filter(|connection| sort(connection) == Sort::Enterprise) {
         let thing = &connection.thing;
+        if thing.is_unnamed && thing.id.is_none() {
+            out.unjudged(thing, "name", "a placeholder");
+            continue;
+        }
         let has = |one: &&Organization| {
             one.connections.has(&thing.name) || thing.id.as_ref().is_some_and(|id| one.connections.has(id))
         };

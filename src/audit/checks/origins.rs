@@ -162,9 +162,15 @@ impl Url {
     }
 }
 
+/// Names of others for 127.0.0.1.
+const LOCAL: [&str; 3] = ["localtest.me", "lvh.me", "vcap.me"];
+
 fn is_localhost(url: &Url) -> bool {
     // `capacitor://localhost` is where a mobile application's own pages are.
-    url.is_web() && (url.ends_in("localhost") || url.address().is_some_and(is_here))
+    url.is_web()
+        && (url.ends_in("localhost")
+            || LOCAL.iter().any(|name| url.ends_in(name))
+            || url.address().is_some_and(is_here))
         || url.scheme.eq_ignore_ascii_case("file")
 }
 
@@ -188,7 +194,7 @@ fn is_wild(url: &Url) -> bool {
 
 /// Domains of documentation and of tests (RFC 2606), and names that templates leave to be filled in.
 fn is_example(url: &Url) -> bool {
-    const EXAMPLES: [&str; 7] = [
+    const EXAMPLES: [&str; 10] = [
         "example.com",
         "example.org",
         "example.net",
@@ -196,18 +202,23 @@ fn is_example(url: &Url) -> bool {
         "your-domain.com",
         "mydomain.com",
         "domain.com",
+        "yourapp.com",
+        "myapp.com",
+        "yourcompany.com",
     ];
-    const PARTS: [&str; 5] = ["your_", "{your", "<your", "your-app", "changeme"];
+    // What templates fill in, but for what Auth0 itself does.
+    const PARTS: [&str; 8] = ["your_", "${", "{{", "{your", "<", "your-app", "changeme", "todo."];
     const ENDS: [&str; 3] = ["example", "test", "invalid"];
     let is_reserved = || url.is_web() && ENDS.iter().any(|end| url.ends_in(end));
     EXAMPLES.iter().any(|domain| url.ends_in(domain))
         || is_reserved()
+        || url.host == "todo"
         || PARTS.iter().any(|part| url.host.contains(part))
 }
 
 /// Hosts that give a sub-domain to whoever comes first.
 fn is_shared(url: &Url) -> bool {
-    const SHARED: [&str; 20] = [
+    const SHARED: [&str; 29] = [
         "herokuapp.com",
         "vercel.app",
         "netlify.app",
@@ -227,7 +238,16 @@ fn is_shared(url: &Url) -> bool {
         "glitch.me",
         "ngrok.io",
         "ngrok-free.app",
+        "ngrok.app",
+        "ngrok.dev",
         "trycloudflare.com",
+        "run.app",
+        "azurestaticapps.net",
+        "trafficmanager.net",
+        "up.railway.app",
+        "replit.app",
+        "replit.dev",
+        "loca.lt",
     ];
     SHARED.iter().any(|domain| url.ends_in(domain))
 }
@@ -295,6 +315,13 @@ mod tests {
                 && !is(is_example, "com.acme://example")
                 && !is(is_example, "https://latest/")
         );
+        for text in
+            ["https://${HOST}/cb", "https://<host>/cb", "https://{{host}}/cb", "https://TODO/cb", "https://yourapp.com"]
+        {
+            assert!(is(is_example, text), "{text}");
+        }
+        assert!(!is(is_example, "https://{organization_name}.a.io/cb"));
+        assert!(is(is_localhost, "https://localtest.me/cb") && is(is_localhost, "http://a.lvh.me:3000"));
         assert!(is(is_shared, "https://a.vercel.app") && !is(is_shared, "https://vercel.app.a.io"));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::document::Place;
-use super::super::tenant::{Client, Grant, Known, NOT_THERE, Thing, USER};
+use super::super::tenant::{Client, Connection, Grant, Known, NOT_THERE, Thing, USER};
 use super::super::traffic::{ClientUse, Traffic, Used};
 use super::applications::clients;
 use super::connections::both;
@@ -33,6 +33,23 @@ pub const CHECKS: &[Check] = &[
                 0 => String::new(),
                 count => format!("; {count} single sign-ons name no connection, and could be of it"),
             };
+            let all: Vec<_> = clients(scene).into_iter().flatten().collect();
+            // Who has a refresh token goes on without a login.
+            let renewing = |connection: &Connection| {
+                let may_be =
+                    !matches!(connection.enabled_clients.value, Known::Is(_)) || connection.enabled_clients.is_open();
+                let renews = |client: &&&Client| {
+                    let used = traffic.client(client.thing.id.as_deref(), &client.thing.name);
+                    let last = used.types.get("sertft").is_some_and(|last| last.start() >= traffic.begin);
+                    last && (may_be || organizations::allows(connection, client))
+                };
+                let names: Vec<String> =
+                    all.iter().filter(renews).map(|client| format!("{:?}", client.thing.name)).collect();
+                match names.is_empty() {
+                    true => String::new(),
+                    false => format!("; refresh tokens of {} are used, and could be of its users", listed(&names)),
+                }
+            };
             for connection in connections {
                 if connection.thing.is_unnamed {
                     out.unjudged(&connection.thing, "name", "a placeholder");
@@ -40,10 +57,9 @@ pub const CHECKS: &[Check] = &[
                 }
                 let used = traffic.connections.get(&connection.thing.name);
                 if used.is_none_or(|used| used.events == 0) {
-                    out.thing(
-                        &connection.thing,
-                        format!("nobody logged in by it {}; {}{single}", traffic.period(), traffic.last(used)),
-                    );
+                    let renewing = renewing(connection);
+                    let when = format!("{}; {}{single}{renewing}", traffic.period(), traffic.last(used));
+                    out.unused(&connection.thing, connection.thing.place.clone(), "nobody logged in by it", when);
                 }
             }
             Ok(())
@@ -258,8 +274,9 @@ const UNMATCHED: &str = "by the events it asks for tokens it has, and the config
 const FEW_TOKENS: u64 = 10;
 /// With so many scopes of the Management API a client may do nearly anything.
 const WIDE_SCOPES: usize = 20;
-/// Each of these alone is as good as all, and by what.
-const POWERFUL: [(&str, &str); 15] = [
+/// Each of these alone is as good as all, and by what. What every service needs that keeps users (update:users, tickets for new
+/// passwords) is not among them: each tenant has one.
+const POWERFUL: [(&str, &str); 23] = [
     ("create:client_grants", "it can give itself the rest"),
     ("update:client_grants", "it can give itself the rest"),
     ("create:client_keys", "it can give any client a new secret"),
@@ -270,6 +287,14 @@ const POWERFUL: [(&str, &str); 15] = [
     ("update:tenant_settings", "it can change every login"),
     ("create:actions", "its code can run in every login"),
     ("update:actions", "its code can run in every login"),
+    ("create:role_members", "it can give any user any role"),
+    ("create:signing_keys", "it can change by which key tokens are known"),
+    ("update:email_provider", "it can read the mails by which users get in"),
+    ("update:email_templates", "it can change the mails by which users get in"),
+    ("update:custom_domains", "it can change where users log in"),
+    ("update:log_streams", "it can stop what tells of it"),
+    ("create:hooks", "its code can run in every token exchange"),
+    ("update:hooks", "its code can run in every token exchange"),
     ("create:rules", "its code can run in every login"),
     ("update:rules", "its code can run in every login"),
     ("create:connections", "it can let anybody in, as anybody"),
@@ -323,10 +348,16 @@ fn without_use(used: &Used, traffic: &Traffic) -> String {
 }
 
 /// The type of event that each use of a grant leaves; of others, as the implicit one, nothing tells.
-const EXCHANGES: [(&str, &str); 5] = [
+const EXCHANGES: [(&str, &str); 11] = [
     ("authorization_code", "seacft"),
     ("refresh_token", "sertft"),
     ("client_credentials", "seccft"),
+    ("password", "sepft"),
+    ("http://auth0.com/oauth/grant-type/password-realm", "sepft"),
+    ("http://auth0.com/oauth/grant-type/mfa-otp", "seotpft"),
+    ("http://auth0.com/oauth/grant-type/mfa-oob", "seoobft"),
+    ("http://auth0.com/oauth/grant-type/mfa-recovery-code", "sercft"),
+    ("urn:ietf:params:oauth:grant-type:token-exchange", "secte"),
     ("urn:ietf:params:oauth:grant-type:device_code", "sede"),
     ("urn:openid:params:grant-type:ciba", "ciba_exchange_succeeded"),
 ];
@@ -355,9 +386,14 @@ fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
             untold(thing, why, out);
             continue;
         }
+        let renews = used.types.get("sertft").is_some_and(|last| last.start() >= traffic.begin);
+        if grant == "authorization_code" && renews {
+            untold(thing, "its refresh tokens are used, and each began with a login, which may be longer ago", out);
+            continue;
+        }
         let last = traffic.last(Some(&Used { events: 0, last_at: last }));
-        let evidence = format!("no {grant} ({code}) {}; {last}", traffic.period());
-        out.place(thing, thing.place.at(client.grant_types.key).item(index), evidence);
+        let place = thing.place.at(client.grant_types.key).item(index);
+        out.unused(thing, place, format!("no {grant} ({code})"), format!("{}; {last}", traffic.period()));
     }
 }
 
@@ -379,11 +415,14 @@ fn wide(grant: &Grant, out: &mut Outcome) -> Option<String> {
     if let Some(scope) = grant.scopes.all().find(deletes) {
         return Some(format!("it has {scope}, and what is deleted so is gone"));
     }
-    if let Known::Unknown(what) = &grant.scopes.value {
+    let count = grant.scopes.all().count();
+    if count >= WIDE_SCOPES {
+        return Some(format!("it has {count} scopes of the Management API"));
+    }
+    if let Some(what) = grant.scopes.open() {
         out.unjudged(&grant.thing, grant.scopes.key, what);
     }
-    let count = grant.scopes.all().count();
-    (count >= WIDE_SCOPES).then(|| format!("it has {count} scopes of the Management API"))
+    None
 }
 
 /// Tokens of a grant in the period, and when there was the last; or what of it cannot be told, and why.

@@ -3,7 +3,7 @@
 use super::pieces::{Kind, Piece, pieces};
 
 /// Names of what holds a secret.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "secret",
     "password",
     "passwd",
@@ -14,6 +14,8 @@ const NAMES: [&str; 10] = [
     "access_key",
     "privatekey",
     "private_key",
+    "signingkey",
+    "signing_key",
 ];
 /// Last words of names of what holds one; within a word they are something else, as in `bypass`.
 const LAST: [&str; 4] = ["pass", "passphrase", "pwd", "token"];
@@ -83,7 +85,7 @@ const LABELS: [&str; 27] = [
     "your",
 ];
 /// What known secrets begin with.
-const SHAPES: [(&str, &str); 18] = [
+const SHAPES: [(&str, &str); 20] = [
     ("AKIA", "an AWS access key"),
     ("ASIA", "an AWS access key"),
     ("AIza", "a Google API key"),
@@ -97,6 +99,8 @@ const SHAPES: [(&str, &str); 18] = [
     ("xoxb-", "a Slack token"),
     ("xoxp-", "a Slack token"),
     ("https://hooks.slack.com/services/", "the URL of a Slack channel"),
+    ("https://discord.com/api/webhooks/", "the URL of a Discord channel"),
+    ("https://discordapp.com/api/webhooks/", "the URL of a Discord channel"),
     ("eyJhbGciOi", "a signed token"),
     ("SG.", "a SendGrid key"),
     ("Bearer ", "the value of an Authorization header"),
@@ -376,7 +380,11 @@ fn shape(text: &str, is_followed: bool) -> Option<&'static str> {
     };
     let (_, what) = SHAPES.iter().find(|(begin, _)| text.strip_prefix(begin).is_some_and(is_token)).or_else(|| {
         const URL: (&str, &str) = ("", "a URL with a password");
-        has_password(text).then_some(&URL)
+        const PARAMETER: (&str, &str) = ("", "a parameter that is named as a secret");
+        match has_password(text) {
+            true => Some(&URL),
+            false => has_parameter(text).then_some(&PARAMETER),
+        }
     })?;
     Some(what)
 }
@@ -389,9 +397,34 @@ fn has_password(text: &str) -> bool {
     password.is_some_and(|(_, password)| !password.is_empty() && !password.contains(['$', '{', '<', ' ']))
 }
 
+/// Whether it is a list such as `client_id=a&client_secret=b` or `Server=a;Password=b`.
+fn has_parameter(text: &str) -> bool {
+    text.split(['?', '&', ';']).filter_map(|part| part.split_once('=')).any(|(name, value)| {
+        let is_value = value.len() >= SECRET_MIN && !value.contains(['$', '{', '<', ' ', '(', '[', '"', '\'']);
+        is_value && is_secret_name(name.trim()) && !is_label(value) && !is_address(value)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_in_parameters_are_found() {
+        for (script, is_secret) in [
+            ("x('client_id=a&client_secret=abcdefgh12345678')", true),
+            ("x(\"https://api.x.io/v1?api_key=abcdefgh12345678\")", true),
+            ("x('Server=db;User Id=sa;Password=Sup3rS3cret;')", true),
+            ("x('https://discord.com/api/webhooks/123/abcdefghijk')", true),
+            ("const signingKey = 'abcdefgh12345678';", true),
+            ("x('grant_type=password&client_secret=')", false),
+            ("x(`client_secret=${event.secrets.KEY}`)", false),
+            ("x('https://a.io/?token_type=urn:x:access_token')", false),
+            ("x('response_type=token&scope=openid')", false),
+        ] {
+            assert_eq!(!found(script).is_empty(), is_secret, "{script}");
+        }
+    }
 
     #[test]
     fn secrets_are_told_from_other_texts() {

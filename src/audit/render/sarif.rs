@@ -115,7 +115,7 @@ fn fingerprint(finding: &Finding) -> String {
     };
     let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
     let named: Vec<&str> = within.split('/').filter(|step| !is_index(step)).collect();
-    let element = if within.split('/').any(|step| is_index(&step)) { found.evidence.as_str() } else { "" };
+    let element = if within.split('/').any(|step| is_index(&step)) { found.lasting_evidence() } else { "" };
     format!("{}:{}:{}:{element}", finding.check.id, finding.subject(), named.join("/"))
 }
 

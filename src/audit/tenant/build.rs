@@ -10,8 +10,9 @@ use super::super::document::{Place, ReadError, not_known, placeholder, with_plac
 use super::super::not_run::NotRun;
 use super::super::url::masked;
 use super::{
-    Action, Api, BotDetection, Client, Connection, CustomDomain, Element, ErrorPage, Factor, Field, Grant, Known,
-    NetworkAcl, Organization, Part, Role, Settings, Shield, Stream, Switched, Tenant, Texts, Thing, USER,
+    Action, Api, Bindings, BotDetection, Client, Connection, CustomDomain, Element, ErrorPage, Factor, Field, Flexible,
+    Grant, Known, NetworkAcl, Organization, Part, Role, Settings, Shield, Stream, Switched, Tenant, Texts, Thing, USER,
+    is_canonical,
 };
 
 /// Reads the scripts that a configuration names.
@@ -56,6 +57,7 @@ pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Tena
         log_streams: parts.many("logStreams", |node| stream(node, "log stream")),
         event_streams: parts.many("eventStreams", |node| stream(node, "event stream")),
         actions: parts.many("actions", |node| action(node, code)),
+        bindings: parts.one("triggers", |node| Ok(bindings(node))),
         rules: parts.many("rules", |node| switched(node, "rule", "name")),
         hooks: parts.many("hooks", |node| switched(node, "hook", "name")),
         network_acls: parts.many("networkACLs", |node| Ok(network_acl(node))),
@@ -312,6 +314,9 @@ fn client(node: &Node<'_>) -> Result<Client, ReadError> {
 }
 
 fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadError> {
+    let is_flexible = node.value.pointer("/options/password_options").is_some_and(|options| !options.is_null());
+    // Where both are there, the older ones are ignored.
+    let either = |flexible, older| if is_flexible { flexible } else { older };
     Ok(Connection {
         thing: node.thing("connection", "name", "id")?,
         strategy: node.text("strategy"),
@@ -320,10 +325,19 @@ fn connection(node: &Node<'_>, code: &mut dyn Code) -> Result<Connection, ReadEr
         has_own_keys: node.presence("options.client_id"),
         disable_signup: node.flag("options.disable_signup"),
         password_policy: node.text("options.passwordPolicy"),
-        password_history: node.flag("options.password_history.enable"),
-        history_size: node.number("options.password_history.size"),
-        no_personal_info: node.flag("options.password_no_personal_info.enable"),
-        min_length: node.number("options.password_complexity_options.min_length"),
+        flexible: is_flexible.then(|| Flexible {
+            character_types: node.texts("options.password_options.complexity.character_types"),
+            dictionary: node.flag("options.password_options.dictionary.active"),
+        }),
+        password_history: node
+            .flag(either("options.password_options.history.active", "options.password_history.enable")),
+        history_size: node.number(either("options.password_options.history.size", "options.password_history.size")),
+        no_personal_info: node
+            .flag(either("options.password_options.profile_data.active", "options.password_no_personal_info.enable")),
+        min_length: node.number(either(
+            "options.password_options.complexity.min_length",
+            "options.password_complexity_options.min_length",
+        )),
         brute_force: node.flag("options.brute_force_protection"),
         customized: node.flag("options.enabledDatabaseCustomization"),
         import_mode: node.flag("options.import_mode"),
@@ -383,10 +397,12 @@ fn api(node: &Node<'_>) -> Result<Api, ReadError> {
 }
 
 /// Whether an audience is the Management API of a tenant: `https://{domain}/api/v2/`, in an export often with a placeholder for
-/// the domain.
+/// the domain. An API of one's own may end so as well.
 fn is_management(node: &Node<'_>, key: &str) -> bool {
-    let audience = node.value.get(key).and_then(Value::as_str);
-    audience.is_some_and(|text| text.starts_with("https://") && text.trim_end_matches('/').ends_with("/api/v2"))
+    let audience = node.value.get(key).and_then(Value::as_str).and_then(|text| text.strip_prefix("https://"));
+    audience.and_then(|text| text.trim_end_matches('/').strip_suffix("/api/v2")).is_some_and(|host| {
+        is_canonical(host) || placeholder(host).is_some_and(|shown| with_placeholder(host) == Some(shown))
+    })
 }
 
 fn grant(node: &Node<'_>) -> Grant {
@@ -480,7 +496,11 @@ fn switched(node: &Node<'_>, kind: &'static str, name: &str) -> Result<Switched,
 }
 
 fn stream(node: &Node<'_>, kind: &'static str) -> Result<Stream, ReadError> {
-    Ok(Stream { thing: node.thing(kind, "name", "id")?, status: node.text("status") })
+    Ok(Stream {
+        thing: node.thing(kind, "name", "id")?,
+        status: node.text("status"),
+        filtered: node.presence("filters"),
+    })
 }
 
 fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {
@@ -499,6 +519,16 @@ fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {
     })
 }
 
+fn bindings(node: &Node<'_>) -> Bindings {
+    // As an export has it, and as the Management API has it.
+    let bound = |trigger| node.texts_of(trigger, &["/action_name", "/action/name"]);
+    Bindings {
+        post_login: bound("post-login"),
+        pre_user_registration: bound("pre-user-registration"),
+        password_reset: bound("password-reset-post-challenge"),
+    }
+}
+
 fn network_acl(node: &Node<'_>) -> NetworkAcl {
     let name = node.value.get("description").and_then(Value::as_str).unwrap_or("without a description");
     let shown = with_placeholder(name);
@@ -515,6 +545,7 @@ fn network_acl(node: &Node<'_>) -> NetworkAcl {
         scope: node.text("rule.scope"),
         blocks: node.flag("rule.action.block"),
         allows: node.flag("rule.action.allow"),
+        narrowed_by: narrowed_by(node),
         hostnames: node.texts("rule.match.hostnames"),
         ipv4: node.texts("rule.match.ipv4_cidrs"),
         ipv6: node.texts("rule.match.ipv6_cidrs"),
@@ -522,6 +553,17 @@ fn network_acl(node: &Node<'_>) -> NetworkAcl {
         other_ipv4: node.texts("rule.not_match.ipv4_cidrs"),
         other_ipv6: node.texts("rule.not_match.ipv6_cidrs"),
     }
+}
+
+/// What of a rule's match is neither host names nor addresses.
+fn narrowed_by(node: &Node<'_>) -> Option<String> {
+    const READ: [&str; 3] = ["hostnames", "ipv4_cidrs", "ipv6_cidrs"];
+    let given = node.value.pointer("/rule/match")?.as_object()?;
+    let is_set = |value: &Value| value.as_array().is_none_or(|items| !items.is_empty()) && !value.is_null();
+    given
+        .iter()
+        .find(|(key, value)| !READ.contains(&key.as_str()) && is_set(value))
+        .map(|(key, _)| masked(key).into_owned())
 }
 
 /// Where an error page is, and what is shown there; nothing where it is elsewhere.

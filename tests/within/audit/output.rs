@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// An application, as findings show it.
+fn good_thing() -> Thing {
+    Thing { kind: "application", name: "Shop".to_owned(), id: None, place: Place::of("x"), is_unnamed: false }
+}
+
 #[test]
 fn no_secret_of_an_export_reaches_any_output() {
     let files = glob::glob(&format!("{}/**/*", sample("example-directory").display())).expect("a pattern");
@@ -156,6 +161,38 @@ fn a_baseline_accepts_until_it_expires_and_says_what_is_gone() {
 }
 
 #[test]
+fn what_is_accepted_stays_so_from_day_to_day() {
+    let thing = |id: &str| Thing { id: Some(id.to_owned()), ..Thing::clone(&good_thing()) };
+    let check = checks::all().find(|check| check.id == "client-grant-type-unused").expect("a check");
+    let finding = |id: &str, day: u32| {
+        let evidence =
+            format!("no refresh_token (sertft) in 30 days (2026-10-{day} to 2026-11-{day}); the last use was never");
+        let lasting = "no refresh_token (sertft)".len();
+        let found = checks::Found { thing: thing(id), place: Place::of("x"), line: None, evidence, lasting };
+        Finding { check, found, line: None, accepted: None }
+    };
+    let accepted = |more: &str, finding: Finding| {
+        let text = format!(
+            "[[accepted]]\ncheck = \"client-grant-type-unused\"\nsubject = \"application Shop\"\nreason = \"x\"\nexpires = 2027-01-31\n{more}"
+        );
+        let mut findings = [finding];
+        let notes = Baseline::parse(&text).expect("a baseline").apply(&mut findings, |_, _| true, TODAY);
+        (findings[0].accepted.is_some(), notes.into_iter().map(|note| note.text).collect::<String>())
+    };
+    let whole = format!("evidence = {:?}", finding("a", 20).found.evidence);
+    for more in ["", "evidence = \"no refresh_token (sertft)\"", &whole, "id = \"a\""] {
+        assert_eq!(accepted(more, finding("a", 21)), (true, String::new()), "{more}");
+    }
+    for more in ["evidence = \"no refresh_token (sertft)x\"", "evidence = \"no refresh\"", "id = \"b\""] {
+        let (is_accepted, note) = accepted(more, finding("a", 21));
+        assert!(
+            !is_accepted && note.contains("what is open is subject \"application Shop\", id \"a\""),
+            "{more}: {note}"
+        );
+    }
+}
+
+#[test]
 fn the_exit_code_gates_a_pipeline() {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&sample("good"), folder.path());
@@ -180,7 +217,7 @@ fn the_exit_code_gates_a_pipeline() {
         assert_eq!(codes(&tenant), [2, 2, 2, 2], "{pointer}");
         let (code, out, error) = run_audit(folder.path(), &["--format", "junit"]);
         assert!(code == Some(2) && error.contains("not all could be looked at: client-"), "{error}");
-        assert!(!out.contains("errors=\"0\" skipped=\"11\"") && out.contains("<error type="), "{out}");
+        assert!(!out.contains("errors=\"0\" skipped=\"12\"") && out.contains("<error type="), "{out}");
         edit(&mut tenant, "/resourceServers/0/signing_alg", json!("HS256"));
         assert_eq!(codes(&tenant), [1, 1, 1, 2], "{pointer}");
     }
@@ -313,7 +350,7 @@ fn junit_is_xml_with_a_case_for_each_check() {
     assert!(depth >= 0);
     assert_eq!(counts["testcase"], checks::all().count());
     assert_eq!(counts["failure"], 1);
-    assert_eq!(counts["skipped"], 11);
+    assert_eq!(counts["skipped"], 12);
     assert!(!counts.contains_key("script"), "{counts:?}");
 }
 

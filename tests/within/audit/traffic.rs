@@ -184,7 +184,54 @@ fn single_sign_ons_without_a_connection_could_be_of_one_that_seems_unused() {
     }
     let found = judged(&tenant, Some(&events.traffic(30))).remove("connection-unused").expect("a check").found;
     let evidence = &found[0].evidence;
-    assert!(evidence.ends_with("; 3 single sign-ons name no connection, and could be of it"), "{evidence}");
+    assert!(evidence.contains("; 3 single sign-ons name no connection, and could be of it"), "{evidence}");
+    // So could those be who go on by refresh tokens.
+    assert!(evidence.ends_with("; refresh tokens of \"Shop\" are used, and could be of its users"), "{evidence}");
+}
+
+#[test]
+fn grants_that_leave_a_trace_are_told_and_a_code_is_not_missed_where_refresh_tokens_are_used() {
+    let mut tenant = good();
+    edit(&mut tenant, "/clients/1/grant_types/-", json!("password"));
+    let found = |events: &Events| {
+        let verdict = judged(&tenant, Some(&events.traffic(30))).remove("client-grant-type-unused").expect("a check");
+        verdict.found.iter().map(|found| found.lasting_evidence().to_owned()).collect::<Vec<_>>()
+    };
+    let mut events = Events::good(40);
+    assert_eq!(found(&events), ["no password (sepft)"]);
+    events.push(json!({ "type": "sepft", "user_id": "auth0|1" }), Day::of(TODAY).start(), "Shop");
+    assert_eq!(found(&events), Vec::<String>::new());
+    // Whoever logged in longer ago renews.
+    let mut renewing = Events::good(40).without(&["\"type\":\"seacft\""]);
+    for ago in 0..40 {
+        let at = Day::of(TODAY).plus(-ago).start();
+        renewing.push(json!({ "type": "seacft", "user_id": "auth0|1" }), at, "Portal");
+        renewing.push(json!({ "type": "sertft", "user_id": "auth0|1" }), at, "Shop");
+        renewing.push(json!({ "type": "sepft", "user_id": "auth0|1" }), at, "Shop");
+    }
+    let verdict = judged(&tenant, Some(&renewing.traffic(30))).remove("client-grant-type-unused").expect("a check");
+    assert!(verdict.found.iter().all(|found| !found.evidence.contains("authorization_code")), "{:?}", verdict.found);
+    assert!(
+        verdict.unjudged.iter().any(|one| one.why.why().contains("refresh tokens are used")),
+        "{:?}",
+        verdict.unjudged
+    );
+}
+
+#[test]
+fn one_old_event_does_not_make_the_data_begin_with_it() {
+    let events = || Events::good(25);
+    let gap = |events: &Events| events.traffic(30).gap.expect("a gap");
+    assert!(gap(&events()).contains("the data begins on 2026-10-30"), "{}", gap(&events()));
+    let mut old = events();
+    old.login(Day::of(TODAY).plus(-400).start(), "Shop", "shoppers", "auth0", "");
+    let expected = "the data has no events at all from 2025-10-20 to 2026-10-29";
+    assert_eq!(gap(&old), expected);
+    let since = Day::of(TODAY).plus(-24);
+    assert_eq!(old.traffic(20).since, Some(since), "what was before a long pause says nothing of the time since");
+    // A pause that ends as the period begins takes nothing from it.
+    assert_eq!(old.traffic(24).gap, None);
+    assert_eq!(old.traffic(26).gap, None);
 }
 
 #[test]
@@ -522,4 +569,36 @@ fn joins(events: &str) -> (Faults, Faults) {
         .collect();
     let wanted: BTreeSet<_> = planted.iter().map(|fault| (fault.check.clone(), fault.subject.clone())).collect();
     (wanted, found)
+}
+
+#[test]
+fn logins_at_the_canonical_domain_are_counted_where_the_data_has_host_names() {
+    let tenant = good();
+    let state = |traffic: &Traffic| judged(&tenant, Some(traffic)).remove("canonical-domain-used").expect("a check");
+    let traffic = Events::past_the_custom_domain().traffic(30);
+    let verdict = state(&traffic);
+    assert_eq!(verdict.state, State::Found);
+    let day = Day::of(TODAY).plus(-3);
+    let expected = format!(
+        "10 of 310 logins and signups {} came by northwind.eu.auth0.com; the last was on {day}",
+        traffic.period()
+    );
+    assert_eq!(verdict.found[0].evidence, expected);
+    // Before the period.
+    let earlier = Events::past_the_custom_domain().traffic(2);
+    assert_eq!(state(&earlier).state, State::Passed);
+    // Nothing is said of days that the dataset lacks, and of events without a host.
+    let mut traffic = Events::good(40).traffic(30);
+    assert_eq!(state(&traffic).state, State::Passed);
+    let whole = traffic.hosts.clone().expect("hosts");
+    for (hosts, why) in [
+        (Ok(Hosts { since: Some(Day::of(TODAY)), ..whole.clone() }), "the dataset events begins on"),
+        (Ok(Hosts { by_name: BTreeMap::new(), ..whole }), "names a host"),
+        (Ok(Hosts::default()), "set datasets.events"),
+        (Err("not read here"), "not read here"),
+    ] {
+        traffic.hosts = hosts;
+        let State::NotRun(said) = state(&traffic).state else { panic!("{why}: it was judged") };
+        assert!(said.why().contains(why), "{said}");
+    }
 }

@@ -25,7 +25,11 @@ fn each_check_fails_its_tenant_and_passes_the_good_one() {
         assert!(verdict.found.iter().all(|found| !found.evidence.is_empty()), "{id}");
     }
     // What no configuration shows.
-    let by_traffic = [("client-ghost", Events::with_a_ghost()), ("log-stream-filtered", Events::without_logins())];
+    let by_traffic = [
+        ("client-ghost", Events::with_a_ghost()),
+        ("log-stream-filtered", Events::without_logins()),
+        ("canonical-domain-used", Events::past_the_custom_domain()),
+    ];
     for (id, events) in &by_traffic {
         assert_eq!(judged(&good, Some(&events.traffic(30)))[id].state, State::Found, "{id}");
     }
@@ -134,6 +138,13 @@ fn what_is_not_there_is_not_right() {
         ("canonical-domain-open", "/networkACLs/0/rule/match/hostnames", json!(["@@HOSTS@@"])),
         ("email-templates-default", "/emailTemplates/1/enabled", Value::Null),
         ("rbac-not-enforced", "/roles/0/permissions", json!("@@PERMISSIONS@@")),
+        ("pkce-not-enforced", "/triggers", Value::Null),
+        ("pkce-not-enforced", "/triggers/post-login", json!("@@BINDINGS@@")),
+        ("pkce-not-enforced", "/triggers/post-login/0/action_name", json!("##NAME##")),
+        ("bot-detection-off", "/attackProtection/botDetection/challenge_password_policy", Value::Null),
+        ("management-grant-wide", "/clientGrants/1/scope/-", json!("##SCOPES##")),
+        ("enterprise-without-organization", "/organizations/0/connections/0/name", json!("##SAML##")),
+        ("enterprise-without-organization", "/connections/1/name", json!("##SAML##")),
         ("brute-force-block", &format!("{protection}/enabled"), json!(false)),
         ("brute-force-block", &format!("{protection}/enabled"), Value::Null),
     ] {
@@ -173,6 +184,104 @@ fn what_is_done_in_another_shape_passes_too() {
     let but_own = json!({ "scope": "tenant", "action": { "block": true }, "not_match": { "hostnames": [own] } });
     edit(&mut tenant, "/networkACLs", json!([{ "description": "a", "active": true, "rule": but_own }]));
     assert_eq!(judged(&tenant, None)["canonical-domain-open"].state, State::Found, "all but the canonical domain");
+    // What is for some requests only, or for another tenant's domain, protects nobody.
+    for (id, rule) in [
+        (
+            "canonical-domain-open",
+            json!({ "scope": "tenant", "action": { "block": true }, "match": { "hostnames": [own], "geo_country_codes": ["KP"] } }),
+        ),
+        (
+            "canonical-domain-open",
+            json!({ "scope": "tenant", "action": { "block": true }, "match": { "hostnames": ["another.us.auth0.com"] } }),
+        ),
+        (
+            "management-acl-missing",
+            json!({ "scope": "management", "action": { "allow": true }, "match": { "ipv4_cidrs": ["0.0.0.0/0"] } }),
+        ),
+    ] {
+        let mut tenant = good();
+        edit(&mut tenant, "/networkACLs", json!([{ "description": "a", "active": true, "rule": rule }]));
+        assert_eq!(judged(&tenant, None)[id].state, State::Found, "{id}: {rule}");
+        // A recording holds enough to say the same.
+        let recorded = fetch::without_secrets("networkACLs", &tenant["networkACLs"]);
+        edit(&mut tenant, "/networkACLs", recorded);
+        assert_eq!(judged(&tenant, None)[id].state, State::Found, "{id}: {tenant}");
+    }
+}
+
+#[test]
+fn a_flexible_password_policy_goes_before_the_older_settings() {
+    const PASSWORDS: [&str; 4] = [
+        "database-password-policy",
+        "database-password-length",
+        "database-password-history",
+        "database-password-personal",
+    ];
+    let older = ["passwordPolicy", "password_complexity_options", "password_history", "password_no_personal_info"];
+    let states = |options: Value, keeps_older: bool| {
+        let mut tenant = good();
+        for database in 0..tenant["databases"].as_array().expect("databases").len() {
+            let at = format!("/databases/{database}/options");
+            edit(&mut tenant, &format!("{at}/password_options"), options.clone());
+            let gone = older.iter().filter(|_| !keeps_older);
+            gone.for_each(|key| edit(&mut tenant, &format!("{at}/{key}"), Value::Null));
+        }
+        let recorded = fetch::without_secrets("databases", &tenant["databases"]);
+        let first = judged(&tenant, None);
+        edit(&mut tenant, "/databases", recorded);
+        let again = judged(&tenant, None);
+        PASSWORDS.map(|id| {
+            assert!(options.is_string() || first[id].state == again[id].state, "as recorded: {id}");
+            first[id].state.clone()
+        })
+    };
+    let all = |state: State| [state.clone(), state.clone(), state.clone(), state];
+    let strong = json!({
+        "complexity": { "min_length": 12, "character_types": ["uppercase", "lowercase", "number"] },
+        "dictionary": { "active": false }, "history": { "active": true, "size": 5 }, "profile_data": { "active": true },
+    });
+    let weak = json!({
+        "complexity": { "min_length": 1, "character_types": [] },
+        "dictionary": { "active": false }, "history": { "active": false }, "profile_data": { "active": false },
+    });
+    for keeps_older in [true, false] {
+        assert_eq!(states(strong.clone(), keeps_older), all(State::Passed));
+        assert_eq!(states(weak.clone(), keeps_older), all(State::Found));
+    }
+    let mut by_dictionary = weak;
+    by_dictionary["dictionary"]["active"] = json!(true);
+    assert_eq!(states(by_dictionary, true)[0], State::Passed);
+    assert!(states(json!("@@OPTIONS@@"), true).iter().all(|state| matches!(state, State::NotRun(_))));
+    assert!(matches!(states(json!({}), true)[..2], [State::NotRun(_), State::NotRun(_)]));
+}
+
+#[test]
+fn an_api_of_ones_own_is_not_the_management_api_by_how_its_identifier_ends() {
+    let mut tenant = good();
+    let own = json!({
+        "name": "Own", "identifier": "https://api.acme.io/api/v2", "signing_alg": "HS256", "token_lifetime": 2_592_000,
+        "subject_type_authorization": { "user": { "policy": "allow_all" } },
+    });
+    edit(&mut tenant, "/resourceServers/-", own);
+    let grant = json!({ "client_id": "Worker", "audience": "https://api.acme.io/api/v2", "scope": ["delete:users"] });
+    edit(&mut tenant, "/clientGrants/-", grant);
+    let verdicts = judged(&tenant, None);
+    for id in ["api-alg-hs256", "api-token-lifetime", "api-user-policy", "api-permissions-missing"] {
+        assert_eq!(verdicts[id].state, State::Found, "{id}");
+    }
+    for id in ["api-management-user-access", "management-grant-wide"] {
+        assert_eq!(verdicts[id].state, State::Passed, "{id}");
+    }
+}
+
+#[test]
+fn a_stream_with_filters_is_found_where_no_other_delivers_all() {
+    let mut tenant = good();
+    edit(&mut tenant, "/logStreams/0/filters", json!([{ "type": "category", "name": "auth.login.fail" }]));
+    let verdicts = judged(&tenant, None);
+    assert_eq!(verdicts["log-stream-filtered"].state, State::Found);
+    edit(&mut tenant, "/logStreams/-", json!({ "name": "all", "type": "http", "status": "active" }));
+    assert!(matches!(judged(&tenant, None)["log-stream-filtered"].state, State::NotRun(_)), "the events tell");
 }
 
 #[test]
@@ -186,7 +295,11 @@ fn more_of_what_is_wrong_is_found() {
     };
     found(&[("/clients/0/jwt_configuration/alg", json!("none"))], "client-alg-hs256", "Portal");
     found(&[("/resourceServers/0/signing_alg", json!("none"))], "api-alg-hs256", "Orders");
-    for scope in ["update:actions", "read:client_keys", "update:clients", "delete:users"] {
+    for strategy in ["yandex", "weibo", "paypal-sandbox"] {
+        let connection = json!({ "name": "x", "strategy": strategy, "options": {} });
+        found(&[("/connections/-", connection)], "social-developer-keys", "x");
+    }
+    for scope in ["update:actions", "read:client_keys", "update:clients", "delete:users", "create:signing_keys"] {
         let who = "Deployer to https://northwind.eu.auth0.com/api/v2/";
         found(&[("/clientGrants/1/scope", json!([scope]))], "management-grant-wide", who);
     }
@@ -212,8 +325,14 @@ fn more_of_what_is_wrong_is_found() {
     found(&[("/actions/0/deployed", json!(false))], "pkce-not-enforced", "Shop");
     found(&[("/actions/0/supported_triggers/0/id", json!("post-user-registration"))], "pkce-not-enforced", "Shop");
     found(std::slice::from_ref(&at_login), "password-reset-mfa", "members");
+    let bound = ("/triggers/post-login/-", json!({ "action_name": "reset" }));
+    found(&[never.clone(), at_login.clone()], "mfa-never", "MFA");
+    found(&[never.clone(), at_login.clone(), bound.clone(), ("/actions/1/deployed", json!(false))], "mfa-never", "MFA");
+    found(&[("/triggers/post-login", json!([]))], "pkce-not-enforced", "Shop");
+    found(&[("/triggers/post-login", Value::Null)], "pkce-not-enforced", "Shop");
+    found(&[("/triggers/password-reset-post-challenge", json!([]))], "password-reset-mfa", "members");
     let mut tenant = good();
-    [never, at_login].into_iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value));
+    [never, at_login, bound].into_iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value));
     edit(&mut tenant, "/clients/0/global", json!(true));
     edit(&mut tenant, "/clients/0/jwt_configuration/alg", json!("HS256"));
     let verdicts = judged(&tenant, None);
