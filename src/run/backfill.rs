@@ -1,8 +1,8 @@
 //! Log events of a time that is past, pulled by the Management API: into the spool, or to the worker that has it open.
 //!
-//! By date, since a time is what was lost, and late log events of it are found too. A search ends after 1,000, so the next
-//! one begins at the date of the last. What `out` has counted already is left out; what comes twice within a partition is
-//! told there by its `log_id`.
+//! By date, since a time is what was lost, and late log events of it are found too; the latest first, since Auth0 may remove
+//! the earliest meanwhile. A search ends after 1,000, so the next one goes on at the date of the last. What `out` has counted
+//! already is left out; what comes twice within a partition is told there by its `log_id`.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{Config, Secret, WebhookTo};
 use crate::event::EventTime;
 use crate::partial::dedupe::Dedupe;
-use crate::source::management::logs::{self, Log, PAGE, SEARCH_PAGES};
+use crate::source::management::logs::{self, Log, Order, PAGE, SEARCH_PAGES};
 use crate::source::management::{Api, Retry};
 use crate::source::spool::{AppendError, Spool, SpoolError};
 use crate::store::{Store, commit};
@@ -56,25 +56,25 @@ pub async fn backfill(config: &Config, period: Range<EventTime>) -> anyhow::Resu
         .await
         .with_context(|| format!("reading which log events {} has counted", config.out))?;
     let mut done = Backfilled { found: 0, known: 0, taken_by: into.taker() };
-    let mut from = period.start;
+    let mut to = period.end;
     let mut seen = HashSet::new();
     loop {
-        let searched = search(&mut api, &into, from..period.end, &mut known, &mut seen, &mut done).await;
-        match searched.with_context(|| format!("what has a date before {from} is taken; go on with --from {from}"))? {
-            Some(last) if last > from => from = last,
-            Some(last) => bail!(
-                "more than {} log events have the date {last}, and a search gives no more: those after them are not taken; go on \
-                 with --from {}",
+        let searched = search(&mut api, &into, period.start..to, &mut known, &mut seen, &mut done).await;
+        match searched.with_context(|| format!("what has a date of {to} or later is taken; go on with --to {to}"))? {
+            // Up to that date, and with it: there may be more of it.
+            Some(earliest) if earliest.ms() + 1 < to.ms() => to = EventTime::from_ms(earliest.ms() + 1),
+            Some(earliest) => bail!(
+                "more than {} log events have the date {earliest}, and a search gives no more: those before them are not taken; go \
+                 on with --to {earliest}",
                 PAGE * SEARCH_PAGES,
-                EventTime::from_ms(last.ms() + 1)
             ),
             None => return Ok(done),
         }
     }
 }
 
-/// One search to its end; the last date where it may have ended for being too long. `seen` are those of the search before
-/// that have the date this one begins at.
+/// One search to its end; the earliest date where it may have ended for being too long. `seen` are those that were found
+/// lately: some of them are found again.
 async fn search(
     api: &mut Api,
     into: &Into,
@@ -83,19 +83,15 @@ async fn search(
     seen: &mut HashSet<String>,
     done: &mut Backfilled,
 ) -> anyhow::Result<Option<EventTime>> {
-    let mut last = period.start;
+    let mut earliest = period.end;
     let before = std::mem::take(seen);
     for page in 0..SEARCH_PAGES {
-        let mut found = logs::dated(api, Some(period.start), Some(period.end), page).await?;
+        let mut found = logs::dated(api, Some(period.start), Some(period.end), Order::Descending, page).await?;
         if found.is_empty() {
             return Ok(None);
         }
-        let last_here = found.iter().filter_map(|log| log.at).fold(last, EventTime::max);
-        if last_here > last {
-            (last, *seen) = (last_here, HashSet::new());
-        }
-        seen.extend(found.iter().filter(|log| log.at == Some(last)).map(|log| log.id.clone()));
-        found.retain(|log| !before.contains(&log.id));
+        earliest = found.iter().filter_map(|log| log.at).fold(earliest, EventTime::min);
+        found.retain(|log| !before.contains(&log.id) && seen.insert(log.id.clone()));
         let count = found.len() as u64;
         found.retain(|log| known.insert(xxh3_64(log.id.as_bytes())));
         done.found += count;
@@ -104,7 +100,7 @@ async fn search(
             into.give(&found).await?;
         }
     }
-    Ok(Some(last))
+    Ok(Some(earliest))
 }
 
 enum Into {

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::{ManagementApi, ManagementSource, StartAt};
 use crate::event::EventTime;
 use crate::live::Readiness;
-use crate::source::management::logs::{self, Log, PAGE};
+use crate::source::management::logs::{self, Log, Order, PAGE, SEARCH_PAGES};
 use crate::source::management::{Api, ApiError, Retry};
 use crate::source::spool::{AppendError, Spool, SpoolError};
 use crate::store::Store;
@@ -179,7 +179,7 @@ impl Pull {
                     return Ok(Turn::More);
                 }
             },
-            None => first(logs::dated(&mut self.api, self.checkpoint.wanted_from, None, 0).await?),
+            None => self.first().await?,
         };
         let mut next = self.checkpoint.clone();
         let turn = match logs.last() {
@@ -210,6 +210,33 @@ impl Pull {
         Ok(turn)
     }
 
+    /// The one that arrived first of those wanted: what follows it by `log_id` is all that follows.
+    ///
+    /// It need not have the first date: those before it may have arrived later. But none arrives before its date, so that
+    /// among later dates than its arrival there is none.
+    async fn first(&mut self) -> Result<Vec<Log>, PullError> {
+        let mut first: Option<Log> = None;
+        let mut from = self.checkpoint.wanted_from;
+        loop {
+            let mut last = from;
+            for page in 0..SEARCH_PAGES {
+                let logs = logs::dated(&mut self.api, from, None, Order::Ascending, page).await?;
+                let is_full = logs.len() >= PAGE;
+                last = logs.iter().filter_map(|log| log.at).max().max(last);
+                first = logs.into_iter().chain(first).min_by(|a, b| a.id.cmp(&b.id));
+                let arrived = first.as_ref().and_then(|first| EventTime::from_log_id(&first.id));
+                if !is_full || arrived.is_none() || last > arrived {
+                    return Ok(first.into_iter().collect());
+                }
+            }
+            if last == from {
+                // More of one date than a search gives.
+                return Ok(first.into_iter().collect());
+            }
+            from = last;
+        }
+    }
+
     /// What follows the last log event; `None` if that one is no longer there.
     async fn newer(&mut self, id: &str, asked: EventTime) -> Result<Option<Vec<Log>>, PullError> {
         let was_away = self.checkpoint.known_until.is_none_or(|known| asked.since_ms(known) > AWAY_MS_MAX);
@@ -236,7 +263,11 @@ impl Pull {
         }
         let mut next = self.checkpoint.clone();
         let known = next.known_until.or_else(|| EventTime::from_log_id(&id));
-        let oldest = logs::dated(&mut self.api, None, None, 0).await?.first().and_then(|log| log.at).unwrap_or(asked);
+        let oldest = logs::dated(&mut self.api, None, None, Order::Ascending, 0)
+            .await?
+            .first()
+            .and_then(|log| log.at)
+            .unwrap_or(asked);
         let gap = known.map(|from| Gap { from, to: oldest });
         // Of a tenant where nothing happens the last log event goes too, and nothing with it.
         let gap = gap.filter(|gap| gap.to > gap.from && asked.since_ms(gap.from) > AWAY_MS_MAX);
@@ -273,11 +304,4 @@ impl Pull {
         self.checkpoint = next;
         Ok(())
     }
-}
-
-/// The one that arrived first: what follows it by `log_id` is all that follows.
-fn first(mut logs: Vec<Log>) -> Vec<Log> {
-    logs.sort_by(|a, b| a.id.cmp(&b.id));
-    logs.truncate(1);
-    logs
 }

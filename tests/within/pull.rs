@@ -39,6 +39,8 @@ struct Tenant {
     happened: usize,
     /// So many of them are no longer kept.
     gone: usize,
+    /// How many more are with each request.
+    expires: usize,
     failures: VecDeque<Failure>,
     /// Whether the client's grant has the scope, and its secret is right.
     lacks_scope: bool,
@@ -134,6 +136,7 @@ impl Tenant {
         if self.lacks_scope {
             return reply(403, &json!({ "errorCode": "insufficient_scope", "message": "Insufficient scope" }));
         }
+        self.gone = (self.gone + self.expires).min(self.happened);
         let kept = &self.logs[self.gone..self.happened];
         let id = |log: &Value| log["log_id"].as_str().expect("an id").to_owned();
         let found: Vec<Value> = match uri.path().strip_prefix("/api/v2/logs") {
@@ -176,7 +179,11 @@ impl Tenant {
 
 /// By dates, at most 1,000 in all.
 fn search(kept: &[Value], query: &BTreeMap<String, String>) -> Vec<Value> {
-    assert_eq!(query["sort"], "date:1");
+    let descending = match query["sort"].as_str() {
+        "date:1" => false,
+        "date:-1" => true,
+        other => panic!("{other}"),
+    };
     let (page, size): (usize, usize) =
         (query["page"].parse().expect("page"), query["per_page"].parse().expect("per_page"));
     assert!(size <= 100 && (page + 1) * size <= 1000, "Auth0 pages through 1,000 results only");
@@ -195,6 +202,9 @@ fn search(kept: &[Value], query: &BTreeMap<String, String>) -> Vec<Value> {
         .cloned()
         .collect();
     found.sort_by_key(date);
+    if descending {
+        found.reverse();
+    }
     found.into_iter().skip(page * size).take(size).collect()
 }
 
@@ -414,6 +424,45 @@ fn a_backfill_finds_every_log_event_of_its_time_beyond_a_searchs_thousand_and_le
 }
 
 #[test]
+fn a_backfill_misses_nothing_that_is_kept_while_the_earliest_are_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = clock::now();
+    let auth0 = Auth0::start(logs(2600, now));
+    let settings = folder.path().join("spool.toml");
+    let out = folder.path().join("out");
+    let text = format!("out = {out:?}\n{}", auth0.connection(folder.path(), "spool"));
+    std::fs::write(&settings, text).expect("written");
+    // With each answer some of the earliest go.
+    auth0.set(|tenant| tenant.expires = 12);
+    let (is_well, text) = output(&mut backfill(&settings, EventTime::from_ms(now.ms() - DAY_MS), now));
+    assert!(is_well, "{text}");
+    Server::start_with(folder.path(), "run", &auth0.connection(folder.path(), "spool"), run).expect("starts").stop();
+    let (kept, gone) = auth0.get(|tenant| (tenant.logs.len() - tenant.gone, tenant.gone));
+    assert!(gone > 100 && counted(folder.path()) >= kept as u64, "{text}");
+}
+
+#[test]
+fn what_arrived_before_the_earliest_by_date_is_pulled_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = clock::now();
+    let mut all = logs(1500, now);
+    // The first 1,200 by date arrive ten minutes after all others.
+    for (n, log) in all.iter_mut().enumerate() {
+        let date = EventTime::parse(log["date"].as_str().expect("a date")).expect("a date");
+        let is_late = now.since_ms(date) > 300_000;
+        let arrived = EventTime::from_ms(date.ms() + if is_late { 1_600_000 } else { 90 });
+        let digits: String = arrived.to_string().chars().filter(char::is_ascii_digit).collect();
+        log["log_id"] = json!(format!("900{digits}{n:036}"));
+    }
+    all.sort_by_key(|log| log["log_id"].as_str().expect("an id").to_owned());
+    let auth0 = Auth0::start(all);
+    let server = auth0.start_pulling(folder.path(), "spool", "").expect("starts");
+    auth0.wait_until_pulled(folder.path(), "spool");
+    server.stop();
+    assert_eq!(counted(folder.path()), 1500);
+}
+
+#[test]
 fn a_backfill_beside_a_running_worker_goes_by_its_webhook() {
     let folder = tempfile::tempdir().expect("a folder");
     let now = clock::now();
@@ -448,7 +497,7 @@ fn a_backfill_that_fails_says_where_to_go_on() {
     let from = EventTime::from_ms(now.ms() - DAY_MS);
     auth0.set(|tenant| tenant.lacks_scope = true);
     let (is_well, said) = output(&mut backfill(&settings, from, now));
-    assert!(!is_well && said.contains("read:logs") && said.contains(&format!("--from {from}")), "{said}");
+    assert!(!is_well && said.contains("read:logs") && said.contains(&format!("--to {now}")), "{said}");
     // More of one millisecond than a search gives.
     auth0.set(|tenant| {
         tenant.lacks_scope = false;

@@ -44,18 +44,32 @@ pub async fn newer(api: &mut Api, log_id: &str) -> Result<Vec<Log>, ApiError> {
     Ok(logs)
 }
 
-/// By date, ascending: from one time on, and before another, if given.
+/// In which order of their dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Ascending,
+    /// What Auth0 no longer keeps goes from the end of such a list, so that pages stay where they are; what comes meanwhile
+    /// moves some of them to a later page, where they are seen again.
+    Descending,
+}
+
+/// By date: from one time on, and before another, if given.
 pub async fn dated(
     api: &mut Api,
     from: Option<EventTime>,
     to: Option<EventTime>,
+    order: Order,
     page: usize,
 ) -> Result<Vec<Log>, ApiError> {
     let (page, size) = (page.to_string(), PAGE.to_string());
+    let sort = match order {
+        Order::Ascending => "date:1",
+        Order::Descending => "date:-1",
+    };
     let bound = |time: Option<EventTime>| time.map_or_else(|| "*".to_owned(), |time| time.to_string());
     let end = if to.is_some() { '}' } else { ']' };
     let query = format!("date:[{} TO {}{end}", bound(from), bound(to));
-    let mut asked = vec![("page", page.as_str()), ("per_page", size.as_str()), ("sort", "date:1")];
+    let mut asked = vec![("page", page.as_str()), ("per_page", size.as_str()), ("sort", sort)];
     if from.is_some() || to.is_some() {
         asked.push(("q", &query));
     }
