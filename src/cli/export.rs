@@ -8,6 +8,7 @@ use clap::Args;
 use crate::clock;
 use crate::config::{Config, Flags, LogSettings};
 use crate::export::delta;
+use crate::store::datasets::{ACTIVE_USERS, DAILY};
 use crate::store::{Location, Store};
 
 #[derive(Args)]
@@ -34,6 +35,12 @@ pub(super) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         tables.probe().await.with_context(|| format!("checking that {to} can be written to"))?;
         delta::export(&store, &tables, clock::now).await.with_context(|| format!("exporting {} to {to}", config.out))
     })?;
+    if let Some(users) =
+        exported.iter().find(|table| table.dataset == ACTIVE_USERS).filter(|users| users.not_merged > 0)
+    {
+        let count = users.not_merged;
+        say!("note           {DAILY} lacks the rows of {count} files of {ACTIVE_USERS} that are not compacted yet");
+    }
     for table in exported {
         let what = match table.is_changed {
             true => format!("{} files added, {} removed", table.added, table.removed),

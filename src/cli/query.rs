@@ -64,7 +64,11 @@ pub(super) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let mut answer = runtime.spawn({
         let (sql, format, memory, output) = (args.sql.clone(), args.format, args.memory, args.output.clone());
         async move {
-            let answer = Tables::of(&store, memory).await?.ask(&sql).await?;
+            let tables = Tables::of(&store, memory).await?;
+            let answer = tables.ask(&sql).await?;
+            if let Some(caveat) = tables.caveat(&sql) {
+                eprintln!("note: {caveat}");
+            }
             // After the query was understood: a wrong one leaves no trace.
             let output = Output::open(output.as_deref())?;
             write(answer, format, look, output).await

@@ -64,6 +64,8 @@ pub struct Exported {
     pub removed: usize,
     /// Files that the table has, and that were no longer there.
     pub restored: usize,
+    /// Committed files of it that are not compacted yet.
+    pub not_merged: usize,
 }
 
 /// Brings the tables at `tables` up to what is current in `store`.
@@ -129,6 +131,7 @@ async fn export_table(
         added: new.len(),
         removed: old.len(),
         restored: gone.len(),
+        not_merged: current.not_merged(),
     };
     let copies = new.iter().chain(&gone);
     let copies = copies.map(|(path, file)| copy(store, tables, file, Path::from(format!("{dataset}/{path}"))));

@@ -26,7 +26,8 @@ use futures::TryStreamExt;
 
 use self::files::Files;
 use self::table::Dataset;
-use crate::store::datasets::DATASETS;
+use crate::store::compact::Current;
+use crate::store::datasets::{ACTIVE_USERS, DAILY, DATASETS};
 use crate::store::{Store, compact};
 
 /// Of the threads queries run on. Where DataFusion plans, its stack grows by itself; clones and drops of what is deep, and
@@ -43,6 +44,8 @@ pub const MEMORY_MIN: usize = 32 << 20;
 pub struct Tables {
     session: SessionContext,
     memory: usize,
+    /// Committed files of users whose rows `daily` lacks.
+    not_in_daily: usize,
 }
 
 /// The rows of an answer, which are made while they are read.
@@ -71,13 +74,25 @@ impl Tables {
         let (config, runtime) = bounded(memory)?;
         let session = SessionContext::new_with_config_rt(config.with_information_schema(true), runtime);
         let place = ObjectStoreUrl::parse("ghostlight://store")?;
+        let users = all.iter().find(|current| current.dataset == ACTIVE_USERS);
+        let not_in_daily = users.map_or(0, Current::not_merged);
         let files = all.iter().flat_map(|current| current.files.iter().cloned());
         session.register_object_store(place.as_ref(), Arc::new(Files::new(store.clone(), files)));
         for current in all {
             session.register_table(current.dataset.as_str(), Arc::new(Dataset::new(&current, place.clone())?))?;
         }
         functions::register(&session);
-        Ok(Self { session, memory })
+        Ok(Self { session, memory, not_in_daily })
+    }
+
+    /// What an answer about `daily` lacks, in words: compaction makes that table, some time after the others have their rows.
+    pub fn caveat(&self, sql: &str) -> Option<String> {
+        let asks_daily =
+            sql.to_ascii_lowercase().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == DAILY);
+        (asks_daily && self.not_in_daily > 0).then(|| {
+            let count = self.not_in_daily;
+            format!("daily lacks the rows of {count} files of active_users that are not compacted yet; `ghostlight compact` adds them")
+        })
     }
 
     pub async fn ask(&self, sql: &str) -> anyhow::Result<Answer> {

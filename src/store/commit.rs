@@ -11,9 +11,9 @@ use object_store::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::compact;
-use super::datasets::{self, File};
+use super::datasets::{self, File, IDS};
 use super::ledger::{self, Entry, FileRecord, PartitionId, SNAPSHOT_EVERY, SettingsText, Tail};
-use super::retired::{Retired, id_files};
+use super::retired::{Retired, id_files, range_of_ids};
 use super::{Created, Store, StoreError};
 use crate::event::EventTime;
 use crate::partial::Batch;
@@ -265,6 +265,7 @@ impl PartitionLog {
         loop {
             // Names sort by position, whatever a copy or a clock made of the files' times.
             let files = id_files(&self.store, &self.id.folder("")).await?;
+            refuse_lost_ids(&self.store, &files, horizon).await?;
             if let Some(dedupe) = seed_dedupe(&self.store, files, horizon).await? {
                 return Ok(dedupe);
             }
@@ -294,11 +295,61 @@ pub async fn retire_ids(store: &Store, horizon: usize, keep_ms: i64, now: EventT
 pub async fn dedupe_of_all(store: &Store, horizon: usize) -> Result<Dedupe, StoreError> {
     loop {
         let mut files = id_files(store, "").await?;
+        refuse_lost_ids(store, &files, horizon).await?;
         files.sort_by_key(|file| file.last_modified);
         if let Some(dedupe) = seed_dedupe(store, files, horizon).await? {
             return Ok(dedupe);
         }
     }
+}
+
+/// An error if an id file is gone of those that are asked for, each partition's last `horizon`: what it had would be counted
+/// again. `files` are those that are there, sorted by partition and position.
+async fn refuse_lost_ids(store: &Store, files: &[ObjectMeta], horizon: usize) -> Result<(), StoreError> {
+    let partition = |file: &ObjectMeta| PartitionId::of_path(&file.location);
+    for of_one in files.chunk_by(|one, other| partition(one) == partition(other)) {
+        let Some(id) = of_one.first().and_then(partition) else { continue };
+        let retired = Retired::newest(store, &id).await?;
+        let is_retired = |file: &&ObjectMeta| retired.as_ref().is_some_and(|retired| retired.names(&file.location));
+        let ranges = of_one.iter().filter(|file| !is_retired(file));
+        let ranges: Vec<_> = ranges.filter_map(|file| Some((range_of_ids(&file.location)?, file.size / 8))).collect();
+        let mut newer = 0;
+        for (at, ((start, _), ids)) in ranges.iter().enumerate().rev() {
+            newer += ids;
+            if newer >= horizon as u64 {
+                break;
+            }
+            let before = match at.checked_sub(1) {
+                Some(before) => ranges[before].0.1,
+                None if *start == 0 => 0,
+                None => match &retired {
+                    Some(retired) => retired.end,
+                    None => ledger::first_start(store, &id).await?,
+                },
+            };
+            // Between two that are not next to each other there are entries that counted nothing new, or one is lost.
+            let entry = if before < *start { ledger::entry_at(store, &id, before).await? } else { None };
+            let Some(entry) = entry else { continue };
+            if let Some(file) = entry.files.iter().find(|file| file.dataset == IDS)
+                && compact::absent(store, &entry, file).await? == compact::Absent::Lost
+            {
+                return Err(StoreError::LostIds { path: file.path.clone() });
+            }
+        }
+        for file in retired.iter().flat_map(|retired| &retired.ids).rev() {
+            if newer >= horizon as u64 {
+                break;
+            }
+            newer += file.rows;
+            let is_there = of_one.iter().any(|there| there.location.as_ref() == file.path)
+                || store.exists(&Path::from(file.path.as_str())).await?;
+            // Put together with others since.
+            if !is_there && Retired::newest(store, &id).await? == retired {
+                return Err(StoreError::LostIds { path: file.path.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes the newest ids of `files`, which are in the order they were counted; `None` where one has gone since it was listed.
@@ -310,6 +361,10 @@ async fn seed_dedupe(store: &Store, files: Vec<ObjectMeta>, horizon: usize) -> R
             break;
         }
         let Some(bytes) = store.get_if_there(&file.location).await? else { return Ok(None) };
+        // In place of one that was lost for good.
+        if bytes.is_empty() {
+            continue;
+        }
         let ids = datasets::decode_ids(&bytes).map_err(|problem| StoreError::damaged(&file.location, problem))?;
         let keep = ids.len().min(wanted);
         wanted -= keep;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::datasets::{DATASETS, IDS};
 use super::retired::Retired;
 use super::{Created, Store, StoreError};
 use crate::event::{EventTime, Policy, Privacy, Resume};
@@ -184,6 +185,19 @@ impl SettingsText {
 }
 
 impl FileRecord {
+    /// Checks that it is of a dataset there is, and lies where files of it do.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { dataset, path, .. } = self;
+        if *dataset != IDS && !DATASETS.contains(&dataset.as_str()) {
+            return Err(format!("{path} is of {dataset:?}, and no dataset is called so"));
+        }
+        let folders = [format!("{dataset}/"), format!("_compacted/{dataset}/")];
+        match folders.iter().any(|folder| path.starts_with(folder)) {
+            true => Ok(()),
+            false => Err(format!("{path} is said to be of {dataset}, and does not lie there")),
+        }
+    }
+
     /// The day its rows are of; `None` for files of ids.
     pub fn date(&self) -> Option<&str> {
         self.path.split('/').find_map(|part| part.strip_prefix("date="))
@@ -207,7 +221,7 @@ impl Entry {
         if event_rows != 0 && event_rows != counted {
             return Err(format!("of {counted} events counted {event_rows} are rows of `events`: it has all or none"));
         }
-        Ok(())
+        self.files.iter().try_for_each(FileRecord::check)
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 
 use self::copies::{check_copies, check_doubled, check_switched, copied};
+use super::commit::DEFAULT_HORIZON;
 use super::compact::generation::published_path;
 use super::compact::merge::{add_to_day, check};
 use super::compact::{Current, Generation, Generations, is_retired};
@@ -80,6 +81,7 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
             check_entry(store, entry, is_last, &generations, &mut sums, &mut report).await?;
             check_doubled(store, entry, &copied, &mut report).await?;
         }
+        check_ids(store, id, chain, retired, &mut report).await?;
         check_partition(id, chain, retired, &sums, &mut report);
     }
     for id in
@@ -95,7 +97,8 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
     report.entries += chains.values().map(Vec::len).sum::<usize>();
     check_switched(store, &generations, &objects, &mut report).await?;
     check_foreign(store, &objects, &named, &retired, &mut report).await?;
-    check_current(store, &generations, &mut report).await?;
+    let ends = chains.iter().filter_map(|(id, chain)| Some((id.clone(), chain.last()?.end))).collect();
+    check_current(store, &generations, &ends, &mut report).await?;
     let shared = ids_in_several_partitions(store, &objects).await?;
     if shared > 0 {
         report.notes.push(format!(
@@ -172,8 +175,8 @@ async fn check_generation<'g>(
     for file in &generation.files {
         report.files += 1;
         let Some(bytes) = store.get_if_there(&Path::from(file.path.as_str())).await? else { return Ok(Some(file)) };
-        let read = match check(file, &bytes) {
-            Err(problem) => Err(problem.to_owned()),
+        let read = match check(file, &bytes).map_err(str::to_owned).and_then(|()| check_rows(file, &bytes)) {
+            Err(problem) => Err(problem),
             Ok(()) => match file.dataset.as_str() {
                 DEAD_LETTERS | EVENTS => singles.add(&file.dataset, bytes).map(drop),
                 DAILY => {
@@ -208,6 +211,18 @@ async fn check_generation<'g>(
         report.problem(place, "its daily rows are not what its windows come to");
     }
     Ok(None)
+}
+
+/// A file has as many rows as was recorded of it, which table formats go by.
+fn check_rows(file: &FileRecord, bytes: &Bytes) -> Result<(), String> {
+    let found = match file.dataset.as_str() {
+        IDS => datasets::decode_ids(bytes)?.len() as u64,
+        _ => datasets::rows(bytes.clone())?,
+    };
+    match found == file.rows {
+        true => Ok(()),
+        false => Err(format!("it has {found} rows, and {} were recorded of it", file.rows)),
+    }
 }
 
 /// Everything that a generation or a sum of retired entries accounts for.
@@ -246,6 +261,36 @@ async fn check_retired(
     Ok(())
 }
 
+/// A partition that can go on has the ids of its last events, by which what comes again is known. Older ones go by age.
+async fn check_ids(
+    store: &Store,
+    id: &PartitionId,
+    chain: &[Entry],
+    retired: Option<&Retired>,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    if id.source == super::STDIN {
+        return Ok(());
+    }
+    let of_retired = retired.into_iter().flat_map(|retired| &retired.ids);
+    let of_entries = chain.iter().flat_map(|entry| &entry.files).filter(|file| file.dataset == IDS);
+    let mut newer = 0;
+    for file in of_retired.chain(of_entries).collect::<Vec<_>>().into_iter().rev() {
+        if newer >= DEFAULT_HORIZON as u64 {
+            break;
+        }
+        newer += file.rows;
+        let is_there = store.exists(&Path::from(file.path.as_str())).await?;
+        // The last entry's may wait to be published, and is looked for elsewhere.
+        let is_of_last = chain.last().is_some_and(|last| last.files.contains(file));
+        // Put together with others since.
+        if !is_there && !is_of_last && Retired::newest(store, id).await?.as_ref() == retired {
+            report.problem(&file.path, "missing: what comes again of its events would be counted twice");
+        }
+    }
+    Ok(())
+}
+
 /// Conservation over all of a partition: what was counted is in the generations' rows and in the files they do not hold.
 fn check_partition(id: &PartitionId, chain: &[Entry], retired: Option<&Retired>, sums: &Sums, report: &mut Report) {
     let mut expected = retired.map(|retired| retired.accounting).unwrap_or_default();
@@ -265,7 +310,12 @@ fn check_partition(id: &PartitionId, chain: &[Entry], retired: Option<&Retired>,
 }
 
 /// Whether `_current/` says what to read. An older list that names what has gone since is no loss: it is written anew.
-async fn check_current(store: &Store, generations: &Generations, report: &mut Report) -> Result<(), StoreError> {
+async fn check_current(
+    store: &Store,
+    generations: &Generations,
+    ends: &BTreeMap<PartitionId, u64>,
+    report: &mut Report,
+) -> Result<(), StoreError> {
     let mut lists = Vec::new();
     for dataset in DATASETS {
         let place = format!("_current/{dataset}.json");
@@ -291,6 +341,18 @@ async fn check_current(store: &Store, generations: &Generations, report: &mut Re
             }
         }
         lists.push(current);
+    }
+    let is_behind = |(id, end): &(&PartitionId, &u64)| {
+        let through = lists.first().into_iter().flat_map(|current| &current.through);
+        let of_id = through.filter(|through| through.partition_id() == **id).map(|through| through.end);
+        of_id.max().is_none_or(|through| through < **end)
+    };
+    let behind = if lists.is_empty() { 0 } else { ends.iter().filter(is_behind).count() };
+    if behind > 0 {
+        report.notes.push(format!(
+            "_current/ is as of the last compaction: it lacks what was committed since in {behind} of {} partitions",
+            ends.len()
+        ));
     }
     let views = store.get_if_there(&Current::views_path()).await?;
     if lists.len() == DATASETS.len() && !views.is_some_and(|views| Current::are_views(&lists, &views)) {
@@ -397,6 +459,9 @@ async fn check_entry(
             complete = false;
             sums.is_partial |= !is_held;
             continue;
+        }
+        if let Err(problem) = check_rows(file, &bytes) {
+            report.problem(&file.path, problem);
         }
         let mut rows = Partial::default();
         let read = match file.dataset.as_str() {

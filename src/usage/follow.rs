@@ -187,6 +187,7 @@ impl Follower {
         // Before the generations, which hold at least what was retired before.
         let retired = retired::all_within(&self.store, "").await?;
         let generations = Generations::read(&self.store).await?;
+        generations.refuse_lost(&self.store, &retired).await?;
         let new = generations.winners().filter(|generation| !self.loading.has(&generation.date));
         let reads = new.map(|generation| read_generation(self.store.clone(), generation.clone()));
         let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);
@@ -240,7 +241,7 @@ impl Follower {
                     match found {
                         Found::Visible(entry, rows) if followed.is_followed_by(&entry) => {
                             followed.take(path, &entry, &rows);
-                            take(rows);
+                            take(*rows);
                         }
                         Found::Incomplete(entry, file) if followed.is_followed_by(&entry) => {
                             match compact::absent(&store, &entry, &file).await? {
@@ -278,7 +279,7 @@ async fn is_retired(store: &Store, followed: &Followed) -> Result<bool, StoreErr
 
 /// What there is at an entry's path.
 enum Found {
-    Visible(Box<Entry>, Partial),
+    Visible(Box<Entry>, Box<Partial>),
     /// With a file that is not at its final path: not yet, or no longer.
     Incomplete(Box<Entry>, ledger::FileRecord),
     /// It was removed since it was listed.
@@ -304,7 +305,7 @@ async fn read_visible(store: Store, path: Path, compacted: Arc<Coverage>) -> Res
                 return Ok((path, Found::Incomplete(entry, file)));
             }
         }
-        Ok((path, Found::Visible(entry, rows)))
+        Ok((path, Found::Visible(entry, Box::new(rows))))
     })
     .await
 }

@@ -759,6 +759,109 @@ fn altered_and_missing_files_of_compaction_are_found() {
 
 /// `cargo bench --bench error` does so for 50 seeds, and prints how far off they are.
 #[test]
+fn a_lost_generation_is_an_error_to_all_who_read_and_changes_nothing() {
+    let inner = Arc::new(InMemory::new());
+    write(&Store::of(inner.clone()), 1..=4);
+    compact(&Store::of(inner.clone()), at(LATER)).expect("compacts");
+    let whole = committed(&Store::of(inner.clone()));
+    let date = "_generations/date=2026-11-02/";
+    for all in [false, true] {
+        let lost = Arc::new(inner.fork());
+        let store = Store::of(lost.clone());
+        for path in objects(&store, date).iter().filter(|path| all || path.ends_with(".json")) {
+            runtime().block_on(lost.delete(&Path::from(path.as_str()))).expect("deleted");
+        }
+        let before = objects(&store, "");
+        let refused = [
+            compact(&store, at(LATER)).map(drop),
+            runtime().block_on(ghostlight::store::compact::current(&store)).map(drop),
+            runtime().block_on(Follower::new(store.clone()).read(|_| {})),
+        ];
+        for result in refused {
+            let error = result.expect_err("is refused").to_string();
+            assert!(
+                error.contains(if all { "under _generations/" } else { date }) && error.contains("is lost"),
+                "{error}"
+            );
+        }
+        assert_eq!(objects(&store, ""), before);
+        assert!(!runtime().block_on(ghostlight::store::verify::verify(&store)).expect("verifies").problems.is_empty());
+    }
+    assert!(whole == committed(&Store::of(inner)));
+}
+
+#[test]
+fn lost_ids_are_told_and_nothing_is_counted_twice_by_going_on_without_them() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=2);
+    let raw = Arc::new(inner.fork());
+    compact(&store, at(LATER)).expect("compacts");
+    for (inner, prefix) in [(raw, "_ids"), (inner, "_retired")] {
+        let store = Store::of(inner.clone());
+        let ids = objects(&store, prefix).into_iter().filter(|path| path.ends_with(".ids"));
+        let ids: Vec<_> = ids.filter(|path| path.contains("/0/")).collect();
+        // Not the last of a partition, which may wait to be published.
+        for path in &ids[..ids.len() - usize::from(prefix == "_ids")] {
+            let lost = Arc::new(inner.fork());
+            let store = Store::of(lost.clone());
+            runtime().block_on(lost.delete(&Path::from(path.as_str()))).expect("deleted");
+            let found = runtime().block_on(ghostlight::store::verify::verify(&store)).expect("verifies").problems;
+            assert!(
+                found.iter().any(|text| text.contains(path) && text.contains("counted twice")),
+                "{path}: {found:?}"
+            );
+            let again = || {
+                runtime().block_on(async {
+                    PartitionLog::recover(&store, partition("0")).await?.dedupe(1_000).await.map(drop)
+                })
+            };
+            let error = again().expect_err("is refused").to_string();
+            assert!(error.contains(path) && error.contains("put an empty file in its place"), "{error}");
+            let all = || runtime().block_on(ghostlight::store::commit::dedupe_of_all(&store, 1_000)).map(drop);
+            assert!(all().is_err());
+            runtime().block_on(lost.put(&Path::from(path.as_str()), Vec::new().into())).expect("written");
+            again().expect("goes on without them");
+            all().expect("goes on without them");
+        }
+    }
+}
+
+#[test]
+fn what_a_ledger_or_a_generation_says_of_a_file_is_held_against_it() {
+    let inner = Arc::new(InMemory::new());
+    let store = Store::of(inner.clone());
+    write(&store, 1..=2);
+    let raw = Arc::new(inner.fork());
+    compact(&store, at(LATER)).expect("compacts");
+    let alter = |inner: &Arc<InMemory>, path: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let altered = Arc::new(inner.fork());
+        let store = Store::of(altered.clone());
+        let bytes = runtime().block_on(store.read(&Path::from(path))).expect("is there");
+        let mut value: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+        change(&mut value);
+        runtime().block_on(altered.put(&Path::from(path), value.to_string().into_bytes().into())).expect("written");
+        store
+    };
+    let verified =
+        |store: &Store| runtime().block_on(ghostlight::store::verify::verify(store)).map(|report| report.problems);
+    let read = |store: &Store| runtime().block_on(ghostlight::store::compact::current(store)).map(drop);
+    let generation = objects(&store, "_generations").into_iter().find(|path| path.ends_with(".json")).expect("one");
+    let entry = objects(&Store::of(raw.clone()), "_ledger").pop().expect("one");
+    for (inner, path) in [(&inner, &generation), (&raw, &entry)] {
+        let store = alter(inner, path, &|value| value["files"][0]["rows"] = serde_json::json!(5_000));
+        let problems = verified(&store).expect("verifies");
+        assert!(problems.iter().any(|text| text.contains("5000 were recorded of it")), "{problems:?}");
+        let store = alter(inner, path, &|value| value["files"][0]["dataset"] = serde_json::json!("n2m_tokens"));
+        let error = read(&store).expect_err("is refused").to_string();
+        assert!(error.contains("no dataset is called so"), "{error}");
+    }
+    let store = alter(&inner, &generation, &|value| value["merged"][0]["end"] = serde_json::json!(93_553_841));
+    let error = read(&store).expect_err("is refused").to_string();
+    assert!(error.contains(&generation) && error.contains("up to 93553841"), "{error}");
+}
+
+#[test]
 fn views_that_are_not_what_the_lists_say_are_told() {
     let inner = begun();
     let store = Store::of(inner.clone());

@@ -496,6 +496,16 @@ fn a_lost_entry_is_an_error_and_not_the_end_of_its_partition() {
 }
 
 #[test]
+fn what_daily_lacks_is_said_beside_the_answer() {
+    let simulated = Simulated::new(2_000, 2, 48);
+    let out = simulated.ingest_into("out");
+    let said = |sql: &str| output(&mut query(&out, sql)).1.contains("note: daily lacks the rows of");
+    assert!(said("SELECT count(*) FROM daily") && !said("SELECT count(*) FROM active_users"));
+    succeed(ghostlight().arg("compact").arg(&out));
+    assert!(!said("SELECT count(*) FROM daily"));
+}
+
+#[test]
 fn entries_that_overlap_are_an_error() {
     let simulated = Simulated::new(2_000, 2, 48);
     let (out, entries) = of_several_commits(&simulated);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::merge::RawFile;
 use super::{CompactSettings, Compactor};
 use crate::store::datasets::DATASETS;
-use crate::store::ledger::{FileRecord, to_json};
+use crate::store::ledger::{FileRecord, PartitionId, to_json};
 use crate::store::{Store, StoreError};
 
 pub const FORMAT: u32 = 1;
@@ -35,7 +35,18 @@ pub struct Through {
     pub end: u64,
 }
 
+impl Through {
+    pub fn partition_id(&self) -> PartitionId {
+        PartitionId::new(&self.source, &self.incarnation, &self.partition)
+    }
+}
+
 impl Current {
+    /// Committed files of a dataset that no generation holds, so that `daily` lacks their rows.
+    pub fn not_merged(&self) -> usize {
+        self.files.iter().filter(|file| !file.path.starts_with("_compacted/")).count()
+    }
+
     fn path(dataset: &str) -> Path {
         Path::from(format!("_current/{dataset}.json"))
     }
@@ -163,8 +174,8 @@ fn base_of(location: &str) -> String {
 fn views(base: &str, all: &[Current]) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let mut sql =
-        "-- What to read of each dataset: every committed row once. Written by ghostlight whenever it changes;\n\
-                   -- read it again before each session, since files it names go some time after they are replaced.\n"
+        "-- What to read of each dataset: every row once that was committed when ghostlight last looked for something to\n\
+         -- compact. Read it again before each session, since files it names go some time after they are replaced.\n"
             .to_owned();
     for Current { dataset, files, .. } in all {
         if files.is_empty() {

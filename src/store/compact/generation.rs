@@ -15,6 +15,7 @@ use super::READS;
 use crate::event::{Day, EventTime};
 use crate::partial::is_zero;
 use crate::store::ledger::{FileRecord, PartitionId, text_time, to_json};
+use crate::store::retired::Retired;
 use crate::store::{Created, Store, StoreError};
 
 /// The format that this version writes.
@@ -227,6 +228,39 @@ impl Generations {
         self.switched.iter()
     }
 
+    /// An error if a day's generation is gone: whoever reads would take the day for one without events. By what says that its
+    /// copies are there, and by `retired`, which was read before: all that a sum of entries counted is in some generation.
+    pub(crate) async fn refuse_lost(
+        &self,
+        store: &Store,
+        retired: &BTreeMap<PartitionId, Retired>,
+    ) -> Result<(), StoreError> {
+        for (date, number) in &self.switched {
+            let is_there = |winner: &Arc<Generation>| winner.number >= *number;
+            if !self.winner(date).is_some_and(is_there)
+                && !Self::winner_of(store, date).await?.as_ref().is_some_and(is_there)
+                && store.exists(&Generation::switched_path(date, *number)).await?
+            {
+                return Err(StoreError::lost(&Generation::path(date, *number)));
+            }
+        }
+        for (id, retired) in retired {
+            let of_id = |generation: &Arc<Generation>| {
+                let at = generation.merged.binary_search_by(|merged| key(merged).cmp(&key_of(id)));
+                at.map_or(0, |at| generation.merged[at].events)
+            };
+            let held = self.winners().map(of_id).fold(0, u64::saturating_add);
+            if held < retired.accounting.counted {
+                let counted = retired.accounting.counted;
+                let what = format!(
+                    "a day's file under _generations/ (they hold {held} events of {id}, of at least {counted})"
+                );
+                return Err(StoreError::Lost { path: what });
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn dates(&self) -> Vec<String> {
         self.days.keys().cloned().collect()
     }
@@ -270,6 +304,7 @@ async fn read(store: &Store, path: &Path) -> Result<Option<Generation>, StoreErr
             format!("it is generation {} of {}", generation.number, generation.date),
         ));
     }
+    generation.files.iter().try_for_each(FileRecord::check).map_err(|problem| StoreError::damaged(path, problem))?;
     Ok(Some(generation))
 }
 

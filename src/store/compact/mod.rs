@@ -171,10 +171,7 @@ impl Compactor {
         let mut retired = retired::all_within(&self.store, "").await?;
         let mut known = std::mem::take(&mut self.chains);
         for id in ledger::partitions(&self.store).await? {
-            let mut chain = match known.remove(&id) {
-                Some(chain) => chain,
-                None => Chain::default(),
-            };
+            let mut chain = known.remove(&id).unwrap_or_default();
             let is_new = chain.entries.is_empty() && chain.retired.is_none();
             chain.retired = retired.remove(&id);
             if is_new && chain.retired.is_none() {
@@ -222,6 +219,9 @@ impl Compactor {
 
     /// What is nowhere: a file or an entry that keeps a commit from being seen, or a file of a day's winner.
     async fn lost(&mut self) -> Result<Option<Path>, StoreError> {
+        let retired = |(id, chain): (&PartitionId, &Chain)| Some((id.clone(), chain.retired.clone()?));
+        self.generations.refuse_lost(&self.store, &self.chains.iter().filter_map(retired).collect()).await?;
+        self.refuse_made_up_ends().await?;
         for (id, chain) in &self.chains {
             let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
             let end = chain.visible().last().map_or(chain.begin(), |entry| entry.end);
@@ -254,6 +254,31 @@ impl Compactor {
             }
         }
         Ok(None)
+    }
+
+    /// An error if a generation says that it holds more of a partition than was ever committed: then what is committed next would
+    /// be taken for held.
+    async fn refuse_made_up_ends(&self) -> Result<(), StoreError> {
+        for winner in self.generations.winners() {
+            for merged in &winner.merged {
+                let id = merged.partition_id();
+                let end = |chain: &Chain| chain.entries.values().next_back().map_or(chain.begin(), |entry| entry.end);
+                if self.chains.get(&id).is_none_or(|chain| end(chain) >= merged.end) {
+                    continue;
+                }
+                // What was committed and merged since is there by now.
+                let end = ledger::tail(&self.store, &id).await?.end();
+                if end < merged.end {
+                    let problem = format!(
+                        "it holds {} up to {}, and its ledger ends at {end}: one of the two was altered, or an entry is lost",
+                        merged.partition_id(),
+                        merged.end
+                    );
+                    return Err(StoreError::damaged(&Generation::path(&winner.date, winner.number), problem));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The files of visible entries that no generation holds, in the order of their partitions.
