@@ -419,8 +419,8 @@ const KEPT: [&str; 152] = [
 ];
 /// Of these only that they are there.
 #[rustfmt::skip]
-const PRESENT: [&str; 12] = [
-    "asns", "auth0_managed", "connecting_ipv4_cidrs", "connecting_ipv6_cidrs", "filters", "geo_country_codes",
+const PRESENT: [&str; 11] = [
+    "asns", "auth0_managed", "connecting_ipv4_cidrs", "connecting_ipv6_cidrs", "geo_country_codes",
     "geo_subdivision_codes", "ja3_fingerprints", "ja4_fingerprints", "private_key_jwt", "token_encryption", "user_agents",
 ];
 /// Scripts and templates: only that there is one.

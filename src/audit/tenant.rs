@@ -165,6 +165,7 @@ pub struct Tenant {
 
 /// Whether a host name is a tenant's own one at Auth0, the canonical domain.
 pub fn is_canonical(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
     [".auth0.com", ".auth0app.com"].iter().any(|end| host.strip_suffix(end).is_some_and(|tenant| !tenant.is_empty()))
 }
 
@@ -350,8 +351,6 @@ pub struct CustomDomain {
 pub struct Stream {
     pub thing: Thing,
     pub status: Field<String>,
-    /// Whether it delivers some categories of events only.
-    pub filtered: Field<bool>,
 }
 
 pub struct Action {

@@ -81,6 +81,8 @@ pub struct Traffic {
     pub since: Option<Day>,
     /// The last day of the data.
     pub until: Option<Day>,
+    /// The days of the period with any event.
+    pub seen: BTreeSet<Day>,
     /// Which types of events ought to come and do not, in words.
     pub missing: Vec<String>,
     /// Why nothing may be called unused.
@@ -139,6 +141,7 @@ impl Traffic {
             end: now,
             since: since(&seen),
             until: seen.last().copied(),
+            seen: seen.range(from..).copied().collect(),
             gap: held_back.clone().or_else(|| gap(tenant, &seen, from..=today)).or_else(filtered),
             held_back,
             ended: seen.last().and_then(|last| ended(*last, today)),
@@ -168,11 +171,6 @@ impl Traffic {
             traffic.ids.entry(used.name.clone()).or_default().push(id.clone());
         }
         traffic
-    }
-
-    /// The days of the period.
-    pub fn day_range(&self) -> RangeInclusive<Day> {
-        Day::of(self.begin)..=Day::of(self.end)
     }
 
     fn uses(&mut self, usage: &TenantUsage, days: RangeInclusive<Day>) {

@@ -207,7 +207,10 @@ fn traffic(args: &AuditArgs, data: &str, export: &Export, now: EventTime) -> any
     let of_tenant = usage.tenant(&tenant).unwrap_or(&none);
     let judged_by = (&rules.lifetimes, &rules.ghosts);
     let mut traffic = Traffic::new(&tenant, of_tenant, i64::from(args.unused_days), now, judged_by, held_back);
-    let hosts = hosts::read(&store, &tenant, traffic.day_range());
-    traffic.hosts = Ok(runtime.block_on(hosts).with_context(|| format!("reading {data}"))?);
+    let hosts = {
+        let time = traffic.begin..traffic.end;
+        runtime.block_on(hosts::read(&store, &tenant, &time))
+    };
+    traffic.hosts = Ok(hosts.with_context(|| format!("reading {data}"))?);
     Ok(traffic)
 }

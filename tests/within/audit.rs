@@ -167,7 +167,8 @@ impl Events {
         usage.settle(&lifetimes);
         let usage = usage.tenant("northwind").expect("there are events");
         let mut traffic = Traffic::new("northwind", usage, days, TODAY, (&lifetimes, &thresholds), held_back);
-        let hosts = runtime().block_on(hosts::read(&store, "northwind", traffic.day_range()));
+        let time = traffic.begin..traffic.end;
+        let hosts = runtime().block_on(hosts::read(&store, "northwind", &time));
         traffic.hosts = Ok(hosts.expect("reads"));
         traffic
     }

@@ -481,8 +481,9 @@ fn surplus(client: &Client, out: &mut Outcome) {
         "authorization_code",
         "refresh_token",
         "urn:ietf:params:oauth:grant-type:device_code",
-        // Passkeys of native applications.
+        // Passkeys, and logins with Apple's and Google's own dialogs.
         "urn:okta:params:oauth:grant-type:webauthn",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
     ];
     const OF_OTHERS: [&str; 3] = ["implicit", "password", "http://auth0.com/oauth/grant-type/password-realm"];
     let needed = match type_of(client, out) {

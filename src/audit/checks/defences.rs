@@ -2,10 +2,11 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use super::super::tenant::{BotDetection, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing, is_canonical};
+use super::super::tenant::{
+    BotDetection, CustomDomain, Field, Known, NetworkAcl, Part, Shield, Stream, Texts, Thing, is_canonical,
+};
 use super::code::{Trigger, does};
 use super::{Area, Check, Judged, NOT_THERE, NotRun, Outcome, Scene, Severity, part, tenant_thing};
-use crate::event::Day;
 
 const BRUTE_FORCE: &str = "https://auth0.com/docs/secure/attack-protection/brute-force-protection";
 const THROTTLING: &str = "https://auth0.com/docs/secure/attack-protection/suspicious-ip-throttling";
@@ -545,8 +546,13 @@ pub const CHECKS: &[Check] = &[
                 };
                 let scope = acl.scope.known().map(|scope| matches!(scope.as_str(), "authentication" | "tenant"));
                 // It blocks everybody, and not those of a country or a network.
-                let for_all = acl.narrowed_by.is_none() && acl.ipv4.is_empty() && acl.ipv6.is_empty();
-                [flag(&acl.active), scope, flag(&acl.blocks), hosts, Some(for_all)]
+                let (ipv4, ipv6) = (&acl.ipv4, &acl.ipv6);
+                let for_all = match acl.narrowed_by.is_some() || ipv4.all().chain(ipv6.all()).next().is_some() {
+                    true => Some(false),
+                    false if ipv4.is_open() || ipv6.is_open() => None,
+                    false => Some(true),
+                };
+                [flag(&acl.active), scope, flag(&acl.blocks), hosts, for_all]
             };
             let acls = part(&scene.tenant.network_acls)?;
             if acls.iter().any(|acl| blocking(acl).iter().all(|part| *part == Some(true))) {
@@ -614,24 +620,45 @@ pub const CHECKS: &[Check] = &[
         fix: "allow it from the addresses that need it",
         docs: ACLS,
         judge: |scene, out| {
-            let allowed = part(&scene.tenant.network_acls)?.iter().any(|acl| {
+            // Of each what allows it for some: yes, no, or not known.
+            let allowing = |acl: &NetworkAcl| {
                 // All addresses are none in particular.
-                let some = |ipv4: &Texts, ipv6: &Texts| {
-                    let is_some = |texts: &Texts| !texts.is_empty() && !texts.all().any(|block| block.ends_with("/0"));
-                    match (ipv4.is_empty(), ipv6.is_empty()) {
-                        (true, true) => false,
-                        (false, true) => is_some(ipv4),
-                        (true, false) => is_some(ipv6),
-                        (false, false) => is_some(ipv4) && is_some(ipv6),
-                    }
+                let is_some = |texts: &Texts| match texts.all().any(|block| block.ends_with("/0")) {
+                    true => Some(false),
+                    false if texts.is_open() => None,
+                    false => Some(!texts.is_empty()),
+                };
+                let some = |ipv4: &Texts, ipv6: &Texts| match (ipv4.is_empty(), ipv6.is_empty()) {
+                    (_, true) => is_some(ipv4),
+                    (true, false) => is_some(ipv6),
+                    (false, false) => is_some(ipv4).zip(is_some(ipv6)).map(|(ipv4, ipv6)| ipv4 && ipv6),
                 };
                 // Some addresses are allowed, or all others are blocked.
-                let for_some = acl.allows.is(&true) && some(&acl.ipv4, &acl.ipv6)
-                    || acl.blocks.is(&true) && some(&acl.other_ipv4, &acl.other_ipv6);
-                acl.active.is(&true)
-                    && acl.scope.known().is_some_and(|scope| matches!(scope.as_str(), "management" | "tenant"))
-                    && for_some
-            });
+                let for_some = match (acl.allows.is(&true), acl.blocks.is(&true)) {
+                    (true, _) => some(&acl.ipv4, &acl.ipv6),
+                    (_, true) => some(&acl.other_ipv4, &acl.other_ipv6),
+                    _ if matches!(
+                        (&acl.allows.value, &acl.blocks.value),
+                        (Known::Unknown(_), _) | (_, Known::Unknown(_))
+                    ) =>
+                    {
+                        None
+                    }
+                    _ => Some(false),
+                };
+                let scope = acl.scope.known().map(|scope| matches!(scope.as_str(), "management" | "tenant"));
+                [acl.active.known().copied(), scope, for_some]
+            };
+            let acls = part(&scene.tenant.network_acls)?;
+            let allowed = acls.iter().any(|acl| allowing(acl).iter().all(|part| *part == Some(true)));
+            let is_open = |acl: &&NetworkAcl| allowing(acl).iter().all(|part| *part != Some(false));
+            if let Some(acl) = acls.iter().find(is_open).filter(|_| !allowed) {
+                let lists = [&acl.ipv4, &acl.ipv6, &acl.other_ipv4, &acl.other_ipv6].map(Texts::open);
+                let fields = [acl.active.unknown(), acl.scope.unknown(), acl.allows.unknown(), acl.blocks.unknown()];
+                let why = lists.into_iter().chain(fields).flatten().max_by_key(NotRun::is_failed);
+                out.unjudged(&acl.thing, "what it allows", why.unwrap_or_else(|| NOT_THERE.into()));
+                return Ok(());
+            }
             if !allowed {
                 out.thing(
                     &tenant_thing(scene, "management API"),
@@ -673,31 +700,14 @@ pub const CHECKS: &[Check] = &[
         area: Area::Defences,
         severity: Recommended,
         title: "The log stream leaves events out",
-        looks_at: "logStreams: filters, where every active one has some; events: types that ought to come",
+        looks_at: "events: types that ought to come",
         why: "whoever watches the logs misses what is left out, and counts are too low",
         fix: "let the stream deliver every category of events",
         docs: "https://auth0.com/docs/customize/log-streams/event-filters",
         judge: |scene, out| {
-            if let Ok(streams) = &scene.tenant.log_streams {
-                let active: Vec<_> = streams.iter().filter(|stream| !is_stopped(stream)).collect();
-                if active.iter().all(|stream| stream.filtered.is(&true)) {
-                    for stream in active {
-                        out.at(
-                            &stream.thing,
-                            &stream.filtered,
-                            "it has filters, and no other stream delivers all events",
-                        );
-                    }
-                }
-            }
-            match scene.lately() {
-                Ok(traffic) => {
-                    for what in &traffic.missing {
-                        out.thing(&tenant_thing(scene, "log stream"), what);
-                    }
-                }
-                Err(why) if out.found.is_empty() => return Err(why),
-                Err(_) => {}
+            let traffic = scene.lately()?;
+            for what in &traffic.missing {
+                out.thing(&tenant_thing(scene, "log stream"), what);
             }
             Ok(())
         },
@@ -739,31 +749,32 @@ fn own_domain<'a>(scene: &Scene<'a>) -> Option<&'a str> {
 }
 
 fn canonical_domain_used(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
-    if part(&scene.tenant.custom_domains)?.is_empty() {
+    // One that cannot be used yet is another check's.
+    let is_pending = |domain: &CustomDomain| domain.status.known().is_some_and(|status| status != "ready");
+    if part(&scene.tenant.custom_domains)?.iter().all(is_pending) {
         return Ok(());
     }
     let traffic = scene.seen()?;
     let hosts = traffic.hosts.as_ref().map_err(|why| NotRun::from(*why))?;
     let all: u64 = hosts.by_name.values().map(|host| host.events).sum();
-    let own = hosts.by_name.iter().filter(|(name, _)| is_canonical(name));
-    for (name, host) in own.clone() {
+    for (name, host) in hosts.by_name.iter().filter(|(name, _)| is_canonical(name)) {
+        let thing = tenant_thing(scene, "canonical domain");
         let (count, last) = (host.events, host.last_at.date());
-        let evidence =
-            format!("{count} of {all} logins and signups {} came by {name}; the last was on {last}", traffic.period());
-        out.thing(&tenant_thing(scene, "canonical domain"), evidence);
+        let when = format!("{}: {count} of {all}, the last on {last}", traffic.period());
+        let place = thing.place.clone();
+        out.unused(&thing, place, format!("logins and signups came by {name}"), when);
     }
-    if own.count() > 0 {
+    if !out.found.is_empty() {
         return Ok(());
     }
     scene.covered()?;
-    match hosts.since {
-        Some(since) if since > Day::of(traffic.begin) => {
-            let why = format!("the dataset events begins on {since}, and {} days were asked for: wait", traffic.days);
-            Err(NotRun::NotGiven(why))
+    match traffic.seen.difference(&hosts.days).next() {
+        _ if hosts.days.is_empty() => Err("the data has no dataset events: set datasets.events".into()),
+        Some(day) => {
+            Err(NotRun::NotGiven(format!("the dataset events has nothing of {day}, of which there are other events")))
         }
-        None => Err("the data has no dataset events: set datasets.events".into()),
-        Some(_) if all == 0 => Err("no login of the dataset events names a host".into()),
-        Some(_) => Ok(()),
+        None if all == 0 => Err("no login of the dataset events names a host".into()),
+        None => Ok(()),
     }
 }
 
@@ -838,14 +849,10 @@ fn listed(thing: &Thing, allowlist: &Texts, out: &mut Outcome) {
     }
 }
 
-fn is_stopped(stream: &Stream) -> bool {
-    stream.status.known().is_some_and(|status| !matches!(status.as_str(), "active" | "enabled"))
-}
-
 fn stopped(streams: &Part<Vec<Stream>>, out: &mut Outcome) -> Judged {
     for stream in part(streams)? {
         match out.read(&stream.thing, &stream.status) {
-            Some(Some(status)) if is_stopped(stream) => {
+            Some(Some(status)) if !matches!(status.as_str(), "active" | "enabled") => {
                 out.at(&stream.thing, &stream.status, format!("its status is {status}"));
             }
             Some(None) => out.unjudged(&stream.thing, stream.status.key, "not there"),

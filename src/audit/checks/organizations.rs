@@ -70,16 +70,12 @@ pub const CHECKS: &[Check] = &[
                 // What was before it was required is over, once its users have logged in since.
                 let is_open = |last: &Day| used.login_days_after(*last) <= BYPASSED_DAYS;
                 match used.last_without_organization.filter(is_open) {
-                    Some(last) if last.start() >= traffic.begin => out.at(
-                        &client.thing,
-                        &client.organization_usage,
-                        format!(
-                            "{} of {} logins had no organization {}, the last on {last}",
-                            used.logins.without_organization,
-                            used.logins.all,
-                            traffic.period()
-                        ),
-                    ),
+                    Some(last) if last.start() >= traffic.begin => {
+                        let (count, all) = (used.logins.without_organization, used.logins.all);
+                        let when = format!("{}: {count} of {all}, the last on {last}", traffic.period());
+                        let place = client.thing.place.at(client.organization_usage.key);
+                        out.unused(&client.thing, place, "logins had no organization", when);
+                    }
                     Some(last) => {
                         let why =
                             format!("its last login without an organization was on {last}, and hardly any came since");
@@ -133,7 +129,8 @@ pub const CHECKS: &[Check] = &[
                     },
                 };
                 if used.is_none_or(|used| used.events == 0) {
-                    out.thing(thing, format!("no event {}; {}", traffic.period(), traffic.last(used)));
+                    let when = format!("{}; {}", traffic.period(), traffic.last(used));
+                    out.unused(thing, thing.place.clone(), "no event", when);
                 }
             }
             Ok(())

@@ -207,7 +207,7 @@ fn is_example(url: &Url) -> bool {
         "yourcompany.com",
     ];
     // What templates fill in, but for what Auth0 itself does.
-    const PARTS: [&str; 8] = ["your_", "${", "{{", "{your", "<", "your-app", "changeme", "todo."];
+    const PARTS: [&str; 7] = ["your_", "${", "{{", "{your", "<", "your-app", "changeme"];
     const ENDS: [&str; 3] = ["example", "test", "invalid"];
     let is_reserved = || url.is_web() && ENDS.iter().any(|end| url.ends_in(end));
     EXAMPLES.iter().any(|domain| url.ends_in(domain))
@@ -320,7 +320,7 @@ mod tests {
         {
             assert!(is(is_example, text), "{text}");
         }
-        assert!(!is(is_example, "https://{organization_name}.a.io/cb"));
+        assert!(!is(is_example, "https://{organization_name}.a.io/cb") && !is(is_example, "https://todo.acme.io/cb"));
         assert!(is(is_localhost, "https://localtest.me/cb") && is(is_localhost, "http://a.lvh.me:3000"));
         assert!(is(is_shared, "https://a.vercel.app") && !is(is_shared, "https://vercel.app.a.io"));
     }

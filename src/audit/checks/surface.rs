@@ -131,9 +131,11 @@ pub const CHECKS: &[Check] = &[
                     untold(thing, &why, out);
                 } else if used.used.last_at.is_none() {
                     let unknown = "it may have been added since, which the configuration does not say";
-                    out.thing(thing, format!("{}; {unknown}", without_use(&used.used, traffic)));
+                    let (what, when) = without_use(&used.used, traffic);
+                    out.unused(thing, thing.place.clone(), what, format!("{when}; {unknown}"));
                 } else {
-                    out.thing(thing, without_use(&used.used, traffic));
+                    let (what, when) = without_use(&used.used, traffic);
+                    out.unused(thing, thing.place.clone(), what, when);
                 }
             }
             Ok(())
@@ -175,7 +177,10 @@ pub const CHECKS: &[Check] = &[
                     Ok((0, _)) if traffic.without_client_tokens().is_some() => {
                         untold(&grant.thing, traffic.without_client_tokens().unwrap_or_default(), out);
                     }
-                    Ok((0, last)) => out.thing(&grant.thing, format!("no token {}; {last}", traffic.period())),
+                    Ok((0, last)) => {
+                        let when = format!("{}; {last}", traffic.period());
+                        out.unused(&grant.thing, grant.thing.place.clone(), "no token", when);
+                    }
                     Ok(_) => {}
                     Err((what, why)) => out.unjudged(&grant.thing, what, why),
                 }
@@ -338,28 +343,32 @@ fn is_unused(used: &ClientUse, traffic: &Traffic) -> bool {
         || codes.all(|code| matches!(code.class, LoginFail | SignupFail | UserTokenFail | M2mFail | RateLimit | Attack))
 }
 
-fn without_use(used: &Used, traffic: &Traffic) -> String {
+/// What is to be said of it, and when that was so.
+fn without_use(used: &Used, traffic: &Traffic) -> (&'static str, String) {
     match (used.events, used.last_at) {
         (1.., Some(last)) => {
-            format!("only failed attempts {}: {}, the last on {}", traffic.period(), used.events, last.date())
+            let when = format!("{}: {}, the last on {}", traffic.period(), used.events, last.date());
+            ("only failed attempts", when)
         }
-        _ => format!("no use {}; {}", traffic.period(), traffic.last(Some(used))),
+        _ => ("no use", format!("{}; {}", traffic.period(), traffic.last(Some(used)))),
     }
 }
 
-/// The type of event that each use of a grant leaves; of others, as the implicit one, nothing tells.
-const EXCHANGES: [(&str, &str); 11] = [
-    ("authorization_code", "seacft"),
-    ("refresh_token", "sertft"),
-    ("client_credentials", "seccft"),
-    ("password", "sepft"),
-    ("http://auth0.com/oauth/grant-type/password-realm", "sepft"),
-    ("http://auth0.com/oauth/grant-type/mfa-otp", "seotpft"),
-    ("http://auth0.com/oauth/grant-type/mfa-oob", "seoobft"),
-    ("http://auth0.com/oauth/grant-type/mfa-recovery-code", "sercft"),
-    ("urn:ietf:params:oauth:grant-type:token-exchange", "secte"),
-    ("urn:ietf:params:oauth:grant-type:device_code", "sede"),
-    ("urn:openid:params:grant-type:ciba", "ciba_exchange_succeeded"),
+/// The types of event that a use of a grant leaves, of which one is enough; of others, as the implicit one, nothing tells.
+const EXCHANGES: [(&str, &[&str]); 11] = [
+    ("authorization_code", &["seacft"]),
+    ("refresh_token", &["sertft"]),
+    ("client_credentials", &["seccft"]),
+    // Whoever has another factor gets the token by that.
+    ("password", &["sepft", "seotpft", "seoobft", "sercft"]),
+    ("http://auth0.com/oauth/grant-type/password-realm", &["sepft", "seotpft", "seoobft", "sercft"]),
+    ("http://auth0.com/oauth/grant-type/mfa-otp", &["seotpft"]),
+    ("http://auth0.com/oauth/grant-type/mfa-oob", &["seoobft"]),
+    ("http://auth0.com/oauth/grant-type/mfa-recovery-code", &["sercft"]),
+    // Native social logins, and for whom somebody else asks.
+    ("urn:ietf:params:oauth:grant-type:token-exchange", &["secte", "sens", "success_on_behalf_of_token_exchange"]),
+    ("urn:ietf:params:oauth:grant-type:device_code", &["sede"]),
+    ("urn:openid:params:grant-type:ciba", &["ciba_exchange_succeeded"]),
 ];
 
 fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
@@ -377,8 +386,9 @@ fn grant_types_unused(client: &Client, traffic: &Traffic, out: &mut Outcome) {
     }
     for (index, grant) in client.grant_types.known().into_iter().flatten().enumerate() {
         let Known::Is(grant) = grant else { continue };
-        let Some((_, code)) = EXCHANGES.iter().find(|(name, _)| name == grant) else { continue };
-        let last = used.types.get(code).map(|last| last.start());
+        let Some((_, codes)) = EXCHANGES.iter().find(|(name, _)| name == grant) else { continue };
+        let last = codes.iter().filter_map(|code| used.types.get(code)).max().map(|last| last.start());
+        let code = codes[0];
         if last.is_some_and(|last| last >= traffic.begin) {
             continue;
         }
@@ -585,14 +595,11 @@ fn client_connection_unused(scene: &Scene<'_>, out: &mut Outcome) -> Judged {
             0 => String::new(),
             count => format!("; {count} of their single sign-ons name no connection, and could be of it"),
         };
-        let evidence = format!(
-            "{} of the {} applications that may use it had no login by it {}: {}{single}",
-            unused.len(),
-            allowed.len(),
-            traffic.period(),
-            listed(&unused)
-        );
-        out.at(&connection.thing, &connection.enabled_clients, evidence);
+        let (count, all) = (unused.len(), allowed.len());
+        let evidence =
+            format!("{count} of the {all} applications that may use it had no login by it: {}", listed(&unused));
+        let place = connection.thing.place.at(connection.enabled_clients.key);
+        out.unused(&connection.thing, place, evidence, format!("{}{single}", traffic.period()));
     }
     Ok(())
 }

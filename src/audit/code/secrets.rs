@@ -401,7 +401,7 @@ fn has_password(text: &str) -> bool {
 fn has_parameter(text: &str) -> bool {
     text.split(['?', '&', ';']).filter_map(|part| part.split_once('=')).any(|(name, value)| {
         let is_value = value.len() >= SECRET_MIN && !value.contains(['$', '{', '<', ' ', '(', '[', '"', '\'']);
-        is_value && is_secret_name(name.trim()) && !is_label(value) && !is_address(value)
+        is_value && is_random(value) && is_secret_name(name.trim()) && !is_label(value) && !is_address(value)
     })
 }
 
@@ -421,6 +421,8 @@ mod tests {
             ("x(`client_secret=${event.secrets.KEY}`)", false),
             ("x('https://a.io/?token_type=urn:x:access_token')", false),
             ("x('response_type=token&scope=openid')", false),
+            ("x('https://app.acme.io/login?reset_password=requested')", false),
+            ("x('refresh_token=expired_or_revoked')", false),
         ] {
             assert_eq!(!found(script).is_empty(), is_secret, "{script}");
         }

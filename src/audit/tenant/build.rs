@@ -1,6 +1,6 @@
 //! From what was read to what the checks need: each object field by field, and nothing of it that is not asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -24,14 +24,15 @@ pub trait Code {
 /// Takes over what the checks need.
 pub fn build(found: &BTreeMap<&'static str, Found>, code: &mut dyn Code) -> Tenant {
     let parts = Parts { found };
+    let management = Management::of(&parts);
     let settings = parts.one("tenant", settings).and_then(|settings| settings.ok_or_else(|| "it is empty".into()));
     Tenant {
         settings,
         clients: parts.many("clients", client),
         databases: parts.many("databases", |node| connection(node, code)),
         connections: parts.many("connections", |node| connection(node, code)),
-        apis: parts.many("resourceServers", api),
-        grants: parts.many("clientGrants", |node| Ok(grant(node))),
+        apis: parts.many("resourceServers", |node| api(node, &management)),
+        grants: parts.many("clientGrants", |node| Ok(grant(node, &management))),
         organizations: parts.many("organizations", organization),
         roles: parts.many("roles", role),
         brute_force: parts.one("attackProtection.bruteForceProtection", |node| shield(node, "brute force protection")),
@@ -379,11 +380,11 @@ fn script_text(script: &Value, place: &Place, code: &mut dyn Code) -> Part<(Stri
     code.read(place, text).ok_or_else(not_given)
 }
 
-fn api(node: &Node<'_>) -> Result<Api, ReadError> {
+fn api(node: &Node<'_>, management: &Management<'_>) -> Result<Api, ReadError> {
     Ok(Api {
         thing: node.thing("API", "name", "id")?,
         identifier: node.text("identifier"),
-        is_management: is_management(node, "identifier"),
+        is_management: management.is(node, "identifier"),
         is_system: node.flag("is_system"),
         alg: node.text("signing_alg"),
         token_seconds: node.number("token_lifetime"),
@@ -396,16 +397,38 @@ fn api(node: &Node<'_>) -> Result<Api, ReadError> {
     })
 }
 
-/// Whether an audience is the Management API of a tenant: `https://{domain}/api/v2/`, in an export often with a placeholder for
-/// the domain. An API of one's own may end so as well.
-fn is_management(node: &Node<'_>, key: &str) -> bool {
-    let audience = node.value.get(key).and_then(Value::as_str).and_then(|text| text.strip_prefix("https://"));
-    audience.and_then(|text| text.trim_end_matches('/').strip_suffix("/api/v2")).is_some_and(|host| {
-        is_canonical(host) || placeholder(host).is_some_and(|shown| with_placeholder(host) == Some(shown))
-    })
+/// Which audiences are the Management API of the tenant.
+struct Management<'a> {
+    /// Identifiers of APIs that are said to be Auth0's own, and to be none of them.
+    system: BTreeSet<&'a str>,
+    own: BTreeSet<&'a str>,
 }
 
-fn grant(node: &Node<'_>) -> Grant {
+impl<'a> Management<'a> {
+    fn of(parts: &Parts<'a>) -> Self {
+        let apis = parts.items("resourceServers").unwrap_or_default();
+        let said = |wanted: bool| {
+            let is_so = move |item: &&Item| item.value.get("is_system").and_then(Value::as_bool) == Some(wanted);
+            apis.iter().filter(is_so).filter_map(|item| item.value.get("identifier")?.as_str()).collect()
+        };
+        Self { system: said(true), own: said(false) }
+    }
+
+    /// `https://{domain}/api/v2/`, in an export often with a placeholder for the domain. An API of one's own may end so as well.
+    fn is(&self, node: &Node<'_>, key: &str) -> bool {
+        let Some(audience) = node.value.get(key).and_then(Value::as_str) else { return false };
+        let host =
+            audience.strip_prefix("https://").and_then(|rest| rest.trim_end_matches('/').strip_suffix("/api/v2"));
+        let is_placeholder = |host| placeholder(host).is_some_and(|shown| with_placeholder(host) == Some(shown));
+        host.is_some_and(|host| {
+            self.system.contains(audience)
+                || !self.own.contains(audience)
+                    && (is_canonical(host) || audience.ends_with('/') && is_placeholder(host))
+        })
+    }
+}
+
+fn grant(node: &Node<'_>, management: &Management<'_>) -> Grant {
     let (client, audience, subject_type) = (node.text("client_id"), node.text("audience"), node.text("subject_type"));
     let text = |field: &Field<String>| match &field.value {
         Known::Is(text) => text.clone(),
@@ -421,7 +444,7 @@ fn grant(node: &Node<'_>) -> Grant {
         thing: Thing { kind: "client grant", name, id, place: node.place.clone(), is_unnamed },
         client,
         audience,
-        of_management: is_management(node, "audience"),
+        of_management: management.is(node, "audience"),
         subject_type,
         scopes: node.texts("scope"),
         all_scopes: node.flag("allow_all_scopes"),
@@ -496,11 +519,7 @@ fn switched(node: &Node<'_>, kind: &'static str, name: &str) -> Result<Switched,
 }
 
 fn stream(node: &Node<'_>, kind: &'static str) -> Result<Stream, ReadError> {
-    Ok(Stream {
-        thing: node.thing(kind, "name", "id")?,
-        status: node.text("status"),
-        filtered: node.presence("filters"),
-    })
+    Ok(Stream { thing: node.thing(kind, "name", "id")?, status: node.text("status") })
 }
 
 fn action(node: &Node<'_>, code: &mut dyn Code) -> Result<Action, ReadError> {

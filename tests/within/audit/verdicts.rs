@@ -139,6 +139,10 @@ fn what_is_not_there_is_not_right() {
         ("email-templates-default", "/emailTemplates/1/enabled", Value::Null),
         ("rbac-not-enforced", "/roles/0/permissions", json!("@@PERMISSIONS@@")),
         ("pkce-not-enforced", "/triggers", Value::Null),
+        ("canonical-domain-open", "/networkACLs/0/rule", json!("@@RULE@@")),
+        ("management-acl-missing", "/networkACLs/1/rule", json!("@@RULE@@")),
+        ("management-acl-missing", "/networkACLs/1/active", json!("@@ACTIVE@@")),
+        ("management-acl-missing", "/networkACLs/1/rule/scope", json!("@@SCOPE@@")),
         ("pkce-not-enforced", "/triggers/post-login", json!("@@BINDINGS@@")),
         ("pkce-not-enforced", "/triggers/post-login/0/action_name", json!("##NAME##")),
         ("bot-detection-off", "/attackProtection/botDetection/challenge_password_policy", Value::Null),
@@ -272,16 +276,19 @@ fn an_api_of_ones_own_is_not_the_management_api_by_how_its_identifier_ends() {
     for id in ["api-management-user-access", "management-grant-wide"] {
         assert_eq!(verdicts[id].state, State::Passed, "{id}");
     }
-}
-
-#[test]
-fn a_stream_with_filters_is_found_where_no_other_delivers_all() {
-    let mut tenant = good();
-    edit(&mut tenant, "/logStreams/0/filters", json!([{ "type": "category", "name": "auth.login.fail" }]));
+    // Behind a placeholder what is said to be none is none; and what is said to be Auth0's own is, whatever its host.
+    let placed = "https://##ORDERS##/api/v2/";
+    edit(&mut tenant, "/resourceServers/2/identifier", json!(placed));
+    edit(&mut tenant, "/resourceServers/2/is_system", json!(false));
+    edit(&mut tenant, "/clientGrants/2/audience", json!(placed));
     let verdicts = judged(&tenant, None);
-    assert_eq!(verdicts["log-stream-filtered"].state, State::Found);
-    edit(&mut tenant, "/logStreams/-", json!({ "name": "all", "type": "http", "status": "active" }));
-    assert!(matches!(judged(&tenant, None)["log-stream-filtered"].state, State::NotRun(_)), "the events tell");
+    assert_eq!(verdicts["api-alg-hs256"].state, State::Found);
+    assert!(matches!(verdicts["management-grant-wide"].state, State::NotRun(_)), "its audience is not known");
+    let private = "https://auth.corp.internal/api/v2/";
+    edit(&mut tenant, "/resourceServers/2/identifier", json!(private));
+    edit(&mut tenant, "/resourceServers/2/is_system", json!(true));
+    edit(&mut tenant, "/clientGrants/2/audience", json!(private));
+    assert_eq!(judged(&tenant, None)["management-grant-wide"].state, State::Found);
 }
 
 #[test]
@@ -330,6 +337,7 @@ fn more_of_what_is_wrong_is_found() {
     found(&[never.clone(), at_login.clone(), bound.clone(), ("/actions/1/deployed", json!(false))], "mfa-never", "MFA");
     found(&[("/triggers/post-login", json!([]))], "pkce-not-enforced", "Shop");
     found(&[("/triggers/post-login", Value::Null)], "pkce-not-enforced", "Shop");
+    found(&[("/triggers", json!({}))], "pkce-not-enforced", "Shop");
     found(&[("/triggers/password-reset-post-challenge", json!([]))], "password-reset-mfa", "members");
     let mut tenant = good();
     [never, at_login, bound].into_iter().for_each(|(pointer, value)| edit(&mut tenant, pointer, value));
