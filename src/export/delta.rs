@@ -196,7 +196,14 @@ async fn copy(store: &Store, tables: &Store, file: &FileRecord, to: Path) -> Res
     if sha256(&bytes) != file.sha256 {
         return Err(StoreError::damaged(&from, "its SHA-256 is not the one committed").into());
     }
-    Ok(tables.put(&to, bytes).await?)
+    match datasets::rows(bytes.clone()) {
+        Ok(rows) if rows == file.rows => Ok(tables.put(&to, bytes).await?),
+        Ok(rows) => {
+            let problem = format!("it has {rows} rows, and {} were recorded of it", file.rows);
+            Err(StoreError::damaged(&from, problem).into())
+        }
+        Err(problem) => Err(StoreError::damaged(&from, problem).into()),
+    }
 }
 
 /// Where a file lies in its table: its name says which commit or generation it is of.

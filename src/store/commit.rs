@@ -3,7 +3,7 @@
 //!
 //! Only [`PartitionLog`] writes ledger entries. Its tail moves only forward, and only by entries that are on the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use object_store::ObjectMeta;
@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use super::compact;
 use super::datasets::{self, File, IDS};
 use super::ledger::{self, Entry, FileRecord, PartitionId, SNAPSHOT_EVERY, SettingsText, Tail};
-use super::retired::{Retired, id_files, range_of_ids};
-use super::{Created, Store, StoreError};
+use super::retired::{self, Retired, id_files, range_of_ids};
+use super::{Created, STDIN, Store, StoreError};
 use crate::event::EventTime;
 use crate::partial::Batch;
 use crate::partial::dedupe::Dedupe;
@@ -265,7 +265,7 @@ impl PartitionLog {
         loop {
             // Names sort by position, whatever a copy or a clock made of the files' times.
             let files = id_files(&self.store, &self.id.folder("")).await?;
-            refuse_lost_ids(&self.store, &files, horizon).await?;
+            refuse_lost_ids(&self.store, &files, &self.id.folder(""), horizon).await?;
             if let Some(dedupe) = seed_dedupe(&self.store, files, horizon).await? {
                 return Ok(dedupe);
             }
@@ -280,7 +280,7 @@ pub async fn retire_ids(store: &Store, horizon: usize, keep_ms: i64, now: EventT
     let mut newer: HashMap<PartitionId, u64> = HashMap::new();
     for file in id_files(store, "").await?.into_iter().rev() {
         let Some(id) = PartitionId::of_path(&file.location) else { continue };
-        let has_ended = id.source == crate::store::STDIN;
+        let has_ended = id.source == STDIN;
         let newer = newer.entry(id).or_default();
         let written = EventTime::from_ms(file.last_modified.timestamp_millis());
         if (has_ended || *newer >= horizon.max(DEFAULT_HORIZON) as u64) && now.since_ms(written) > keep_ms {
@@ -295,7 +295,7 @@ pub async fn retire_ids(store: &Store, horizon: usize, keep_ms: i64, now: EventT
 pub async fn dedupe_of_all(store: &Store, horizon: usize) -> Result<Dedupe, StoreError> {
     loop {
         let mut files = id_files(store, "").await?;
-        refuse_lost_ids(store, &files, horizon).await?;
+        refuse_lost_ids(store, &files, "", horizon).await?;
         files.sort_by_key(|file| file.last_modified);
         if let Some(dedupe) = seed_dedupe(store, files, horizon).await? {
             return Ok(dedupe);
@@ -303,48 +303,62 @@ pub async fn dedupe_of_all(store: &Store, horizon: usize) -> Result<Dedupe, Stor
     }
 }
 
-/// An error if an id file is gone of those that are asked for, each partition's last `horizon`: what it had would be counted
-/// again. `files` are those that are there, sorted by partition and position.
-async fn refuse_lost_ids(store: &Store, files: &[ObjectMeta], horizon: usize) -> Result<(), StoreError> {
-    let partition = |file: &ObjectMeta| PartitionId::of_path(&file.location);
-    for of_one in files.chunk_by(|one, other| partition(one) == partition(other)) {
-        let Some(id) = of_one.first().and_then(partition) else { continue };
-        let retired = Retired::newest(store, &id).await?;
-        let is_retired = |file: &&ObjectMeta| retired.as_ref().is_some_and(|retired| retired.names(&file.location));
-        let ranges = of_one.iter().filter(|file| !is_retired(file));
-        let ranges: Vec<_> = ranges.filter_map(|file| Some((range_of_ids(&file.location)?, file.size / 8))).collect();
+/// An error if an id file is gone of a partition's last `horizon`, or the entries that would name it: what it had would be
+/// counted again. `files` are those that are there; `within` is one partition, or empty for all. What standard input brought
+/// is not gone on with, and its ids go by age alone.
+async fn refuse_lost_ids(store: &Store, files: &[ObjectMeta], within: &str, horizon: usize) -> Result<(), StoreError> {
+    // More than others keep is not asked for.
+    let horizon = horizon.min(DEFAULT_HORIZON) as u64;
+    let retired = retired::all_within(store, within).await?;
+    let mut starts: BTreeMap<PartitionId, Vec<u64>> = BTreeMap::new();
+    for object in store.list(&format!("_ledger{within}")).await? {
+        if let Some((id, start)) = PartitionId::of_path(&object.location).zip(PartitionId::start_of(&object.location)) {
+            starts.entry(id).or_default().push(start);
+        }
+    }
+    let mut present: HashMap<(PartitionId, u64), u64> = HashMap::new();
+    for file in files {
+        if let Some((id, (start, _))) = PartitionId::of_path(&file.location).zip(range_of_ids(&file.location)) {
+            present.insert((id, start), file.size / 8);
+        }
+    }
+    for (id, starts) in starts.into_iter().filter(|(id, _)| id.source != STDIN) {
+        let sum = retired.get(&id);
+        let begin = match sum {
+            Some(sum) => sum.end,
+            None => ledger::first_start(store, &id).await?,
+        };
+        let is_retired_since = || async { Ok::<_, StoreError>(Retired::newest(store, &id).await?.as_ref() != sum) };
+        let starts: Vec<u64> = starts.into_iter().filter(|start| *start >= begin).collect();
+        if starts.first().is_some_and(|first| *first > begin) && !is_retired_since().await? {
+            return Err(StoreError::lost(&id.entry_path(begin)));
+        }
         let mut newer = 0;
-        for (at, ((start, _), ids)) in ranges.iter().enumerate().rev() {
-            newer += ids;
-            if newer >= horizon as u64 {
+        for start in starts.into_iter().rev() {
+            if newer >= horizon {
                 break;
             }
-            let before = match at.checked_sub(1) {
-                Some(before) => ranges[before].0.1,
-                None if *start == 0 => 0,
-                None => match &retired {
-                    Some(retired) => retired.end,
-                    None => ledger::first_start(store, &id).await?,
-                },
-            };
-            // Between two that are not next to each other there are entries that counted nothing new, or one is lost.
-            let entry = if before < *start { ledger::entry_at(store, &id, before).await? } else { None };
-            let Some(entry) = entry else { continue };
-            if let Some(file) = entry.files.iter().find(|file| file.dataset == IDS)
-                && compact::absent(store, &entry, file).await? == compact::Absent::Lost
-            {
+            if let Some(ids) = present.get(&(id.clone(), start)) {
+                newer += ids;
+                continue;
+            }
+            // One that counted nothing new has none.
+            let Some(entry) = ledger::entry_at(store, &id, start).await? else { continue };
+            let Some(file) = entry.files.iter().find(|file| file.dataset == IDS) else { continue };
+            if compact::absent(store, &entry, file).await? == compact::Absent::Lost {
                 return Err(StoreError::LostIds { path: file.path.clone() });
             }
+            newer += file.rows;
         }
-        for file in retired.iter().flat_map(|retired| &retired.ids).rev() {
-            if newer >= horizon as u64 {
+        for file in sum.iter().flat_map(|sum| &sum.ids).rev() {
+            if newer >= horizon {
                 break;
             }
             newer += file.rows;
-            let is_there = of_one.iter().any(|there| there.location.as_ref() == file.path)
-                || store.exists(&Path::from(file.path.as_str())).await?;
+            let path = Path::from(file.path.as_str());
+            let is_there = files.iter().any(|there| there.location == path) || store.exists(&path).await?;
             // Put together with others since.
-            if !is_there && Retired::newest(store, &id).await? == retired {
+            if !is_there && !is_retired_since().await? {
                 return Err(StoreError::LostIds { path: file.path.clone() });
             }
         }
@@ -363,6 +377,7 @@ async fn seed_dedupe(store: &Store, files: Vec<ObjectMeta>, horizon: usize) -> R
         let Some(bytes) = store.get_if_there(&file.location).await? else { return Ok(None) };
         // In place of one that was lost for good.
         if bytes.is_empty() {
+            tracing::warn!("{} is empty: what comes again of its events is counted twice", file.location);
             continue;
         }
         let ids = datasets::decode_ids(&bytes).map_err(|problem| StoreError::damaged(&file.location, problem))?;

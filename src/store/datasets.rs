@@ -494,7 +494,7 @@ pub fn visits(bytes: Bytes, mut take: impl FnMut(Visit<'_>)) -> Result<(), Strin
 }
 
 /// How many rows a file says that it has.
-pub(super) fn rows(bytes: Bytes) -> Result<u64, String> {
+pub(crate) fn rows(bytes: Bytes) -> Result<u64, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
     Ok(builder.metadata().file_metadata().num_rows().try_into().unwrap_or_default())
 }

@@ -82,6 +82,11 @@ pub async fn verify(store: &Store) -> Result<Report, StoreError> {
             check_doubled(store, entry, &copied, &mut report).await?;
         }
         check_ids(store, id, chain, retired, &mut report).await?;
+        let end = chain.last().map_or(begin, |entry| entry.end);
+        for generation in generations.winners().filter(|generation| generation.holds(id, end + 1)) {
+            let problem = format!("it holds {id} further than its ledger goes, which ends at {end}");
+            report.problem(Generation::path(&generation.date, generation.number), problem);
+        }
         check_partition(id, chain, retired, &sums, &mut report);
     }
     for id in

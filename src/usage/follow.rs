@@ -15,6 +15,7 @@ use object_store::path::Path;
 use crate::event::EventTime;
 use crate::partial::{Accounting, Partial};
 use crate::store::compact::{self, Absent, Coverage, Generation, Generations};
+use crate::store::datasets::IDS;
 use crate::store::ledger::{self, Entry, PartitionId};
 use crate::store::policies::Policies;
 use crate::store::progress::{self, Patience, Progress, Reach};
@@ -56,6 +57,10 @@ pub struct Followed {
     pub tenants: BTreeSet<String>,
     /// The file without which it cannot be followed further, where it is lost.
     lost: Option<Path>,
+    /// Events that generations hold of it, and those of retired entries and of entries of which no file is outside them: no
+    /// more than that.
+    merged: u64,
+    counted_in_merged: u64,
 }
 
 impl Followed {
@@ -67,10 +72,15 @@ impl Followed {
             policies: Policies::default(),
             tenants: BTreeSet::new(),
             lost: None,
+            merged: 0,
+            counted_in_merged: 0,
         }
     }
 
-    fn take(&mut self, path: Path, entry: &Entry, rows: &Partial) {
+    fn take(&mut self, path: Path, entry: &Entry, rows: &Partial, is_merged: bool) {
+        if is_merged {
+            self.counted_in_merged = self.counted_in_merged.saturating_add(entry.accounting.counted);
+        }
         self.last = Some(path);
         self.progress.follow(entry);
         self.accounting.add(&entry.accounting);
@@ -87,6 +97,7 @@ impl Followed {
         self.last = Some(before);
         self.progress.follow_retired(retired);
         self.accounting = retired.accounting;
+        self.counted_in_merged = retired.accounting.counted;
         self.policies.clone_from(&retired.policies);
     }
 
@@ -201,7 +212,9 @@ impl Follower {
             };
             self.loading.add(&generation);
             for merged in &generation.merged {
-                self.partition(merged.partition_id()).tenants.extend(merged.tenants.iter().cloned());
+                let followed = self.partition(merged.partition_id());
+                followed.tenants.extend(merged.tenants.iter().cloned());
+                followed.merged = followed.merged.saturating_add(merged.events);
             }
             take(rows);
         }
@@ -240,7 +253,14 @@ impl Follower {
                 while let Some((path, found)) = reads.try_next().await? {
                     match found {
                         Found::Visible(entry, rows) if followed.is_followed_by(&entry) => {
-                            followed.take(path, &entry, &rows);
+                            let is_outside = |file: &ledger::FileRecord| {
+                                file.dataset != IDS && !compacted.holds(&id, entry.end, file)
+                            };
+                            let is_merged = !entry.files.iter().any(is_outside);
+                            followed.take(path, &entry, &rows, is_merged);
+                            if followed.counted_in_merged > followed.merged {
+                                return Err(compact::lost_day(&id, followed.merged, followed.counted_in_merged));
+                            }
                             take(*rows);
                         }
                         Found::Incomplete(entry, file) if followed.is_followed_by(&entry) => {

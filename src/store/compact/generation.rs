@@ -244,21 +244,21 @@ impl Generations {
                 return Err(StoreError::lost(&Generation::path(date, *number)));
             }
         }
-        for (id, retired) in retired {
-            let of_id = |generation: &Arc<Generation>| {
-                let at = generation.merged.binary_search_by(|merged| key(merged).cmp(&key_of(id)));
-                at.map_or(0, |at| generation.merged[at].events)
-            };
-            let held = self.winners().map(of_id).fold(0, u64::saturating_add);
-            if held < retired.accounting.counted {
-                let counted = retired.accounting.counted;
-                let what = format!(
-                    "a day's file under _generations/ (they hold {held} events of {id}, of at least {counted})"
-                );
-                return Err(StoreError::Lost { path: what });
-            }
+        retired.iter().try_for_each(|(id, retired)| self.refuse_less(id, retired.accounting.counted))
+    }
+
+    /// An error if they hold less of a partition than they must: what its retired entries counted, and those of which no file
+    /// is outside.
+    pub(crate) fn refuse_less(&self, id: &PartitionId, counted: u64) -> Result<(), StoreError> {
+        let of_id = |generation: &Arc<Generation>| {
+            let at = generation.merged.binary_search_by(|merged| key(merged).cmp(&key_of(id)));
+            at.map_or(0, |at| generation.merged[at].events)
+        };
+        let held = self.winners().map(of_id).fold(0, u64::saturating_add);
+        match held < counted {
+            true => Err(lost_day(id, held, counted)),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn dates(&self) -> Vec<String> {
@@ -273,6 +273,12 @@ impl Generations {
         };
         Coverage { days: self.winners().map(of).collect() }
     }
+}
+
+/// That a day's generation is gone, by what the others hold of a partition.
+pub(crate) fn lost_day(id: &PartitionId, held: u64, counted: u64) -> StoreError {
+    let what = format!("a day's file under _generations/ (they hold {held} events of {id}, of at least {counted})");
+    StoreError::Lost { path: what }
 }
 
 /// Only what is without a gap up to the winner: what lies below one was written by somebody who woke up late.
@@ -305,6 +311,17 @@ async fn read(store: &Store, path: &Path) -> Result<Option<Generation>, StoreErr
         ));
     }
     generation.files.iter().try_for_each(FileRecord::check).map_err(|problem| StoreError::damaged(path, problem))?;
+    // Whoever sweeps goes by these.
+    let is_its = |file: &&FileRecord| {
+        parse_file_path(&file.path).is_some_and(|(date, number, nonce)| {
+            (date.as_str(), number, nonce.as_str())
+                == (generation.date.as_str(), generation.number, generation.nonce.as_str())
+        })
+    };
+    if let Some(file) = generation.files.iter().find(|file| !is_its(file)) {
+        let problem = format!("{} is not a file of generation {} with its nonce", file.path, generation.number);
+        return Err(StoreError::damaged(path, problem));
+    }
     Ok(Some(generation))
 }
 

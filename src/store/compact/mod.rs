@@ -18,6 +18,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 
 pub use current::{Current, current};
+pub(crate) use generation::lost_day;
 pub use generation::{Coverage, Generation, Generations, published_path};
 #[cfg(feature = "query")]
 pub(crate) use merge::check_file;
@@ -222,6 +223,7 @@ impl Compactor {
         let retired = |(id, chain): (&PartitionId, &Chain)| Some((id.clone(), chain.retired.clone()?));
         self.generations.refuse_lost(&self.store, &self.chains.iter().filter_map(retired).collect()).await?;
         self.refuse_made_up_ends().await?;
+        self.refuse_less_than_committed()?;
         for (id, chain) in &self.chains {
             let Some(entry) = chain.entries.values().nth(chain.visible) else { continue };
             let end = chain.visible().last().map_or(chain.begin(), |entry| entry.end);
@@ -277,6 +279,21 @@ impl Compactor {
                     return Err(StoreError::damaged(&Generation::path(&winner.date, winner.number), problem));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// An error if a day's generation is gone of which only sums of entries tell: what entries counted of which no file is
+    /// outside the generations is in them.
+    fn refuse_less_than_committed(&self) -> Result<(), StoreError> {
+        let coverage = self.generations.coverage();
+        for (id, chain) in &self.chains {
+            let is_held = |entry: &&Entry| {
+                entry.files.iter().filter(|file| file.dataset != IDS).all(|file| coverage.holds(id, entry.end, file))
+            };
+            let retired = chain.retired.as_ref().map_or(0, |retired| retired.accounting.counted);
+            let counted = chain.entries.values().filter(is_held).map(|entry| entry.accounting.counted);
+            self.generations.refuse_less(id, counted.fold(retired, u64::saturating_add))?;
         }
         Ok(())
     }
