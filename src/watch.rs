@@ -86,6 +86,9 @@ pub struct Watch {
     revision: u64,
 }
 
+/// How old a note of being caught up may be; they come every 15 seconds.
+const NOTED_MS_MAX: i64 = 120_000;
+
 /// A tenant over which rules are tried: the ends of its windows, and what was found so far.
 type Judging<'u> = (&'u str, &'u TenantUsage, RangeInclusive<i64>, Tracker);
 
@@ -97,7 +100,7 @@ pub async fn backtest(
     period: &Range<EventTime>,
     mut tell: impl FnMut(&Transition),
 ) -> Result<bool, StoreError> {
-    let mut usage = Usage::default();
+    let mut usage = Usage::of_all_windows();
     Follower::new(store.clone()).read(|seen| usage.see(seen)).await?;
     usage.settle(&settings.rules.lifetimes);
     let mut tenants: Vec<Judging<'_>> = usage
@@ -362,7 +365,9 @@ impl Watch {
             sum.add(&followed.accounting);
             let progress = &followed.progress;
             let reach = progress.reaches(Duration::ZERO).map(|reach| reach.min(now));
-            let is_caught_up = progress.ended || progress.idle_since().is_some();
+            // Who reads it notes so again and again; nobody knows what came after the last note.
+            let is_lately = |idle: EventTime| now.since_ms(idle) <= NOTED_MS_MAX;
+            let is_caught_up = progress.ended || progress.idle_since().is_some_and(is_lately);
             partitions.push(PartitionState {
                 partition: progress.partition.to_string(),
                 position: progress.end,

@@ -10,7 +10,7 @@ use super::episode::Timing;
 use super::{Alert, Condition, Level, Severity};
 use crate::audit::checks::Check;
 use crate::audit::standing::{Audited, Required};
-use crate::config::QuotaSettings;
+use crate::config::{MonthlyQuota, QuotaSettings};
 use crate::event::{Class, Day, EventTime, catalogue};
 use crate::usage::TenantUsage;
 use crate::usage::activity::{Connection, SLOTS};
@@ -335,7 +335,7 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     type Project = fn(&TenantUsage, EventTime) -> Result<Projection, TooLittle>;
     let kinds: [(&str, &str, Option<u64>, Project); 2] = [
         ("m2m_tokens", "M2M tokens", quota.m2m_tokens, forecast::m2m_tokens),
-        ("mau", "monthly active users", quota.mau, forecast::active_users),
+        ("mau", "monthly active users", quota.mau, forecast::active_users_by_the_hour),
     ];
     for (key, name, quota, project) in kinds {
         let Some(quota) = quota else { continue };
@@ -359,7 +359,8 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
         // Also by the interval's lower end: what merely may be pages nobody.
         let will_be = end.lower > quota as f64 && (key != "mau" || knows_new_users(usage, today));
         let level = match exceeded {
-            Level::On => Level::Between,
+            // That it was to be so need not be said again.
+            Level::On => Level::Unknown,
             _ if will_be || share >= 80.0 => Level::On,
             _ if end.value < 0.9 * quota as f64 => Level::Clear,
             _ => Level::Between,
@@ -375,6 +376,50 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
             format!("The month's quota of {name} {when}: {share:.0} % used"),
             said,
         ));
+    }
+    found.extend(counts_of_month(tenant, usage, today, quota));
+    found
+}
+
+/// Quotas of what is active in a month. Of whole days: at what time of its day something was active first is not known.
+fn counts_of_month(tenant: &str, usage: &TenantUsage, today: Day, quota: MonthlyQuota) -> Vec<Condition> {
+    let days = today.month_start()..=today.plus(-1);
+    if days.is_empty() {
+        return Vec::new();
+    }
+    let kinds = [
+        ("organizations", "active organizations", quota.organizations, usage.active_organizations(days.clone())),
+        (
+            "enterprise_connections",
+            "active enterprise connections",
+            quota.enterprise_connections,
+            usage.active_enterprise_connections(days.clone()),
+        ),
+    ];
+    let mut found = Vec::new();
+    for (key, name, quota, active) in kinds {
+        let Some(quota) = quota else { continue };
+        let share = active as f64 * 100.0 / quota.max(1) as f64;
+        let said = format!("{active} of {quota} {name} by the end of {} ({share:.0} %).", days.end());
+        let exceeded = if active >= quota { Level::On } else { Level::Clear };
+        let nearly = match exceeded {
+            Level::On => Level::Unknown,
+            _ if share >= 80.0 => Level::On,
+            _ => Level::Clear,
+        };
+        for (part, severity, level, title) in [
+            (
+                "exceeded",
+                Severity::Critical,
+                exceeded,
+                format!("The month's quota of {name} is used up: {active} of {quota}"),
+            ),
+            ("nearly", Severity::Warning, nearly, format!("The month's quota of {name} is near: {share:.0} % used")),
+        ] {
+            let subject = format!("the quota of {name}");
+            let key = format!("{key}/{part}");
+            found.push(plain((QUOTA, severity), tenant, key, subject, level, title, said.clone()));
+        }
     }
     found
 }
@@ -425,7 +470,7 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
                     said.clone(),
                 ));
                 let level = match exceeded {
-                    Level::On => Level::Between,
+                    Level::On => Level::Unknown,
                     _ if percent >= 80.0 => Level::On,
                     _ => Level::Clear,
                 };

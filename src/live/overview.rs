@@ -13,7 +13,6 @@ use crate::live::model::{
     GhostsChecked, Month, Projection, TenantOverview, TokenWindow, TokensOfMonth, TypeActivity, UserDay, Users,
     UsersOfMonth,
 };
-use crate::partial::Dimension;
 use crate::partial::sketch::Estimate;
 use crate::usage::TenantUsage;
 use crate::usage::activity::SLOT_SECONDS;
@@ -100,10 +99,6 @@ pub fn month(usage: &TenantUsage, uses: &[TokenUse], as_of: EventTime, quota: Mo
 /// What was used in some days, whether they are a month or not. `uses` are those of the same days.
 pub fn used(usage: &TenantUsage, uses: &[TokenUse], days: RangeInclusive<Day>, quota: MonthlyQuota) -> Month {
     let billable = || uses.iter().filter(|found| found.billable);
-    let active = |dimension| usage.users.active(dimension, days.clone()).count() as u64;
-    let enterprise = usage.users.active(Dimension::Connection, days.clone()).filter(|(name, _)| {
-        usage.activity.connections().any(|(known, connection)| known == *name && connection.is_enterprise())
-    });
     Month {
         name: String::new(),
         elapsed: 1.0,
@@ -122,8 +117,11 @@ pub fn used(usage: &TenantUsage, uses: &[TokenUse], days: RangeInclusive<Day>, q
             projected: None,
             runs_out_on: None,
         },
-        organizations: CountOfMonth { active: active(Dimension::Organization), quota: quota.organizations },
-        enterprise_connections: CountOfMonth { active: enterprise.count() as u64, quota: quota.enterprise_connections },
+        organizations: CountOfMonth { active: usage.active_organizations(days.clone()), quota: quota.organizations },
+        enterprise_connections: CountOfMonth {
+            active: usage.active_enterprise_connections(days.clone()),
+            quota: quota.enterprise_connections,
+        },
     }
 }
 

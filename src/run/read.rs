@@ -215,7 +215,7 @@ impl Follow {
         mut audited: Option<watch::Receiver<Audited>>,
         audit_by: Instant,
     ) -> Result<Infallible, StoreError> {
-        let mut shown_revision = None;
+        let (mut shown_revision, mut shown_health) = (None, None);
         loop {
             if let Some(audited) = audited.as_mut().filter(|audited| audited.has_changed().unwrap_or(false)) {
                 watch.audit(audited.borrow_and_update().clone());
@@ -236,8 +236,10 @@ impl Follow {
             live::metrics::count_round(round.windows, of_status(Status::Firing), of_status(Status::Resolved));
             let mut model = watch.model(clock::now());
             live::metrics::show(&model, clock::now());
-            if shown_revision != Some(model.revision) {
-                shown_revision = Some(model.revision);
+            // Also while nothing comes: how far behind a partition is changes by itself.
+            let health = health(&model);
+            if shown_revision != Some(model.revision) || shown_health.as_ref() != Some(&health) {
+                (shown_revision, shown_health) = (Some(model.revision), Some(health));
                 // Greater than whatever was shown, also by an earlier follower.
                 model.revision = self.publish.borrow().revision + 1;
                 self.publish.send_replace(Arc::new(model));
@@ -280,6 +282,13 @@ impl Follow {
             let _ = tokio::time::timeout(DELIVER_EVERY, self.decided.notified()).await;
         }
     }
+}
+
+/// What of a page changes while nothing comes, by the minute.
+fn health(model: &Model) -> (Vec<(bool, Option<u64>)>, Vec<Option<String>>) {
+    let partitions = model.ingest.partitions.iter();
+    let partitions = partitions.map(|one| (one.is_caught_up, one.lag_seconds.map(|seconds| seconds / 60)));
+    (partitions.collect(), model.tenants.iter().map(|tenant| tenant.held_back.clone()).collect())
 }
 
 /// Runs the read side alone, until `shutdown`.

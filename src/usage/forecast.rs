@@ -2,6 +2,7 @@
 
 use super::TenantUsage;
 use super::quota::{Daily, Projection, TooLittle, project, project_users};
+use super::users::UserDay;
 use crate::event::{Day, EventTime};
 
 /// The days of a tenant up to `as_of`, whole but for the last.
@@ -49,10 +50,24 @@ pub fn m2m_tokens(usage: &TenantUsage, as_of: EventTime) -> Result<Projection, T
     project(&days.daily(&counts))
 }
 
+/// The same at the end of the last whole hour, by those who were active before it and nobody else: whoever decides it, and
+/// whenever, finds the same.
+pub fn active_users_by_the_hour(usage: &TenantUsage, as_of: EventTime) -> Result<Projection, TooLittle> {
+    const HOUR_MS: i64 = 3_600_000;
+    let until = EventTime::from_ms(as_of.ms() - as_of.ms().rem_euclid(HOUR_MS));
+    let days = Days::of(usage, until).ok_or(TooLittle::SixHours)?;
+    let known = usage.users.by_day_until(days.first.min(days.today.month_start())..=days.today, until);
+    of_days(&days, &known)
+}
+
 /// Distinct active users by the end of the month that `as_of` is in.
 pub fn active_users(usage: &TenantUsage, as_of: EventTime) -> Result<Projection, TooLittle> {
     let days = Days::of(usage, as_of).ok_or(TooLittle::SixHours)?;
     let known = usage.users.by_day(days.first.min(days.today.month_start())..=days.today);
+    of_days(&days, &known)
+}
+
+fn of_days(days: &Days, known: &[UserDay]) -> Result<Projection, TooLittle> {
     let on = |day: Day| known.iter().find(|found| found.day == day);
     let counts: Vec<f64> = days.all().map(|day| on(day).map_or(0.0, |found| found.on_day.estimate)).collect();
     let mut in_month = Vec::new();

@@ -21,16 +21,18 @@ pub mod users;
 pub mod uses;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::event::{Day, EventTime};
-use crate::partial::Partial;
+use crate::partial::{Dimension, Partial};
 use crate::store::{Store, StoreError};
 
 /// What is known of every tenant from the rows absorbed so far.
 #[derive(Default)]
 pub struct Usage {
     tenants: BTreeMap<String, TenantUsage>,
+    /// Whether what is judged may be of any day, so that users are kept by window of all of them.
+    keeps_all_windows: bool,
 }
 
 #[derive(Default)]
@@ -42,6 +44,11 @@ pub struct TenantUsage {
 }
 
 impl Usage {
+    /// What any window of its past can be judged by.
+    pub fn of_all_windows() -> Self {
+        Self { keeps_all_windows: true, ..Self::default() }
+    }
+
     /// Takes in rows, each once. Late ones belong to their own windows like any other.
     pub fn absorb(&mut self, rows: &Partial) {
         self.absorb_within(rows, &(EventTime::from_ms(i64::MIN)..EventTime::from_ms(i64::MAX)));
@@ -49,8 +56,11 @@ impl Usage {
 
     /// The same of those rows whose windows begin in a period.
     pub fn absorb_within(&mut self, rows: &Partial, period: &Range<EventTime>) {
+        let keeps_all_windows = self.keeps_all_windows;
         for row in rows.users().iter().filter(|row| period.contains(&row.window_start)) {
-            self.tenant_mut(row.tenant).users.absorb(row);
+            let users = &mut self.tenant_mut(row.tenant).users;
+            users.keep_all_windows(keeps_all_windows);
+            users.absorb(row);
         }
         for row in rows.tokens().iter().filter(|row| period.contains(&row.window_start)) {
             self.tenant_mut(row.tenant).tokens.absorb(row);
@@ -66,7 +76,7 @@ impl Usage {
     pub fn see(&mut self, seen: follow::Seen) {
         match seen {
             follow::Seen::Rows(rows) => self.absorb(&rows),
-            follow::Seen::Anew => *self = Self::default(),
+            follow::Seen::Anew => *self = Self { keeps_all_windows: self.keeps_all_windows, ..Self::default() },
         }
     }
 
@@ -97,6 +107,21 @@ impl Usage {
 
     fn tenant_mut(&mut self, name: &str) -> &mut TenantUsage {
         users::entry(&mut self.tenants, name)
+    }
+}
+
+impl TenantUsage {
+    /// Organizations with an active user in these days.
+    pub fn active_organizations(&self, days: RangeInclusive<Day>) -> u64 {
+        self.users.active(Dimension::Organization, days).count() as u64
+    }
+
+    /// Enterprise connections with an active user in these days.
+    pub fn active_enterprise_connections(&self, days: RangeInclusive<Day>) -> u64 {
+        let is_enterprise = |name: &str| {
+            self.activity.connections().any(|(known, connection)| known == name && connection.is_enterprise())
+        };
+        self.users.active(Dimension::Connection, days).filter(|(name, _)| is_enterprise(name)).count() as u64
     }
 }
 

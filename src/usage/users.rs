@@ -14,7 +14,14 @@ pub struct Users {
     keys: BTreeMap<Dimension, BTreeMap<String, KeyUsers>>,
     /// How late the latest event of a day was, in milliseconds.
     lateness_ms: BTreeMap<Day, i64>,
+    /// The tenant's users by the end of each window, of the latest ones: days are made of them.
+    windows: BTreeMap<EventTime, UserUnion>,
+    /// Of windows before these, only days are known.
+    keeps_all_windows: bool,
 }
+
+/// Windows kept: four days of hours.
+const WINDOWS_MAX: usize = 96;
 
 /// Active users of one organization, connection or client, or of the tenant.
 #[derive(Default)]
@@ -46,12 +53,23 @@ pub struct UserDay {
 }
 
 impl Users {
+    pub(super) fn keep_all_windows(&mut self, keeps_all_windows: bool) {
+        self.keeps_all_windows = keeps_all_windows;
+    }
+
     pub(super) fn absorb(&mut self, row: &UsersRow<'_>) {
         let key = entry(self.keys.entry(row.dimension).or_default(), row.key);
         let is_later = || key.named_at.is_none_or(|at| (row.last_at, row.key_name) > (at, key.name.as_str()));
         if !row.key_name.is_empty() && is_later() {
             key.named_at = Some(row.last_at);
             row.key_name.clone_into(&mut key.name);
+        }
+        if row.dimension == Dimension::Tenant {
+            let end = EventTime::from_ms(row.window_start.ms() + i64::from(row.window_seconds) * 1000);
+            self.windows.entry(end).or_default().add(&row.users);
+            if !self.keeps_all_windows && self.windows.len() > WINDOWS_MAX {
+                self.windows.pop_first();
+            }
         }
         let day = Day::of(row.window_start);
         let of_day = key.days.entry(day).or_default();
@@ -69,6 +87,7 @@ impl Users {
             keys.retain(|_, key| !key.days.is_empty());
         }
         self.lateness_ms = self.lateness_ms.split_off(&day);
+        self.windows = self.windows.split_off(&day.start());
     }
 
     /// Every key of a dimension; the tenant's own is the empty one.
@@ -122,6 +141,37 @@ impl Users {
         all
     }
 
+    /// [`by_day`](Self::by_day) as it was at `until`, which is in the last of the days or at its end: by the windows that were
+    /// over then. Where those of that day are not kept any more, all of the day.
+    pub fn by_day_until(&self, days: RangeInclusive<Day>, until: EventTime) -> Vec<UserDay> {
+        let mut all = self.by_day(days.clone());
+        let today = *days.end();
+        let begin = today.start();
+        let is_kept = self.keeps_all_windows
+            || self.windows.len() < WINDOWS_MAX
+            || self.windows.keys().next().is_some_and(|first| *first <= begin);
+        let Some(last) = all.last_mut().filter(|last| last.day == today && until < today.plus(1).start() && is_kept)
+        else {
+            return all;
+        };
+        let mut so_far = UserUnion::default();
+        let over = self.windows.range(EventTime::from_ms(begin.ms() + 1)..=until);
+        over.for_each(|(_, users)| so_far.add(&users.sketch()));
+        let with = |from: Day| {
+            let mut union = so_far.clone();
+            let before = self.tenant().into_iter().flat_map(|tenant| tenant.days.range(from..today));
+            before.for_each(|(_, day)| union.add(&day.users.sketch()));
+            union.estimate()
+        };
+        *last = UserDay {
+            day: today,
+            on_day: so_far.estimate(),
+            in_week: with(today.week_start()),
+            in_month: with(today.month_start()),
+        };
+        all
+    }
+
     /// How late the latest event of these days was, in milliseconds.
     pub fn max_lateness_ms(&self, days: RangeInclusive<Day>) -> i64 {
         self.lateness_ms.range(days).map(|(_, ms)| *ms).max().unwrap_or(0)
@@ -148,5 +198,61 @@ pub(super) fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, key: &str)
     match map.get_mut(key) {
         Some(value) => value,
         None => unreachable!("it was just inserted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::partial::sketch::{Precision, UserHash, UserSketch};
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// Two users of each hour, one of whom comes again the next.
+    fn row(hour: i64) -> UsersRow<'static> {
+        let mut users = UserSketch::new(Precision::DEFAULT);
+        [hour, hour + 1].iter().for_each(|id| users.insert(UserHash::of(&format!("auth0|{id}")).expect("an id")));
+        let at = EventTime::from_ms(1_793_491_200_000 + hour * HOUR_MS);
+        UsersRow {
+            window_start: at,
+            window_seconds: 3600,
+            tenant: "acme",
+            dimension: Dimension::Tenant,
+            key: "",
+            key_name: "",
+            events: 2,
+            logins: 2,
+            signups: 0,
+            users: Cow::Owned(users),
+            first_at: at,
+            last_at: at,
+            max_lateness_ms: 0,
+        }
+    }
+
+    fn users(hours: std::ops::Range<i64>, keeps_all_windows: bool) -> Users {
+        let mut users = Users { keeps_all_windows, ..Users::default() };
+        hours.for_each(|hour| users.absorb(&row(hour)));
+        users
+    }
+
+    #[test]
+    fn users_at_a_time_are_those_of_windows_that_were_over_then_whatever_came_since() {
+        let days = 10;
+        let all = users(0..days * 24, true);
+        let first = Day::of(row(0).window_start);
+        for hour in (1..days * 24).filter(|hour| hour % 24 != 0) {
+            let until = row(hour).window_start;
+            let expected = users(0..hour, true).by_day(first..=Day::of(until));
+            assert_eq!(all.by_day_until(first..=Day::of(until), until), expected, "hour {hour}");
+        }
+        // Of what is long past whole days are known.
+        let some = users(0..days * 24, false);
+        let early = row(30).window_start;
+        assert_eq!(some.by_day_until(first..=Day::of(early), early), some.by_day(first..=Day::of(early)));
+        let late = row(days * 24 - 5).window_start;
+        assert_eq!(some.by_day_until(first..=Day::of(late), late), all.by_day_until(first..=Day::of(late), late));
     }
 }

@@ -29,7 +29,7 @@ use object_store::memory::InMemory;
 
 use serde_json::Value;
 
-use crate::support::{Dice, Server, config, ghostlight, runtime, succeed, wait_for};
+use crate::support::{Dice, Server, Simulated, config, ghostlight, runtime, succeed, wait_for};
 
 const MINUTE_MS: i64 = 60_000;
 const TENANT: &str = "acme";
@@ -729,4 +729,21 @@ fn an_export_in_the_settings_is_on_the_page_an_alert_and_how_long_tokens_live() 
         shown["ghosts"]
     );
     server.stop();
+}
+
+#[test]
+fn quotas_of_organizations_and_enterprise_connections_are_paged_too() {
+    let simulated = Simulated::new(6_000, 4, 77);
+    let out = simulated.ingest_into("out");
+    let settings = simulated.path("settings.toml");
+    let said = |quota: u64| {
+        let text = format!("[quota]\norganizations = {quota}\nenterprise_connections = {quota}\n");
+        std::fs::write(&settings, text).expect("written");
+        succeed(ghostlight().args(["alerts", "backtest", "--data"]).arg(&out).arg("--config").arg(&settings))
+    };
+    let used_up = said(1);
+    for name in ["active organizations", "active enterprise connections"] {
+        assert_eq!(used_up.matches(&format!("quota of {name} is used up")).count(), 1, "{used_up}");
+    }
+    assert!(!said(1_000).contains("quota of active"));
 }
