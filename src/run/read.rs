@@ -237,7 +237,7 @@ impl Follow {
             let mut model = watch.model(clock::now());
             live::metrics::show(&model, clock::now());
             // Also while nothing comes: how far behind a partition is changes by itself.
-            let health = health(&model);
+            let health = Health::of(&model);
             if shown_revision != Some(model.revision) || shown_health.as_ref() != Some(&health) {
                 (shown_revision, shown_health) = (Some(model.revision), Some(health));
                 // Greater than whatever was shown, also by an earlier follower.
@@ -284,11 +284,24 @@ impl Follow {
     }
 }
 
-/// What of a page changes while nothing comes, by the minute.
-fn health(model: &Model) -> (Vec<(bool, Option<u64>)>, Vec<Option<String>>) {
-    let partitions = model.ingest.partitions.iter();
-    let partitions = partitions.map(|one| (one.is_caught_up, one.lag_seconds.map(|seconds| seconds / 60)));
-    (partitions.collect(), model.tenants.iter().map(|tenant| tenant.held_back.clone()).collect())
+/// What of a page changes while nothing comes.
+#[derive(PartialEq, Eq)]
+struct Health {
+    /// Of each partition whether it is caught up, and the minutes it lags.
+    partitions: Vec<(bool, Option<u64>)>,
+    /// What holds back each tenant.
+    held_back: Vec<Option<String>>,
+}
+
+impl Health {
+    fn of(model: &Model) -> Self {
+        let partitions = model.ingest.partitions.iter();
+        let partitions = partitions.map(|one| (one.is_caught_up, one.lag_seconds.map(|seconds| seconds / 60)));
+        Self {
+            partitions: partitions.collect(),
+            held_back: model.tenants.iter().map(|tenant| tenant.held_back.clone()).collect(),
+        }
+    }
 }
 
 /// Runs the read side alone, until `shutdown`.
