@@ -166,7 +166,12 @@ pub struct Tenant {
 /// Whether a host name is a tenant's own one at Auth0, the canonical domain.
 pub fn is_canonical(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    [".auth0.com", ".auth0app.com"].iter().any(|end| host.strip_suffix(end).is_some_and(|tenant| !tenant.is_empty()))
+    // What stands behind a custom domain with certificates of one's own is reached by that.
+    let is_edge = host.contains(".edge.tenants.");
+    !is_edge
+        && [".auth0.com", ".auth0app.com"]
+            .iter()
+            .any(|end| host.strip_suffix(end).is_some_and(|tenant| !tenant.is_empty()))
 }
 
 pub struct Settings {
