@@ -55,6 +55,11 @@ pub fn m2m_tokens(usage: &TenantUsage, as_of: EventTime) -> Result<Projection, T
 pub fn active_users_by_the_hour(usage: &TenantUsage, as_of: EventTime) -> Result<Projection, TooLittle> {
     const HOUR_MS: i64 = 3_600_000;
     let until = EventTime::from_ms(as_of.ms() - as_of.ms().rem_euclid(HOUR_MS));
+    // In a month's first hour what is known is the last month's.
+    let month = |at: EventTime| Day::of(EventTime::from_ms(at.ms() - 1)).month_start();
+    if month(until) != month(as_of) {
+        return Err(TooLittle::SixHours);
+    }
     let days = Days::of(usage, until).ok_or(TooLittle::SixHours)?;
     let known = usage.users.by_day_until(days.first.min(days.today.month_start())..=days.today, until);
     of_days(&days, &known)
