@@ -124,8 +124,8 @@ impl Api {
         Ok(Self { client, base, credentials, retry, token: None, again_left: u32::MAX, tokens: Vec::new() })
     }
 
-    /// Asks again so many times in all from here on, waits for a limit of requests aside: what is asked for after that is asked
-    /// for once.
+    /// Asks again so many times in all from here on; what is asked for after that is asked for once. Waits for a limit of
+    /// requests count only where they were of no use.
     pub fn limit_again(&mut self, times: u32) {
         self.again_left = times;
     }

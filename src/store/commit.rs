@@ -316,10 +316,10 @@ async fn refuse_lost_ids(store: &Store, files: &[ObjectMeta], within: &str, hori
             starts.entry(id).or_default().push(start);
         }
     }
-    let mut present: HashMap<(PartitionId, u64), u64> = HashMap::new();
+    let mut present: HashMap<PartitionId, HashMap<u64, u64>> = HashMap::new();
     for file in files {
         if let Some((id, (start, _))) = PartitionId::of_path(&file.location).zip(range_of_ids(&file.location)) {
-            present.insert((id, start), file.size / 8);
+            present.entry(id).or_default().insert(start, file.size / 8);
         }
     }
     for (id, starts) in starts.into_iter().filter(|(id, _)| id.source != STDIN) {
@@ -338,7 +338,7 @@ async fn refuse_lost_ids(store: &Store, files: &[ObjectMeta], within: &str, hori
             if newer >= horizon {
                 break;
             }
-            if let Some(ids) = present.get(&(id.clone(), start)) {
+            if let Some(ids) = present.get(&id).and_then(|of_id| of_id.get(&start)) {
                 newer += ids;
                 continue;
             }

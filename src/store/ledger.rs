@@ -191,8 +191,8 @@ impl FileRecord {
         if *dataset != IDS && !DATASETS.contains(&dataset.as_str()) {
             return Err(format!("{path} is of {dataset:?}, and no dataset is called so"));
         }
-        let folders = [format!("{dataset}/"), format!("_compacted/{dataset}/")];
-        match folders.iter().any(|folder| path.starts_with(folder)) {
+        let below = path.strip_prefix("_compacted/").unwrap_or(path).strip_prefix(dataset.as_str());
+        match below.is_some_and(|rest| rest.starts_with('/')) {
             true => Ok(()),
             false => Err(format!("{path} is said to be of {dataset}, and does not lie there")),
         }

@@ -198,7 +198,8 @@ impl Follower {
         // Before the generations, which hold at least what was retired before.
         let retired = retired::all_within(&self.store, "").await?;
         let generations = Generations::read(&self.store).await?;
-        generations.refuse_lost(&self.store, &retired).await?;
+        generations.refuse_lost(&self.store).await?;
+        retired.iter().try_for_each(|(id, retired)| generations.refuse_less(id, retired.accounting.counted))?;
         let new = generations.winners().filter(|generation| !self.loading.has(&generation.date));
         let reads = new.map(|generation| read_generation(self.store.clone(), generation.clone()));
         let mut reads = futures::stream::iter(reads.collect::<Vec<_>>()).buffered(READS);

@@ -391,6 +391,14 @@ fn it_begins_where_it_is_told_and_only_once() {
     assert!((250..255).contains(&arrived), "{arrived}");
 }
 
+/// Settings in a file, for a tenant's log events to be filled into `out` beside it.
+fn to_fill(auth0: &Auth0, folder: &Path) -> std::path::PathBuf {
+    let settings = folder.join("spool.toml");
+    let text = format!("out = {:?}\n{}", folder.join("out"), auth0.connection(folder, "spool"));
+    std::fs::write(&settings, text).expect("written");
+    settings
+}
+
 fn backfill(settings: &Path, from: EventTime, to: EventTime) -> Command {
     let mut command = ghostlight();
     let (from, to) = (from.to_string(), to.to_string());
@@ -403,10 +411,7 @@ fn a_backfill_finds_every_log_event_of_its_time_beyond_a_searchs_thousand_and_le
     let folder = tempfile::tempdir().expect("a folder");
     let now = clock::now();
     let auth0 = Auth0::start(logs(2600, now));
-    let settings = folder.path().join("spool.toml");
-    let out = folder.path().join("out");
-    let text = format!("out = {out:?}\n{}", auth0.connection(folder.path(), "spool"));
-    std::fs::write(&settings, text).expect("written");
+    let settings = to_fill(&auth0, folder.path());
     auth0.set(|tenant| tenant.failures = [Failure::Cut, Failure::Status(429)].into());
     let ago = |seconds: i64| EventTime::from_ms(now.ms() - seconds * 1000);
     let (is_well, text) = output(&mut backfill(&settings, ago(2500), ago(100)));
@@ -419,7 +424,7 @@ fn a_backfill_finds_every_log_event_of_its_time_beyond_a_searchs_thousand_and_le
     let (is_well, text) = output(&mut backfill(&settings, ago(2600), ago(50)));
     assert!(is_well && text.contains("found    2550 log events") && text.contains("known    2400 of them"), "{text}");
     start().stop();
-    let accounting = verified(&open(&out)).accounting;
+    let accounting = verified(&open(&folder.path().join("out"))).accounting;
     assert_eq!((accounting.counted, accounting.duplicates), (2550, 0));
 }
 
@@ -428,10 +433,7 @@ fn a_backfill_misses_nothing_that_is_kept_while_the_earliest_are_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let now = clock::now();
     let auth0 = Auth0::start(logs(2600, now));
-    let settings = folder.path().join("spool.toml");
-    let out = folder.path().join("out");
-    let text = format!("out = {out:?}\n{}", auth0.connection(folder.path(), "spool"));
-    std::fs::write(&settings, text).expect("written");
+    let settings = to_fill(&auth0, folder.path());
     // With each answer some of the earliest go.
     auth0.set(|tenant| tenant.expires = 12);
     let (is_well, text) = output(&mut backfill(&settings, EventTime::from_ms(now.ms() - DAY_MS), now));
@@ -491,9 +493,7 @@ fn a_backfill_that_fails_says_where_to_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let now = clock::now();
     let auth0 = Auth0::start(logs(1200, now));
-    let settings = folder.path().join("spool.toml");
-    let out = folder.path().join("out");
-    std::fs::write(&settings, format!("out = {out:?}\n{}", auth0.connection(folder.path(), "spool"))).expect("written");
+    let settings = to_fill(&auth0, folder.path());
     let from = EventTime::from_ms(now.ms() - DAY_MS);
     auth0.set(|tenant| tenant.lacks_scope = true);
     let (is_well, said) = output(&mut backfill(&settings, from, now));

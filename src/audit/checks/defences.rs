@@ -74,16 +74,7 @@ pub const CHECKS: &[Check] = &[
         docs: BRUTE_FORCE,
         judge: |scene, out| {
             shield(&scene.tenant.brute_force, out, |shield, out| {
-                if !is_on(shield, out) {
-                    return;
-                }
-                match out.read(&shield.thing, &shield.mode) {
-                    Some(Some(mode)) if mode != "count_per_identifier" => {
-                        out.at(&shield.thing, &shield.mode, format!("its mode is {mode}"));
-                    }
-                    Some(None) => out.unjudged(&shield.thing, shield.mode.key, NOT_THERE),
-                    _ => {}
-                }
+                is_set(shield, &shield.mode, "count_per_identifier", out)
             })
         },
     },
@@ -261,18 +252,7 @@ pub const CHECKS: &[Check] = &[
         fix: "set the method to enhanced, where the plan has Credential Guard",
         docs: BREACHED,
         judge: |scene, out| {
-            shield(&scene.tenant.breached_passwords, out, |shield, out| {
-                if !is_on(shield, out) {
-                    return;
-                }
-                match out.read(&shield.thing, &shield.method) {
-                    Some(Some(method)) if method != "enhanced" => {
-                        out.at(&shield.thing, &shield.method, format!("its method is {method}"));
-                    }
-                    Some(None) => out.unjudged(&shield.thing, shield.method.key, NOT_THERE),
-                    _ => {}
-                }
-            })
+            shield(&scene.tenant.breached_passwords, out, |shield, out| is_set(shield, &shield.method, "enhanced", out))
         },
     },
     Check {
@@ -818,6 +798,20 @@ fn has_shield(shield: &Shield, shields: &Texts, wanted: &str, out: &mut Outcome)
         (Some(why), _) => out.unjudged(&shield.thing, shields.key, why),
         (None, Known::Absent) => out.unjudged(&shield.thing, shields.key, NOT_THERE),
         _ => out.at(&shield.thing, shields, format!("{} has no {wanted}", shields.key)),
+    }
+}
+
+/// Whether a setting of one that is on is this.
+fn is_set(shield: &Shield, setting: &Field<String>, wanted: &str, out: &mut Outcome) {
+    if !is_on(shield, out) {
+        return;
+    }
+    match out.read(&shield.thing, setting) {
+        Some(Some(given)) if given != wanted => {
+            out.at(&shield.thing, setting, format!("its {} is {given}", setting.key));
+        }
+        Some(None) => out.unjudged(&shield.thing, setting.key, NOT_THERE),
+        _ => {}
     }
 }
 

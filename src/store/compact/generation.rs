@@ -15,7 +15,6 @@ use super::READS;
 use crate::event::{Day, EventTime};
 use crate::partial::is_zero;
 use crate::store::ledger::{FileRecord, PartitionId, text_time, to_json};
-use crate::store::retired::Retired;
 use crate::store::{Created, Store, StoreError};
 
 /// The format that this version writes.
@@ -228,13 +227,9 @@ impl Generations {
         self.switched.iter()
     }
 
-    /// An error if a day's generation is gone: whoever reads would take the day for one without events. By what says that its
-    /// copies are there, and by `retired`, which was read before: all that a sum of entries counted is in some generation.
-    pub(crate) async fn refuse_lost(
-        &self,
-        store: &Store,
-        retired: &BTreeMap<PartitionId, Retired>,
-    ) -> Result<(), StoreError> {
+    /// An error if a day's generation is gone of which it is said that its copies are there: whoever reads would take the day for
+    /// one without events.
+    pub(crate) async fn refuse_lost(&self, store: &Store) -> Result<(), StoreError> {
         for (date, number) in &self.switched {
             let is_there = |winner: &Arc<Generation>| winner.number >= *number;
             if !self.winner(date).is_some_and(is_there)
@@ -244,11 +239,11 @@ impl Generations {
                 return Err(StoreError::lost(&Generation::path(date, *number)));
             }
         }
-        retired.iter().try_for_each(|(id, retired)| self.refuse_less(id, retired.accounting.counted))
+        Ok(())
     }
 
-    /// An error if they hold less of a partition than they must: what its retired entries counted, and those of which no file
-    /// is outside.
+    /// An error if they hold less of a partition than they must, by what was read of it before: what its retired entries counted,
+    /// and those of which no file is outside. So a day is missed of which nothing is left.
     pub(crate) fn refuse_less(&self, id: &PartitionId, counted: u64) -> Result<(), StoreError> {
         let of_id = |generation: &Arc<Generation>| {
             let at = generation.merged.binary_search_by(|merged| key(merged).cmp(&key_of(id)));

@@ -220,8 +220,7 @@ impl Compactor {
 
     /// What is nowhere: a file or an entry that keeps a commit from being seen, or a file of a day's winner.
     async fn lost(&mut self) -> Result<Option<Path>, StoreError> {
-        let retired = |(id, chain): (&PartitionId, &Chain)| Some((id.clone(), chain.retired.clone()?));
-        self.generations.refuse_lost(&self.store, &self.chains.iter().filter_map(retired).collect()).await?;
+        self.generations.refuse_lost(&self.store).await?;
         self.refuse_made_up_ends().await?;
         self.refuse_less_than_committed()?;
         for (id, chain) in &self.chains {
