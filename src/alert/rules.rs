@@ -73,7 +73,7 @@ pub const INHIBITIONS: [(&str, &str); 1] = [(GHOST_USAGE, GHOST_USAGE_SLOW)];
 /// little longer than the longest of pauses.
 const SLOW_ON_MS: i64 = 2 * 3_600_000;
 const SLOW_CLEAR_MS: i64 = 31 * 3_600_000;
-/// It is judged by so long, or by ten lifetimes, but by no more than a week.
+/// It is judged by so long, or by a hundred lifetimes, but by no more than a week.
 const SLOW_MS: Range<i64> = DAY_MS..7 * DAY_MS;
 
 /// What rules are judged by.

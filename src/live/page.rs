@@ -4,11 +4,13 @@
 //! other host for anything. With a token set, everything here but the login wants it.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Form, Query, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -115,6 +117,10 @@ fn asset(content_type: &'static str, text: &'static str) -> axum::routing::Metho
 enum Refusal {
     #[error("this page wants its token: as `Authorization: Bearer TOKEN`, or log in at /")]
     Unauthorized,
+    #[error(
+        "without a token this page answers to localhost and to addresses, not to {0:?}, which another site may have made up; set live.token"
+    )]
+    Host(String),
     #[error("no events of a tenant {0:?} came so far; /api/v1/tenants lists those that are known")]
     UnknownTenant(String),
     #[error("the question is not as expected: {0}")]
@@ -129,6 +135,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownTenant(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::Question(_) => StatusCode::BAD_REQUEST,
             Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
@@ -160,8 +167,23 @@ async fn guard(State(access): State<Option<Arc<Access>>>, request: Request, next
             "/" => (StatusCode::UNAUTHORIZED, login_page("")).into_response(),
             _ => Refusal::Unauthorized.into_response(),
         },
-        _ => next.run(request).await,
+        Some(_) => next.run(request).await,
+        None => match foreign_host(&request) {
+            Some(host) => Refusal::Host(host).into_response(),
+            None => next.run(request).await,
+        },
     }
+}
+
+/// The name the request was sent to, if it is one that its owner may let mean this machine: a page of that name could read
+/// what nothing but loopback keeps from it (DNS rebinding). Addresses are nobody's to give another meaning.
+fn foreign_host(request: &Request) -> Option<String> {
+    let of_header = || request.headers().get(header::HOST)?.to_str().ok()?.parse().ok();
+    let authority: Authority = request.uri().authority().cloned().or_else(of_header)?;
+    let host = authority.host();
+    let is_address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    let is_local = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
+    (!is_address && !is_local).then(|| host.to_owned())
 }
 
 fn login_page(problem: &str) -> Html<String> {

@@ -232,7 +232,7 @@ pub fn token_use(
     uses(tenant, tokens, lifetimes, thresholds, 0.0, |_| seconds(period))
 }
 
-/// The same of the last ten lifetimes before the last half hour that is over by `until`, but of no less and no more than
+/// The same of the last hundred lifetimes before the last half hour that is over by `until`, but of no less and no more than
 /// `length`, in milliseconds; only of those with half of what would be too much.
 pub fn token_use_lately(
     tenant: &str,
@@ -247,7 +247,7 @@ pub fn token_use_lately(
     let until = EventTime::from_ms(until.ms() - until.ms().rem_euclid(EVERY_MS));
     tokens.lately.of((until, *thresholds), || {
         let of = |lifetime: Lifetime| {
-            let ms = (i64::from(lifetime.seconds) * 10_000).clamp(length.start, length.end);
+            let ms = (i64::from(lifetime.seconds) * 100_000).clamp(length.start, length.end);
             seconds(&(EventTime::from_ms(until.ms() - ms)..until))
         };
         uses(tenant, tokens, lifetimes, thresholds, thresholds.avoidable_per_day / 2.0, of).into()

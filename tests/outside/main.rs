@@ -10,5 +10,6 @@ mod readers;
 mod recipes;
 mod report;
 mod s3;
+mod scaling;
 #[path = "../support/mod.rs"]
 mod support;

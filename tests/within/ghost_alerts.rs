@@ -102,6 +102,41 @@ fn deployed(dice: &mut Dice, count: u32, every: u32, over: u32, lifetime: u32) -
     issues
 }
 
+/// A fleet whose processes keep a token until half a minute before its end, and then wait for their next request.
+fn asked_seldom(dice: &mut Dice, count: u32, lifetime: u32, wait: u32) -> Vec<u32> {
+    let long_before = start() - 3 * (lifetime + wait);
+    let one = |_| {
+        let mut at = f64::from(long_before + dice.roll(u64::from(lifetime + wait)) as u32);
+        let mut found = Vec::new();
+        while at < f64::from(end()) {
+            found.push(at as u32);
+            at += f64::from(lifetime) - 30.0 + exponential(dice, f64::from(wait));
+        }
+        found
+    };
+    (0..count).flat_map(one).filter(|second| *second >= start()).collect()
+}
+
+/// A fleet that is replaced at uneven times, so often on average; each process asks with its first request.
+fn replaced(dice: &mut Dice, count: u32, every: u32, lifetime: u32, wait: u32) -> Vec<u32> {
+    let mut begins = vec![start() - every];
+    while begins.last().is_some_and(|last| *last < end()) {
+        let after = 300.0 + exponential(dice, f64::from(every) - 300.0);
+        begins.extend(begins.last().map(|last| last + after as u32));
+    }
+    let mut issues = Vec::new();
+    for pair in begins.windows(2) {
+        for n in 0..count {
+            let (from, until) = (pair[0] + n * 5, (pair[1] + n * 5).min(end()));
+            let from = from + exponential(dice, f64::from(wait)) as u32;
+            if from < until {
+                issues.extend(process(dice, from..until, lifetime, Renews::Early));
+            }
+        }
+    }
+    issues
+}
+
 /// From 0 at four in the morning to 1 at four in the afternoon.
 fn of_day(second: u32) -> f64 {
     let turn = f64::from((second - start() + 20 * HOUR) % DAY) / f64::from(DAY);
@@ -352,7 +387,8 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
     for (name, per_hour) in
         [("20 an hour", 20.0), ("30 an hour", 30.0), ("40 an hour", 40.0), ("60 an hour", 60.0), ("2 a minute", 120.0)]
     {
-        for lifetime in [HOUR, DAY] {
+        // Of an hour's tokens so few are alive that it takes longer.
+        for lifetime in [HOUR, DAY].into_iter().filter(|lifetime| *lifetime == DAY || per_hour >= 40.0) {
             let issues = requests(dice, start()..end(), per_hour);
             add(name, Some(lifetime), issues, Expected::Page(start()..at(4, 12, 0)));
         }
@@ -361,9 +397,9 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
     let mut bursts = Vec::new();
     for run in (start()..end()).step_by(HOUR as usize) {
         let begin = run + dice.roll(900) as u32;
-        bursts.extend((0..30).map(|_| begin + dice.roll(300) as u32));
+        bursts.extend((0..20 + dice.roll(21)).map(|_| begin + dice.roll(300) as u32));
     }
-    add("30 within five minutes every hour", Some(DAY), bursts, Expected::Page(start()..at(4, 0, 0)));
+    add("20 to 40 within five minutes every hour", Some(DAY), bursts, Expected::Page(start()..at(4, 0, 0)));
     let short = |dice: &mut Dice| -> Vec<u32> {
         let (mut at, mut found) = (f64::from(start()) + unit(dice) * 300.0, Vec::new());
         while at < f64::from(end()) {
@@ -485,7 +521,7 @@ fn of_many(dice: &mut Dice) -> Vec<Story> {
         add("as many caches as the day wants", HOUR, issues, Vec::new(), Expected::Nothing);
     }
     let issues = requests_by_day(dice, start()..end(), 30.0..300.0);
-    add("requests as the day wants", HOUR, issues, Vec::new(), Expected::Page(start()..at(2, 0, 0)));
+    add("requests as the day wants", HOUR, issues, Vec::new(), Expected::Page(start()..at(4, 0, 0)));
     for workers in [60, 95] {
         let runs = (start()..end()).step_by(HOUR as usize);
         let issues = runs.flat_map(|run| (0..workers).map(move |_| run)).map(|run| run + dice.roll(60) as u32);
@@ -493,14 +529,42 @@ fn of_many(dice: &mut Dice) -> Vec<Story> {
     }
     for (count, per_hour) in [(100, 8.0), (400, 2.0)] {
         let others = (0..count).map(|_| requests(dice, start()..end(), per_hour)).collect();
-        let paged = Expected::Page(start()..at(2, 12, 0));
-        add("a few an hour at each of many addresses", 4 * HOUR, Vec::new(), others, paged);
+        let paged = Expected::Page(start()..at(4, 12, 0));
+        add("a few an hour at each of many addresses", 2 * HOUR, Vec::new(), others, paged);
     }
     let mut others = vec![Vec::new(); 100];
     for second in old_fleet(dice, 600, 4 * HOUR, Renews::Spread) {
         others[dice.roll(100) as usize].push(second);
     }
     add("caches whose requests leave by any address", 4 * HOUR, Vec::new(), others, Expected::Nothing);
+    all
+}
+
+/// Caches that look like none: their processes ask about as seldom as their tokens live, or hardly live longer themselves.
+fn of_seldom(dice: &mut Dice) -> Vec<Story> {
+    let mut all = Vec::new();
+    let mut add = |name, lifetime, issues: Vec<u32>, others| {
+        all.push(Story { name, lifetime: Some(lifetime), issues, others, expected: Expected::Nothing });
+    };
+    for (count, lifetime, wait) in [
+        (12, 5 * MINUTE, 5 * MINUTE),
+        (30, HOUR, 30 * MINUTE),
+        (10, HOUR, HOUR),
+        (45, HOUR, HOUR),
+        (30, 10 * MINUTE, 10 * MINUTE),
+    ] {
+        let issues = asked_seldom(dice, count, lifetime, wait);
+        add("processes that ask as seldom as their tokens live", lifetime, issues, NOWHERE);
+    }
+    let others = (Place::Scope, (1..20).map(|_| asked_seldom(dice, 6, HOUR, 15 * MINUTE)).collect());
+    let issues = asked_seldom(dice, 6, HOUR, 15 * MINUTE);
+    add("a few processes that ask seldom for each of many scopes", HOUR, issues, others);
+    for (count, every, lifetime, wait) in
+        [(20, 30 * MINUTE, HOUR, 2 * MINUTE), (20, HOUR, DAY, MINUTE), (50, HOUR, DAY, 5), (50, 2 * HOUR, DAY, 5)]
+    {
+        let issues = replaced(dice, count, every, lifetime, wait);
+        add("processes that are replaced at uneven times", lifetime, issues, NOWHERE);
+    }
     all
 }
 
@@ -668,4 +732,9 @@ fn who_caches_is_told_from_a_ghost_where_nobody_said_how_long_tokens_live() {
 #[test]
 fn who_follows_the_day_and_who_asks_from_many_places_is_told_by_the_rhythm() {
     check(of_many);
+}
+
+#[test]
+fn caches_that_are_asked_seldom_or_do_not_live_long_are_no_ghosts() {
+    check(of_seldom);
 }

@@ -113,7 +113,7 @@ fn clients(dice: &mut Dice) -> Vec<Client> {
     for lifetime in LIFETIMES {
         let per_lifetime = f64::from(DAY) / f64::from(lifetime);
         // All end at the same time; where tokens live shortly, there are many.
-        let days = if lifetime < HOUR { 2 } else { DAYS };
+        let days = if lifetime < HOUR { 4 } else { DAYS };
         let period = start() + (DAYS - days) * DAY..start() + DAYS * DAY;
         for round in 0..8_u16 {
             // From a few requests a lifetime up to thousands a day, from one address or several.

@@ -209,6 +209,28 @@ async fn without_a_token_there_is_nothing_to_log_in_to() {
 }
 
 #[tokio::test]
+async fn without_a_token_only_who_asks_this_machine_by_its_own_name_is_answered() {
+    let open = PageServer::start(full(), None).await;
+    let with_token = PageServer::start(full(), Some("open sesame")).await;
+    let asked = |server: &PageServer, host: &str| {
+        client().get(server.url("/api/v1/overview")).header(header::HOST, host).bearer_auth("open sesame").send()
+    };
+    for host in ["localhost:7070", "LOCALHOST", "page.localhost", "127.0.0.1:7070", "[::1]:7070", "192.0.2.7"] {
+        let answer = asked(&open, host).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{host}");
+    }
+    // A name may be made to mean this machine by whoever owns it.
+    for host in ["attacker.example:7070", "localhost.attacker.example", "127.0.0.1.attacker.example"] {
+        let answer = asked(&open, host).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::MISDIRECTED_REQUEST, "{host}");
+        let said = answer.text().await.expect("text");
+        assert!(said.contains("set live.token"), "{said}");
+        let answer = asked(&with_token, host).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{host}: who has the token may come by any name");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_the_security_headers() {
     for token in [None, Some("open sesame")] {
         let server = PageServer::start(full(), token).await;
