@@ -19,9 +19,11 @@ use ghostlight::partial::sketch::{Precision, UserHash, UserSketch};
 use ghostlight::run::{WriteSettings, ingest};
 use ghostlight::simulate::Simulation;
 use ghostlight::source::file::Input as FileInput;
-use ghostlight::store::Store;
 use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::ledger::PartitionId;
+use ghostlight::store::verify::verify;
+use ghostlight::store::{Store, StoreError};
+use ghostlight::usage::{self, Usage};
 use simd_json::{Buffers, INPUT_PADDING, Tape, fill_tape_padded};
 use tokio::runtime::Runtime;
 
@@ -255,6 +257,43 @@ fn end_to_end(c: &mut Criterion, input: &Input) {
     group.finish();
 }
 
+/// Question: how long does it take to prove what was written, and to fold it again into what every view is made of?
+/// Input: the lines, folded and committed chunk by chunk, one batch each, onto a store in memory.
+/// Unit: bytes of the lines that the rows came from, and events a second.
+fn read(c: &mut Criterion, input: &Input) {
+    let runtime = runtime();
+    let settings = WriteSettings::new(&defaults());
+    let store = Store::of(Arc::new(object_store::memory::InMemory::new()));
+    let write = async {
+        let mut log = PartitionLog::recover(&store, PartitionId::new("bench", "1", "0")).await?;
+        let mut dedupe = Dedupe::new(1_000_000);
+        for chunk in input.decode() {
+            let mut batch = Batch::new(chunk.start);
+            batch.fold(chunk, &settings.fold, &settings.ignore, &mut dedupe, NOW);
+            log.commit(&batch, &settings.text, NOW).await?;
+        }
+        Ok::<(), StoreError>(())
+    };
+    runtime.block_on(write).expect("nobody else writes");
+    let mut group = c.benchmark_group("read");
+    group.sample_size(20);
+    group.throughput(input.throughput());
+    group.bench_function("verify", |b| {
+        b.iter(|| {
+            let report = runtime.block_on(verify(&store)).expect("it can be read");
+            assert!(report.problems.is_empty(), "{:?}", report.problems);
+        });
+    });
+    group.bench_function("fold", |b| {
+        b.iter(|| {
+            let mut usage = Usage::default();
+            usage.absorb(&runtime.block_on(usage::fold(&store)).expect("it can be read"));
+            usage
+        });
+    });
+    group.finish();
+}
+
 fn pipeline(c: &mut Criterion) {
     let input = Input::new();
     scan(c, &input);
@@ -262,6 +301,7 @@ fn pipeline(c: &mut Criterion) {
     fold_events(c, &input);
     sketch(c);
     encode(c, &input);
+    read(c, &input);
     end_to_end(c, &input);
 }
 

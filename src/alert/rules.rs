@@ -292,7 +292,8 @@ fn rate_limits(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<
             tenant: tenant.to_owned(),
             key: code.to_owned(),
             subject: code.to_owned(),
-            level: if in_window > 0 { Level::On } else { Level::Between },
+            // Also what came too late for its own window.
+            level: Level::On,
             for_windows: 0,
             title: format!("{code}, {}: {in_hour} in the last hour", kind.meaning),
             summary: format!(
@@ -330,7 +331,10 @@ fn plain(
 /// A month's quota of tokens and of users: used up, and about to be.
 fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
     let quota = settings.quota.of(tenant);
-    let today = Day::of(EventTime::from_ms(window_end.ms() - 1));
+    // What a month's last minutes used up is known when it is over, and must be so for as long as the rule wants.
+    let began = Day::of(EventTime::from_ms(window_end.ms() - 1)).month_start().start();
+    let judged = if window_end.since_ms(began) <= LAST_MONTH_MS { began } else { window_end };
+    let today = Day::of(EventTime::from_ms(judged.ms() - 1));
     let mut found = Vec::new();
     type Project = fn(&TenantUsage, EventTime) -> Result<Projection, TooLittle>;
     let kinds: [(&str, &str, Option<u64>, Project); 2] = [
@@ -339,7 +343,7 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     ];
     for (key, name, quota, project) in kinds {
         let Some(quota) = quota else { continue };
-        let Ok(projection) = project(usage, window_end) else { continue };
+        let Ok(projection) = project(usage, judged) else { continue };
         let (used, end) = (projection.used, projection.month());
         let share = used * 100.0 / quota.max(1) as f64;
         let said = format!(
@@ -377,16 +381,17 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
             said,
         ));
     }
-    found.extend(counts_of_month(tenant, usage, today, quota));
+    found.extend(counts_of_month(tenant, usage, Day::of(window_end).plus(-1), quota));
     found
 }
 
-/// Quotas of what is active in a month. Of whole days: at what time of its day something was active first is not known.
-fn counts_of_month(tenant: &str, usage: &TenantUsage, today: Day, quota: MonthlyQuota) -> Vec<Condition> {
-    let days = today.month_start()..=today.plus(-1);
-    if days.is_empty() {
-        return Vec::new();
-    }
+/// So long after a month it is judged in place of the new one.
+const LAST_MONTH_MS: i64 = 3 * WINDOW_MS;
+
+/// Quotas of what was active in a month up to a day that is over; on a month's first day that is the last one's. Of whole
+/// days: at what time of its day something was active first is not known.
+fn counts_of_month(tenant: &str, usage: &TenantUsage, last: Day, quota: MonthlyQuota) -> Vec<Condition> {
+    let days = last.month_start()..=last;
     let kinds = [
         ("organizations", "active organizations", quota.organizations, usage.active_organizations(days.clone())),
         (
@@ -489,14 +494,16 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
     found
 }
 
+/// Fewer in a window never begin a spike.
+const EVENTS_MIN: u64 = 20;
+
 /// Classes of events against their own past.
 fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
     let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
     let mut found = Vec::new();
     for (class, series) in usage.activity.classes() {
         let now = series.at(begin);
-        // Fewer are never a spike.
-        if now < 20 {
+        if (now as f64) <= spike::CLEAR_EVENTS {
             continue;
         }
         let Some(first) = usage.activity.begin() else { continue };
@@ -505,6 +512,9 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         let bursts = if is_of(&[Class::M2mOk, Class::UserTokenOk]) { Bursts::Recurring } else { Bursts::Daily };
         let detect = |now: u64| spike::detect(&history, SLOTS, begin, now, bursts);
         let Some(mut spike) = detect(now) else { continue };
+        if now < EVENTS_MIN && spike.level == spike::Level::On {
+            spike.level = spike::Level::Between;
+        }
         if spike.level == spike::Level::On && is_of(&[Class::M2mOk]) {
             // Many that were started together renew together.
             let anew = detect(now.saturating_sub(usage.tokens.renewed(&(begin..window_end))));
@@ -582,15 +592,19 @@ fn login_failures(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> V
 /// No events at all, for longer than this tenant is used to.
 fn silence_of(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Option<Condition> {
     let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
+    const LOOK_BACK: Duration = HOUR.saturating_mul(28 * 24);
     let first = usage.activity.begin()?;
     if usage.activity.at(begin) > 0 {
         return None;
     }
-    let slots = (first.max(EventTime::from_ms(window_end.ms() - 28 * DAY_MS)).ms()..window_end.ms())
+    let slots = (first.max(EventTime::from_ms(window_end.ms() - LOOK_BACK.as_millis() as i64)).ms()..window_end.ms())
         .step_by(WINDOW_MS as usize)
         .map(|slot| usage.activity.at(EventTime::from_ms(slot)))
         .collect::<Vec<_>>();
-    let found = silence::silence(&slots, SLOTS)?;
+    let is_known = slots.iter().any(|events| *events > 0);
+    // For four weeks: there is nothing to judge it by, and it goes on.
+    let endless = silence::Silence { level: silence::Level::Between, silent_for: LOOK_BACK, usual: LOOK_BACK };
+    let found = if is_known { silence::silence(&slots, SLOTS)? } else { endless };
     let minutes = |length: Duration| length.as_secs() / 60;
     Some(plain(
         (SILENCE, Severity::Critical),

@@ -184,6 +184,9 @@ pub(super) fn ghosts(raw: RawGhosts) -> Result<(Lifetimes, Thresholds), ConfigEr
     Ok((lifetimes, thresholds))
 }
 
+/// With fewer there were no month so far.
+const DAYS_MIN: u64 = 32;
+
 pub(super) fn live(raw: RawLive) -> Result<LiveSettings, ConfigError> {
     Ok(LiveSettings {
         enabled: raw.enabled,
@@ -191,7 +194,7 @@ pub(super) fn live(raw: RawLive) -> Result<LiveSettings, ConfigError> {
         interval: duration(raw.interval, "live.interval", "5s", "interval = \"5s\"")?,
         look_back: duration(raw.look_back, "live.look_back", "1h", "look_back = \"1h\"")?,
         is_over: false,
-        days: count(raw.days, "live.days", 62, "days = 62", 2..=400)? as i64,
+        days: count(raw.days, "live.days", 62, "days = 62", DAYS_MIN..=400)? as i64,
     })
 }
 

@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -146,15 +146,19 @@ pub fn router(readiness: Readiness, spool: Option<Spool>, metrics: PrometheusHan
     page::with_security_headers(router)
 }
 
-async fn render_metrics(State(live): State<Live>, headers: HeaderMap) -> Response {
+async fn render_metrics(State(live): State<Live>, request: Request) -> Response {
+    let headers = request.headers();
     if let Some(spool) = &live.spool {
         ::metrics::gauge!("ghostlight_spool_end_position").set(spool.end() as f64);
         ::metrics::gauge!("ghostlight_spool_held_bytes").set(spool.held() as f64);
         ::metrics::gauge!("ghostlight_spool_max_bytes").set(spool.bytes_max() as f64);
     }
-    let may_see = live.access.as_ref().is_none_or(|access| access.is_granted(&headers));
+    let may_see = match &live.access {
+        Some(access) => access.is_granted(headers),
+        None => page::foreign_host(&request).is_none(),
+    };
     // Who means to see them and may not is told, instead of left to wonder where they are.
-    if !may_see && headers.contains_key(header::AUTHORIZATION) {
+    if !may_see && live.access.is_some() && headers.contains_key(header::AUTHORIZATION) {
         return (StatusCode::UNAUTHORIZED, "the token is not the one of live.token\n").into_response();
     }
     let text = metrics::text(&live.metrics, may_see);

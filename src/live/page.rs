@@ -177,7 +177,7 @@ async fn guard(State(access): State<Option<Arc<Access>>>, request: Request, next
 
 /// The name the request was sent to, if it is one that its owner may let mean this machine: a page of that name could read
 /// what nothing but loopback keeps from it (DNS rebinding). Addresses are nobody's to give another meaning.
-fn foreign_host(request: &Request) -> Option<String> {
+pub(super) fn foreign_host(request: &Request) -> Option<String> {
     let of_header = || request.headers().get(header::HOST)?.to_str().ok()?.parse().ok();
     let authority: Authority = request.uri().authority().cloned().or_else(of_header)?;
     let host = authority.host();

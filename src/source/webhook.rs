@@ -70,6 +70,8 @@ pub fn router(sink: Sink, settings: &WebhookSettings) -> Router {
 enum Refusal {
     #[error("wrong or missing Authorization header: it must be exactly the value set as webhook.authorization")]
     Unauthorized,
+    #[error("a page of {0:?} sent this, and Auth0 is no browser; without webhook.authorization none of them is taken")]
+    Browser(String),
     #[error("the body is larger than {0} bytes (webhook.body_max)")]
     TooLarge(usize),
     #[error("Content-Encoding {0:?} is not supported; send the body plain or gzip")]
@@ -92,6 +94,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Browser(_) => StatusCode::FORBIDDEN,
             Self::TooLarge(_)
             | Self::NotStored(AppendError::TooLarge { .. })
             | Self::NotProduced(ProduceError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -157,7 +160,12 @@ impl Webhook {
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(wanted) = &self.authorization else { return Ok(()) };
+        let Some(wanted) = &self.authorization else {
+            // Any site may have a browser on this machine post what it likes to loopback.
+            let origin =
+                headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
+            return origin.map_or(Ok(()), |origin| Err(Refusal::Browser(origin)));
+        };
         let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let given: [u8; 32] = Sha256::digest(given).into();
         if bool::from(given.ct_eq(wanted)) { Ok(()) } else { Err(Refusal::Unauthorized) }

@@ -93,9 +93,12 @@ impl Series {
 impl Activity {
     pub(super) fn absorb(&mut self, row: &CountsRow<'_>) {
         let kind = catalogue::lookup(row.type_code);
-        self.classes.entry(kind.class.name()).or_default().add(row.window_start, row.events);
+        // Of a window longer than a slot it is known at its end how many there were, and of no sooner.
+        let slots = i64::from(row.window_seconds) / SLOT_SECONDS;
+        let at = EventTime::from_ms(row.window_start.ms() + (slots - 1).max(0) * SLOT_SECONDS * 1000);
+        self.classes.entry(kind.class.name()).or_default().add(at, row.events);
         if matches!(kind.class, Class::RateLimit | Class::Attack) {
-            self.watched.entry(kind.code).or_default().add(row.window_start, row.events);
+            self.watched.entry(kind.code).or_default().add(at, row.events);
         }
         *self.types.entry(kind.code).or_default().entry(Day::of(row.window_start)).or_default() += row.events;
         if row.connection.is_empty() {
@@ -105,7 +108,7 @@ impl Activity {
         if row.strategy > connection.strategy.as_str() {
             row.strategy.clone_into(&mut connection.strategy);
         }
-        let attempts = connection.hours.entry(row.window_start.ms().div_euclid(3_600_000)).or_default();
+        let attempts = connection.hours.entry(at.ms().div_euclid(3_600_000)).or_default();
         match kind.class {
             Class::LoginOk | Class::SignupOk | Class::UserTokenOk => {
                 attempts.succeeded += row.events;

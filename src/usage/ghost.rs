@@ -491,10 +491,7 @@ impl Judged {
         thresholds: &Thresholds,
         accused: &mut Accused,
     ) {
-        /// Of tokens that live shorter there are lifetimes enough for their rhythm.
-        const COUNTED_SECONDS_MIN: u32 = 1800;
-        if counted_seconds < COUNTED_SECONDS_MIN || (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day
-        {
+        if (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day {
             return;
         }
         let known = first - first % SLOT_SECONDS..self.span.end;

@@ -237,9 +237,10 @@ impl Moment<'_> {
             return None;
         }
         let at = |slot: usize| past.start + slot as u32 * SLOT_SECONDS;
+        // Of a short one nobody can tell more than that nothing explains it.
         let is_waste = |episode: &Range<usize>| {
             let span = at(episode.start)..at(episode.end);
-            pattern(issues, &span, self.lifetime, self.thresholds).is_waste()
+            !pattern(issues, &span, self.lifetime, self.thresholds).is_excuse()
         };
         let is_over = |episode: &Range<usize>| episode.end + MENDED_SLOTS < slots.count();
         let over = slots.episodes(MENDED_SLOTS).into_iter().filter(|episode| is_over(episode) && is_waste(episode));

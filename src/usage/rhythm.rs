@@ -71,18 +71,19 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
         return Pattern::Scheduled { period_seconds };
     }
     let peak = issues.peak(span, lifetime.counted_seconds());
-    let bursts = Bursts::new(issues, &since);
-    let is_fleet = |size: &u64| *size <= thresholds.processes_per_address;
-    if let Some(processes) = bursts.started_together().filter(is_fleet) {
+    let (expected, most) =
+        (thresholds.processes_per_address, thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET));
+    if let Some(processes) = Bursts::new(issues, &since).started_together().filter(|size| *size <= expected) {
         return Pattern::TooFew { processes };
     }
-    let found = by_rhythm(issues, &since, lifetime, peak, thresholds.processes_per_address);
-    if found == Pattern::Uncached {
-        if let Some(processes) = bursts.started_again().filter(is_fleet) {
+    let found = by_rhythm(issues, &since, lifetime, peak, expected..most);
+    if found.is_waste() {
+        // Of the whole period, which cuts no burst short.
+        if let Some(processes) = Bursts::new(issues, span).started_again().filter(|size| *size <= most) {
             return Pattern::TooFew { processes };
         }
         // Of few enough to be fleets that are replaced now and then nobody can tell.
-        if peak <= thresholds.processes_per_address.saturating_mul(BEYOND_ANY_FLEET) && are_in_bursts(issues, &since) {
+        if found == Pattern::Uncached && peak <= most && are_in_bursts(issues, &since) {
             return Pattern::TooFew { processes: peak };
         }
     }
@@ -90,10 +91,22 @@ pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, threshold
 }
 
 /// What the time until others come, or else how evenly they come, says of tokens of which so many are alive at once.
-fn by_rhythm(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64, expected: u64) -> Pattern {
-    let most = expected.saturating_mul(BEYOND_ANY_FLEET);
-    let renewal = renewal(issues, span, lifetime);
+fn by_rhythm(
+    issues: &Issues,
+    span: &Range<u32>,
+    lifetime: Lifetime,
+    peak: u64,
+    Range { start: expected, end: most }: Range<u64>,
+) -> Pattern {
     let is_known = lifetime.from != LifetimeFrom::Default;
+    if let Some(after_seconds) = steady_gap(issues, span) {
+        // So many caches do not take turns. Of an unset lifetime a minute's tokens may be one's.
+        let alive = u64::from(lifetime.seconds / after_seconds.max(1));
+        if alive > expected / 2 && after_seconds < lifetime.seconds / EARLY && (is_known || after_seconds < 50) {
+            return Pattern::Again { after_seconds };
+        }
+    }
+    let renewal = renewal(issues, span, lifetime);
     match renewal {
         Renewal::Multiple(_) if peak > most && is_known => return Pattern::Uncached,
         Renewal::After(seconds) | Renewal::Multiple(seconds) if seconds > lifetime.seconds / EARLY => {
@@ -111,6 +124,27 @@ fn by_rhythm(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, peak: u64, 
         of_any_lifetime(issues, span, lifetime, expected..most)
     };
     by_evenness.unwrap_or(Pattern::TooFew { processes: peak })
+}
+
+/// After how many seconds the next token comes, if that is nearly always about as many: a loop. Those of a fleet come now
+/// closer together and now further apart.
+fn steady_gap(issues: &Issues, span: &Range<u32>) -> Option<u32> {
+    const GAPS_MIN: usize = 50;
+    const GAPS_MAX: usize = 20_000;
+    let mut last = None;
+    let mut gaps: Vec<u32> =
+        issues.seconds(span).take(GAPS_MAX).filter_map(|second| Some(second - last.replace(second)?)).collect();
+    if gaps.len() < GAPS_MIN {
+        return None;
+    }
+    let middle = gaps.len() / 2;
+    let median = *gaps.select_nth_unstable(middle).1;
+    // In so many of them, and for so much of the time.
+    let steady = median * 6 / 10..=(median * 14).div_ceil(10);
+    let near = || gaps.iter().filter(|gap| steady.contains(gap));
+    let lasted: u64 = gaps.iter().map(|gap| u64::from(*gap)).sum();
+    (near().count() * 10 >= gaps.len() * 9 && near().map(|gap| u64::from(*gap)).sum::<u64>() * 10 >= lasted * 8)
+        .then_some(median)
 }
 
 /// What evenness says where it is known how long tokens live; `None` if there is too little to tell.
@@ -265,17 +299,16 @@ impl Bursts {
     /// How many tokens a burst has, if many have about as many as the one before, however often they come: the same processes
     /// started again and again have, and who asks for every step of its work has not.
     fn started_again(&self) -> Option<u64> {
-        const PAIRS_MIN: usize = 6;
+        /// Of fewer pairs all must be alike.
+        const PAIRS_ENOUGH: usize = 6;
         /// Of two in five: where sizes are a matter of chance (Poisson) it is 0.27, of chi-squared with one degree.
         const OF_ONE_SIZE: f64 = 0.11;
         let mut sizes: Vec<u64> = self.found.iter().map(|(_, size)| *size).collect();
         let differs = |pair: &[u64]| pair[0].abs_diff(pair[1]).pow(2) as f64 / (pair[0] + pair[1]) as f64;
         let mut differ: Vec<f64> = sizes.windows(2).map(differs).collect();
-        if !self.are_all || differ.len() < PAIRS_MIN {
-            return None;
-        }
-        let (at, middle) = (differ.len() * 2 / 5, sizes.len() / 2);
-        let is_one = *differ.select_nth_unstable_by(at, f64::total_cmp).1 < OF_ONE_SIZE;
+        let at = if differ.len() < PAIRS_ENOUGH { differ.len().checked_sub(1)? } else { differ.len() * 2 / 5 };
+        let middle = sizes.len() / 2;
+        let is_one = self.are_all && *differ.select_nth_unstable_by(at, f64::total_cmp).1 < OF_ONE_SIZE;
         is_one.then(|| *sizes.select_nth_unstable(middle).1)
     }
 }

@@ -20,7 +20,7 @@ const ON_RATIO: f64 = 3.0;
 const ON_EVENTS: f64 = 20.0;
 /// It is over at this ratio, or at as few events: half of what it takes to begin.
 const CLEAR_RATIO: f64 = 1.5;
-const CLEAR_EVENTS: f64 = 10.0;
+pub const CLEAR_EVENTS: f64 = 10.0;
 /// The chance that a count no less is mere Poisson noise at the usual rate: one window in ten million, which at a hundred
 /// series of five-minute windows is one false alarm in a year.
 const TAIL: f64 = 1e-7;

@@ -432,6 +432,31 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
         (at(2, 15, 41)..at(2, 15, 56), at(2, 18, 0)..at(2, 18, 36)),
     ];
     add("is rolled back for 40 minutes", hour, issues, Expected::Twice(twice));
+    let mut issues = process(dice, start()..at(1, 10, 7), HOUR, Renews::Late);
+    issues.extend(requests(dice, at(1, 10, 7)..at(1, 12, 3), 300.0));
+    issues.extend(process(dice, at(1, 12, 3)..at(2, 14, 7), HOUR, Renews::Late));
+    issues.extend(requests(dice, at(2, 14, 7)..at(2, 16, 3), 300.0));
+    issues.extend(process(dice, at(2, 16, 3)..end(), HOUR, Renews::Late));
+    let twice = [
+        (at(1, 10, 8)..at(1, 10, 26), at(1, 12, 3)..at(1, 12, 36)),
+        (at(2, 14, 8)..at(2, 14, 26), at(2, 16, 3)..at(2, 16, 36)),
+    ];
+    add("breaks twice, for two lifetimes", hour, issues, Expected::Twice(twice));
+    // In a loop, so that each token has a successor after any time.
+    for (every, lifetime) in [(5, 15 * MINUTE), (10, HOUR)] {
+        let mut issues = process(dice, start()..broke, lifetime, Renews::Early);
+        issues.extend((broke..mended).step_by(every));
+        issues.extend(process(dice, mended..end(), lifetime, Renews::Early));
+        let expected = Expected::Episode(broke..at(2, 14, 16), mended..at(2, 20, 31));
+        add("breaks, in a loop", Some(lifetime), issues, expected);
+    }
+    for (lifetime, per_hour) in [(15 * MINUTE, 1200.0), (30 * MINUTE, 400.0)] {
+        let mut issues = process(dice, start()..broke, lifetime, Renews::Late);
+        issues.extend(requests(dice, broke..mended, per_hour));
+        issues.extend(process(dice, mended..end(), lifetime, Renews::Late));
+        let expected = Expected::Episode(broke..at(2, 14, 26), mended..at(2, 20, 31));
+        add("breaks, of short tokens", Some(lifetime), issues, expected);
+    }
     for per_hour in [240.0, 900.0] {
         let mut issues = process(dice, start()..at(0, 9, 0), HOUR, Renews::Late);
         for day in 0..4 {
@@ -565,6 +590,11 @@ fn of_seldom(dice: &mut Dice) -> Vec<Story> {
         let issues = replaced(dice, count, every, lifetime, wait);
         add("processes that are replaced at uneven times", lifetime, issues, NOWHERE);
     }
+    let late = (start()..end()).step_by(HOUR as usize).flat_map(|run| {
+        let run = run + dice.roll(600) as u32;
+        (0..10).map(move |n| run + n / 2)
+    });
+    add("a job of ten workers that begins up to ten minutes late", DAY, late.collect(), NOWHERE);
     all
 }
 

@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod commits;
 mod compact;
+mod conditions;
 mod events;
 mod export;
 mod faulty_store;

@@ -136,6 +136,28 @@ fn the_read_sides_figures_are_metrics_and_tenants_only_for_who_has_the_token() {
 }
 
 #[test]
+fn no_other_sites_page_writes_events_or_reads_tenants_of_a_server_on_loopback() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = "[flush]\ninterval = \"20ms\"\n[live]\ninterval = \"20ms\"\n";
+    let server = Server::start(folder.path(), "spool", settings);
+    let (status, answer) = server.post(&bodies(0..10), &[("Origin", "https://attacker.example")]);
+    assert_eq!(status, 403, "{answer}");
+    assert!(answer.contains("https://attacker.example") && answer.contains("webhook.authorization"), "{answer}");
+    assert_eq!(server.post(&bodies(0..10), &[]).0, 200);
+    let metrics = |host: &str| {
+        let request = reqwest::Client::new().get(server.url.replace("/v1/logs", "/metrics")).header("host", host);
+        runtime().block_on(async { request.send().await.expect("it answers").text().await.expect("a body") })
+    };
+    let is_shown = |metrics: &String| metrics.contains("ghostlight_tenant_active_users{tenant=");
+    wait_for("the tenant is shown", || Some(metrics("localhost:7070")).filter(is_shown));
+    let foreign = metrics("attacker.example");
+    assert!(foreign.contains("ghostlight_tenants{state=\"shown\"} 1"), "{foreign}");
+    assert!(!foreign.contains("ghostlight_tenant_"), "{foreign}");
+    let log = server.stop();
+    assert_eq!(verified(&open(&folder.path().join("out"))).accounting.counted, 10, "{log}");
+}
+
+#[test]
 fn two_replicas_on_one_output_count_everything_and_say_what_came_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, two) = (Server::start(folder.path(), "one", ""), Server::start(folder.path(), "two", ""));

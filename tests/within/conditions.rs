@@ -1,0 +1,157 @@
+//! What rules say of a window, of rows written by hand.
+
+use ghostlight::alert::rules::{self, RuleSettings};
+use ghostlight::alert::{Condition, Level};
+use ghostlight::config::{MonthlyQuota, QuotaSettings};
+use ghostlight::event::EventTime;
+use ghostlight::partial::{CountsRow, IssuedSeconds, Partial, TokensRow};
+use ghostlight::usage::Usage;
+
+const TENANT: &str = "acme";
+const MINUTE: i64 = 60_000;
+
+fn at(text: &str) -> EventTime {
+    EventTime::parse(text).expect("a time")
+}
+
+fn later(time: EventTime, minutes: i64) -> EventTime {
+    EventTime::from_ms(time.ms() + minutes * MINUTE)
+}
+
+#[derive(Default)]
+struct Rows(Partial);
+
+impl Rows {
+    fn counts(&mut self, window_start: EventTime, minutes: u32, type_code: &str, organization_id: &str, events: u64) {
+        self.0.absorb_counts(&CountsRow {
+            window_start,
+            window_seconds: minutes * 60,
+            tenant: TENANT,
+            type_code,
+            client_id: "portal",
+            connection: "users",
+            strategy: "auth0",
+            organization_id,
+            events,
+        });
+    }
+
+    /// A login in each window of five minutes.
+    fn logins(&mut self, from: EventTime, until: EventTime) {
+        let windows = (from.ms()..until.ms()).step_by(5 * MINUTE as usize);
+        windows.for_each(|window| self.counts(EventTime::from_ms(window), 5, "s", "", 1));
+    }
+
+    fn tokens(&mut self, window_start: EventTime, issued: u64) {
+        self.0.absorb_tokens(&TokensRow {
+            window_start,
+            window_seconds: 300,
+            tenant: TENANT,
+            client_id: "client",
+            audience: "https://api.example/",
+            organization_id: "",
+            scope: "read:data",
+            ip: "192.0.2.1",
+            client_name: "Client",
+            user_agent: "curl/8",
+            issued,
+            failed: 0,
+            issued_seconds: std::borrow::Cow::Owned(IssuedSeconds::new(300)),
+            billable: true,
+            first_at: window_start,
+            last_at: window_start,
+            first_log_id: "1",
+            last_log_id: "2",
+        });
+    }
+
+    /// What is said at the end of a window, by rule and key.
+    fn said(&self, window_end: EventTime, settings: &RuleSettings, rule: &str, key: &str) -> Option<Condition> {
+        let mut usage = Usage::default();
+        usage.absorb(&self.0);
+        usage.settle(&settings.lifetimes);
+        let of_tenant = usage.tenant(TENANT).expect("the tenant");
+        let all = rules::conditions(TENANT, of_tenant, window_end, settings);
+        all.into_iter().find(|found| found.rule == rule && found.key == key)
+    }
+
+    fn level(&self, window_end: EventTime, settings: &RuleSettings, rule: &str, key: &str) -> Option<Level> {
+        self.said(window_end, settings, rule, key).map(|found| found.level)
+    }
+}
+
+fn with(monthly: MonthlyQuota) -> RuleSettings {
+    RuleSettings { quota: QuotaSettings { monthly, ..QuotaSettings::default() }, ..RuleSettings::default() }
+}
+
+#[test]
+fn a_rate_limit_that_came_too_late_for_its_window_is_told_for_an_hour() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    rows.logins(later(now, -1440), now);
+    rows.counts(later(now, -15), 5, "api_limit", "", 15);
+    let of = |window_end| rows.level(window_end, &RuleSettings::default(), rules::RATE_LIMIT, "api_limit");
+    assert_eq!(of(later(now, -15)), None);
+    assert_eq!((of(later(now, -10)), of(now), of(later(now, 45))), (Some(Level::On), Some(Level::On), Some(Level::On)));
+    assert_eq!(of(later(now, 50)), None);
+}
+
+#[test]
+fn of_a_long_window_nothing_is_said_before_it_is_over() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    rows.logins(later(now, -1440), now);
+    rows.counts(later(now, -60), 60, "api_limit", "", 15);
+    let of = |window_end| rows.level(window_end, &RuleSettings::default(), rules::RATE_LIMIT, "api_limit");
+    assert_eq!((of(later(now, -55)), of(later(now, -5)), of(now)), (None, None, Some(Level::On)));
+}
+
+#[test]
+fn a_silence_of_more_than_four_weeks_is_not_over() {
+    let mut rows = Rows::default();
+    let end = at("2026-10-01T00:00:00Z");
+    rows.logins(later(end, -20 * 1440), end);
+    let of = |days: i64| rows.level(later(end, days * 1440), &RuleSettings::default(), rules::SILENCE, "stream");
+    assert_eq!((of(1), of(27)), (Some(Level::On), Some(Level::On)));
+    assert_eq!((of(28), of(40)), (Some(Level::Between), Some(Level::Between)));
+}
+
+#[test]
+fn a_spike_goes_on_between_what_begins_and_what_ends_it() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    rows.logins(later(now, -5 * 1440), later(now, 30));
+    for (window, events) in [60, 19, 12, 5].into_iter().enumerate() {
+        rows.counts(later(now, window as i64 * 5), 5, "fp", "", events);
+    }
+    let levels =
+        [5, 10, 15, 20].map(|end| rows.level(later(now, end), &RuleSettings::default(), rules::SPIKE, "login_fail"));
+    assert_eq!(levels, [Some(Level::On), Some(Level::Between), Some(Level::Between), None]);
+}
+
+#[test]
+fn what_a_months_last_day_used_up_is_told_on_the_next() {
+    let month_end = at("2026-11-01T00:00:00Z");
+    let mut rows = Rows::default();
+    rows.logins(later(month_end, -10 * 1440), later(month_end, 180));
+    for number in 0..5 {
+        rows.counts(later(month_end, -240), 5, "s", &format!("org_{number}"), 1);
+    }
+    let quota = with(MonthlyQuota { organizations: Some(5), ..MonthlyQuota::default() });
+    let of = |end| rows.level(later(month_end, end), &quota, rules::QUOTA, "organizations/exceeded");
+    assert_eq!(of(-5), Some(Level::Clear), "its day is not over");
+    assert_eq!([0, 5, 15, 600].map(of), [Some(Level::On); 4]);
+    assert_eq!(of(1440), Some(Level::Clear), "a new month's first day is over");
+}
+
+#[test]
+fn what_a_months_last_minutes_used_up_is_told_when_it_is_over() {
+    let month_end = at("2026-11-01T00:00:00Z");
+    let mut rows = Rows::default();
+    rows.logins(later(month_end, -10 * 1440), later(month_end, 180));
+    rows.tokens(later(month_end, -5), 600);
+    let quota = with(MonthlyQuota { m2m_tokens: Some(500), ..MonthlyQuota::default() });
+    let of = |end| rows.level(later(month_end, end), &quota, rules::QUOTA, "m2m_tokens/exceeded");
+    assert_eq!([0, 5, 10, 15].map(of), [Some(Level::On); 4]);
+    assert_eq!(of(20), Some(Level::Clear), "the new month");
+}
