@@ -237,10 +237,14 @@ impl Moment<'_> {
             return None;
         }
         let at = |slot: usize| past.start + slot as u32 * SLOT_SECONDS;
-        // Of a short one nobody can tell more than that nothing explains it.
+        let rate = |span: &Range<u32>| issues.issued(span) as f64 / f64::from(span.end - span.start);
         let is_waste = |episode: &Range<usize>| {
             let span = at(episode.start)..at(episode.end);
-            !pattern(issues, &span, self.lifetime, self.thresholds).is_excuse()
+            // What was started would have renewed within a lifetime.
+            let after = span.end..span.end.saturating_add(self.lifetime.seconds / 10 * 11 + SLOT_SECONDS);
+            let is_gone = after.end <= self.end && rate(&after) * 5.0 <= rate(&span);
+            let found = pattern(issues, &span, self.lifetime, self.thresholds);
+            found.is_waste() || is_gone && !found.is_excuse()
         };
         let is_over = |episode: &Range<usize>| episode.end + MENDED_SLOTS < slots.count();
         let over = slots.episodes(MENDED_SLOTS).into_iter().filter(|episode| is_over(episode) && is_waste(episode));

@@ -134,7 +134,8 @@ fn steady_gap(issues: &Issues, span: &Range<u32>) -> Option<u32> {
     let mut last = None;
     let mut gaps: Vec<u32> =
         issues.seconds(span).take(GAPS_MAX).filter_map(|second| Some(second - last.replace(second)?)).collect();
-    if gaps.len() < GAPS_MIN {
+    // Of more than one a second it is not known when they came.
+    if gaps.len() < GAPS_MIN || issues.issued(span) * 20 > issues.seconds(span).count() as u64 * 21 {
         return None;
     }
     let middle = gaps.len() / 2;
