@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
+use futures::future::join_all;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{error_chain, have_ended};
 use crate::alert::notify::{Notifier, Retry};
@@ -76,7 +77,7 @@ impl ReadSide {
             settings: watch_settings(config),
             interval: config.live.interval,
             publish,
-            decided: Notify::new(),
+            decided: watch::Sender::new(()),
             notifier: Arc::new(notifier),
             readiness,
         };
@@ -166,7 +167,7 @@ struct Follow {
     audited: Option<watch::Receiver<Audited>>,
     interval: Duration,
     publish: watch::Sender<Arc<Model>>,
-    decided: Notify,
+    decided: watch::Sender<()>,
     notifier: Arc<Notifier>,
     readiness: Option<Readiness>,
 }
@@ -201,10 +202,13 @@ impl Follow {
         }
         let mut watch = Watch::open(self.store.clone(), settings).await?;
         // Beside the journal that decides: what that wrote is this one's to send, at once.
-        let mut outbox = Outbox::open(watch.journal(), &self.notifier.names(), clock::now()).await?;
+        let mut outboxes = Vec::new();
+        for name in self.notifier.names() {
+            outboxes.push(Outbox::open(watch.journal(), &[name], clock::now()).await?);
+        }
         tokio::select! {
             ended = self.rounds(&mut watch, audited, audit_by) => ended,
-            never = self.deliver(&mut outbox) => match never {},
+            never = self.deliver_all(&mut outboxes) => match never {},
             never = self.forget() => match never {},
         }
     }
@@ -227,7 +231,7 @@ impl Follow {
                 false => watch.round(clock::now()).await?,
             };
             if !round.decided.is_empty() {
-                self.decided.notify_one();
+                self.decided.send_replace(());
             }
             if let Some(readiness) = &self.readiness {
                 readiness.set(PART, None);
@@ -260,8 +264,16 @@ impl Follow {
         }
     }
 
+    /// Each channel by itself, so that one that hangs holds up no other.
+    async fn deliver_all(&self, outboxes: &mut [Outbox]) -> Infallible {
+        join_all(outboxes.iter_mut().map(|outbox| self.deliver(outbox))).await;
+        // Without channels there is nothing to send.
+        std::future::pending().await
+    }
+
     /// Sends what this reader decided, and what no other sent.
     async fn deliver(&self, outbox: &mut Outbox) -> Infallible {
+        let mut decided = self.decided.subscribe();
         loop {
             let send = |name: String, alert| {
                 let notifier = Arc::clone(&self.notifier);
@@ -279,7 +291,7 @@ impl Follow {
                 Err(error) => tracing::warn!("delivering alerts failed: {}; tried again", error_chain(&error)),
             }
             // Whichever comes first.
-            let _ = tokio::time::timeout(DELIVER_EVERY, self.decided.notified()).await;
+            let _ = tokio::time::timeout(DELIVER_EVERY, decided.changed()).await;
         }
     }
 }
