@@ -1,10 +1,13 @@
 //! What rules say of a window, of rows written by hand.
 
+use std::borrow::Cow;
+
 use ghostlight::alert::rules::{self, RuleSettings};
 use ghostlight::alert::{Condition, Level};
 use ghostlight::config::{MonthlyQuota, QuotaSettings};
 use ghostlight::event::EventTime;
-use ghostlight::partial::{CountsRow, IssuedSeconds, Partial, TokensRow};
+use ghostlight::partial::sketch::{Precision, UserHash, UserSketch};
+use ghostlight::partial::{CountsRow, Dimension, IssuedSeconds, Partial, TokensRow, UsersRow};
 use ghostlight::usage::Usage;
 
 const TENANT: &str = "acme";
@@ -22,7 +25,7 @@ fn later(time: EventTime, minutes: i64) -> EventTime {
 struct Rows(Partial);
 
 impl Rows {
-    fn counts(&mut self, window_start: EventTime, minutes: u32, type_code: &str, organization_id: &str, events: u64) {
+    fn counts(&mut self, window_start: EventTime, minutes: u32, type_code: &str, events: u64) {
         self.0.absorb_counts(&CountsRow {
             window_start,
             window_seconds: minutes * 60,
@@ -31,7 +34,7 @@ impl Rows {
             client_id: "portal",
             connection: "users",
             strategy: "auth0",
-            organization_id,
+            organization_id: "",
             events,
         });
     }
@@ -39,7 +42,28 @@ impl Rows {
     /// A login in each window of five minutes.
     fn logins(&mut self, from: EventTime, until: EventTime) {
         let windows = (from.ms()..until.ms()).step_by(5 * MINUTE as usize);
-        windows.for_each(|window| self.counts(EventTime::from_ms(window), 5, "s", "", 1));
+        windows.for_each(|window| self.counts(EventTime::from_ms(window), 5, "s", 1));
+    }
+
+    /// Somebody is active in an organization.
+    fn member(&mut self, window_start: EventTime, organization_id: &str) {
+        let mut users = UserSketch::new(Precision::DEFAULT);
+        UserHash::of("auth0|1").into_iter().for_each(|user| users.insert(user));
+        self.0.absorb_users(&UsersRow {
+            window_start,
+            window_seconds: 3600,
+            tenant: TENANT,
+            dimension: Dimension::Organization,
+            key: organization_id,
+            key_name: organization_id,
+            events: 1,
+            logins: 1,
+            signups: 0,
+            users: Cow::Owned(users),
+            first_at: window_start,
+            last_at: window_start,
+            max_lateness_ms: 0,
+        });
     }
 
     fn tokens(&mut self, window_start: EventTime, issued: u64) {
@@ -56,7 +80,7 @@ impl Rows {
             user_agent: "curl/8",
             issued,
             failed: 0,
-            issued_seconds: std::borrow::Cow::Owned(IssuedSeconds::new(300)),
+            issued_seconds: Cow::Owned(IssuedSeconds::new(300)),
             billable: true,
             first_at: window_start,
             last_at: window_start,
@@ -89,7 +113,7 @@ fn a_rate_limit_that_came_too_late_for_its_window_is_told_for_an_hour() {
     let mut rows = Rows::default();
     let now = at("2026-11-10T12:00:00Z");
     rows.logins(later(now, -1440), now);
-    rows.counts(later(now, -15), 5, "api_limit", "", 15);
+    rows.counts(later(now, -15), 5, "api_limit", 15);
     let of = |window_end| rows.level(window_end, &RuleSettings::default(), rules::RATE_LIMIT, "api_limit");
     assert_eq!(of(later(now, -15)), None);
     assert_eq!((of(later(now, -10)), of(now), of(later(now, 45))), (Some(Level::On), Some(Level::On), Some(Level::On)));
@@ -101,7 +125,7 @@ fn of_a_long_window_nothing_is_said_before_it_is_over() {
     let mut rows = Rows::default();
     let now = at("2026-11-10T12:00:00Z");
     rows.logins(later(now, -1440), now);
-    rows.counts(later(now, -60), 60, "api_limit", "", 15);
+    rows.counts(later(now, -60), 60, "api_limit", 15);
     let of = |window_end| rows.level(window_end, &RuleSettings::default(), rules::RATE_LIMIT, "api_limit");
     assert_eq!((of(later(now, -55)), of(later(now, -5)), of(now)), (None, None, Some(Level::On)));
 }
@@ -122,10 +146,10 @@ fn a_spike_goes_on_between_what_begins_and_what_ends_it() {
     let now = at("2026-11-10T12:00:00Z");
     rows.logins(later(now, -5 * 1440), later(now, 30));
     for (window, events) in [60, 19, 12, 5].into_iter().enumerate() {
-        rows.counts(later(now, window as i64 * 5), 5, "fp", "", events);
+        rows.counts(later(now, window as i64 * 5), 5, "fp", events);
     }
     let levels =
-        [5, 10, 15, 20].map(|end| rows.level(later(now, end), &RuleSettings::default(), rules::SPIKE, "login_fail"));
+        [5, 10, 15, 20].map(|end| rows.level(later(now, end), &RuleSettings::default(), rules::SPIKE, "login-fail"));
     assert_eq!(levels, [Some(Level::On), Some(Level::Between), Some(Level::Between), None]);
 }
 
@@ -135,7 +159,7 @@ fn what_a_months_last_day_used_up_is_told_on_the_next() {
     let mut rows = Rows::default();
     rows.logins(later(month_end, -10 * 1440), later(month_end, 180));
     for number in 0..5 {
-        rows.counts(later(month_end, -240), 5, "s", &format!("org_{number}"), 1);
+        rows.member(later(month_end, -240), &format!("org_{number}"));
     }
     let quota = with(MonthlyQuota { organizations: Some(5), ..MonthlyQuota::default() });
     let of = |end| rows.level(later(month_end, end), &quota, rules::QUOTA, "organizations/exceeded");
