@@ -331,10 +331,9 @@ fn plain(
 /// A month's quota of tokens and of users: used up, and about to be.
 fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &RuleSettings) -> Vec<Condition> {
     let quota = settings.quota.of(tenant);
-    // What a month's last minutes used up is known when it is over, and must be so for as long as the rule wants.
+    // Tokens that a month's last minutes used up are known when it is over, and must be so for as long as the rule wants.
     let began = Day::of(EventTime::from_ms(window_end.ms() - 1)).month_start().start();
-    let judged = if window_end.since_ms(began) <= LAST_MONTH_MS { began } else { window_end };
-    let today = Day::of(EventTime::from_ms(judged.ms() - 1));
+    let is_last_months = window_end.since_ms(began) <= LAST_MONTH_MS;
     let mut found = Vec::new();
     type Project = fn(&TenantUsage, EventTime) -> Result<Projection, TooLittle>;
     let kinds: [(&str, &str, Option<u64>, Project); 2] = [
@@ -343,6 +342,8 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     ];
     for (key, name, quota, project) in kinds {
         let Some(quota) = quota else { continue };
+        let judged = if is_last_months && key == "m2m_tokens" { began } else { window_end };
+        let today = Day::of(EventTime::from_ms(judged.ms() - 1));
         let Ok(projection) = project(usage, judged) else { continue };
         let (used, end) = (projection.used, projection.month());
         let share = used * 100.0 / quota.max(1) as f64;
@@ -385,7 +386,7 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     found
 }
 
-/// So long after a month it is judged in place of the new one.
+/// So long after a month its tokens are judged in place of the new one's.
 const LAST_MONTH_MS: i64 = 3 * WINDOW_MS;
 
 /// Quotas of what was active in a month up to a day that is over; on a month's first day that is the last one's. Of whole

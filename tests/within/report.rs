@@ -173,7 +173,7 @@ fn the_numbers_of_a_report_are_the_truth_or_hold_it_between_their_bounds() {
 #[test]
 fn a_ghosts_evidence_is_of_the_reported_days() {
     let start = OCTOBER + 15 * DAY_MS;
-    let simulated = Simulated::new(&[Simulation { seed: 4, events: 30_000, days: 30, start, ..Simulation::default() }]);
+    let simulated = Simulated::new(&[Simulation { seed: 4, events: 60_000, days: 30, start, ..Simulation::default() }]);
     let lines = std::fs::read(simulated.path("events-0")).expect("the events");
     let mut firsts: BTreeMap<(String, String), (String, String)> = BTreeMap::new();
     for line in lines.split(|byte| *byte == b'\n') {
