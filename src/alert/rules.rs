@@ -495,9 +495,6 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
     found
 }
 
-/// Fewer in a window never begin a spike.
-const EVENTS_MIN: u64 = 20;
-
 /// Classes of events against their own past.
 fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
     let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
@@ -513,9 +510,6 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         let bursts = if is_of(&[Class::M2mOk, Class::UserTokenOk]) { Bursts::Recurring } else { Bursts::Daily };
         let detect = |now: u64| spike::detect(&history, SLOTS, begin, now, bursts);
         let Some(mut spike) = detect(now) else { continue };
-        if now < EVENTS_MIN && spike.level == spike::Level::On {
-            spike.level = spike::Level::Between;
-        }
         if spike.level == spike::Level::On && is_of(&[Class::M2mOk]) {
             // Many that were started together renew together.
             let anew = detect(now.saturating_sub(usage.tokens.renewed(&(begin..window_end))));
