@@ -12,6 +12,7 @@ use crate::audit::checks::Check;
 use crate::audit::standing::{Audited, Required};
 use crate::config::{MonthlyQuota, QuotaSettings};
 use crate::event::{Class, Day, EventTime, catalogue};
+use crate::partial::sketch::Estimate;
 use crate::usage::TenantUsage;
 use crate::usage::activity::{Connection, SLOTS};
 use crate::usage::ghost::{self, Confidence, Lifetimes, Thresholds};
@@ -345,20 +346,27 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
         let judged = if is_last_months && key == "m2m_tokens" { began } else { window_end };
         let today = Day::of(EventTime::from_ms(judged.ms() - 1));
         let Ok(projection) = project(usage, judged) else { continue };
-        let (used, end) = (projection.used, projection.month());
+        let (Estimate { estimate: used, lower, upper }, end) = (projection.used, projection.month());
         let share = used * 100.0 / quota.max(1) as f64;
+        let within = if lower < upper { format!(" ({lower:.0} to {upper:.0})") } else { String::new() };
         let said = format!(
-            "{used:.0} of {quota} {name} are used ({share:.0} %); by the month's end it will be {:.0} ({:.0} to {:.0}, 80 %).",
+            "{used:.0}{within} of {quota} {name} are used ({share:.0} %); by the month's end it will be {:.0} ({:.0} to {:.0}, \
+             80 %).",
             end.value, end.lower, end.upper
         );
-        let exceeded = if used >= quota as f64 { Level::On } else { Level::Clear };
+        // Of an estimate, once it is so by its lower bound.
+        let exceeded = match quota as f64 {
+            quota if lower >= quota => Level::On,
+            quota if used >= quota => Level::Between,
+            _ => Level::Clear,
+        };
         found.push(plain(
             (QUOTA, Severity::Critical),
             tenant,
             format!("{key}/exceeded"),
             format!("the quota of {name}"),
             exceeded,
-            format!("The month's quota of {name} is used up: {used:.0} of {quota}"),
+            format!("The month's quota of {name} is used up: {used:.0}{within} of {quota}"),
             said.clone(),
         ));
         // Also by the interval's lower end: what merely may be pages nobody.
@@ -495,25 +503,34 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
     found
 }
 
-/// Classes of events against their own past.
+/// Classes of events against their own past, by windows; attacks, which may be slow, also by hours.
 fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
+    const BY_WINDOW: (usize, &str) = (1, "5 minutes");
+    const BY_HOUR: (usize, &str) = (12, "an hour");
     let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
     let mut found = Vec::new();
     for (class, series) in usage.activity.classes() {
-        let now = series.at(begin);
-        if (now as f64) <= spike::CLEAR_EVENTS {
-            continue;
-        }
         let Some(first) = usage.activity.begin() else { continue };
-        let history = series.slots(first.max(EventTime::from_ms(begin.ms() - 21 * DAY_MS))..begin);
         let is_of = |classes: &[Class]| classes.iter().any(|of| of.name() == class);
         let bursts = if is_of(&[Class::M2mOk, Class::UserTokenOk]) { Bursts::Recurring } else { Bursts::Daily };
-        let detect = |now: u64| spike::detect(&history, SLOTS, begin, now, bursts);
-        let Some(mut spike) = detect(now) else { continue };
+        let detect = |(windows, length): (usize, &'static str), known: u64| {
+            let at = EventTime::from_ms(window_end.ms() - windows as i64 * WINDOW_MS);
+            let now = series.sum(at..window_end).saturating_sub(known);
+            if (now as f64) <= spike::CLEAR_EVENTS {
+                return None;
+            }
+            let history = series.slots(first.max(EventTime::from_ms(at.ms() - 21 * DAY_MS))..at);
+            let mut history: Vec<u64> = history.rchunks_exact(windows).map(|some| some.iter().sum()).collect();
+            history.reverse();
+            Some((now, length, spike::detect(&history, SLOTS / windows, at, now, bursts)?))
+        };
+        let lengths: &[_] = if is_of(&[Class::Attack]) { &[BY_HOUR, BY_WINDOW] } else { &[BY_WINDOW] };
+        let all = lengths.iter().filter_map(|length| detect(*length, 0));
+        let Some((now, length, mut spike)) = all.max_by_key(|(_, _, spike)| level(spike.level)) else { continue };
         if spike.level == spike::Level::On && is_of(&[Class::M2mOk]) {
             // Many that were started together renew together.
-            let anew = detect(now.saturating_sub(usage.tokens.renewed(&(begin..window_end))));
-            if anew.is_none_or(|anew| anew.level != spike::Level::On) {
+            let anew = detect(BY_WINDOW, usage.tokens.renewed(&(begin..window_end)));
+            if anew.is_none_or(|(_, _, anew)| anew.level != spike::Level::On) {
                 spike.level = spike::Level::Between;
             }
         }
@@ -526,14 +543,14 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
             class.to_owned(),
             format!("events of class {class}"),
             level(spike.level),
-            format!("{now} events of class {class} in five minutes, where {:.0} are usual", spike.expected),
+            format!("{now} events of class {class} in {length}, where {:.0} are usual", spike.expected),
             format!(
                 "A spike begins at {:.0} here, by the same hours of the days before; this is {:.1} deviations above them.",
                 spike.threshold, spike.score
             ),
         );
         let evidence = vec![
-            ("events in 5 minutes".to_owned(), now.to_string()),
+            (format!("events in {length}"), now.to_string()),
             ("usual".to_owned(), format!("{:.0}", spike.expected)),
             ("window".to_owned(), format!("{begin} to {window_end}")),
             ("types of this class".to_owned(), types.join(", ")),
@@ -554,15 +571,14 @@ fn level(of_spike: spike::Level) -> Level {
     }
 }
 
-/// The last whole hour of each connection against the week before.
+/// The last logins of each connection, as many as say something, against the week before them.
 fn login_failures(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
-    let ago = |ms: i64| EventTime::from_ms(window_end.ms() - ms);
-    let hour = 3_600_000;
     let of_connection = |(name, connection): (&str, &Connection)| {
-        let (now, before) =
-            (connection.attempts(ago(hour)..window_end), connection.attempts(ago(7 * DAY_MS)..ago(hour)));
+        let (since, now) =
+            connection.lately(EventTime::from_ms(window_end.ms() - DAY_MS)..window_end, spike::ATTEMPTS_MIN);
+        let before = connection.attempts(EventTime::from_ms(since.ms() - 7 * DAY_MS)..since);
         // Nobody uses it any more, or never did: nothing to say.
-        if now.failed + now.succeeded == 0 || before.failed + before.succeeded == 0 {
+        if now.all() == 0 || before.all() == 0 {
             return None;
         }
         let found = spike::ratio(now.failed, now.succeeded, before.failed, before.succeeded);
@@ -574,9 +590,9 @@ fn login_failures(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> V
             level(found.level),
             format!("{:.0} % of the logins by {name} fail", found.now.value * 100.0),
             format!(
-                "In the last hour {} of {} logins failed; in the week before it was {:.1} %.",
+                "Since {since} {} of {} logins failed; in the week before it was {:.1} %.",
                 now.failed,
-                now.failed + now.succeeded,
+                now.all(),
                 found.before.value * 100.0
             ),
         ))

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -27,7 +27,7 @@ use crate::source::spool::{Next, Spool, SpoolError};
 use crate::source::webhook::{self, Sink};
 use crate::store::commit::{CommitError, PartitionLog};
 use crate::store::ledger::PartitionId;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, progress};
 
 /// The source name of the webhook's partitions.
 pub const WEBHOOK: &str = "webhook";
@@ -35,6 +35,10 @@ pub const WEBHOOK: &str = "webhook";
 const CHUNK_BYTES: usize = 1 << 20;
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// After a pause of more than a minute senders deliver again what they kept, in their own time: that nothing comes is no sign
+/// that nothing happened for as long as the pause was, but no longer than this.
+const PAUSE_MIN: Duration = Duration::from_secs(60);
+const SENDERS_RETURN_MAX: Duration = Duration::from_secs(600);
 /// How often a store that fails is tried again once the process is to stop.
 const LAST_TRIES: u32 = 3;
 
@@ -277,9 +281,10 @@ impl Drain {
     fn run(mut self) -> anyhow::Result<Served> {
         let mut wait = RETRY_FIRST;
         let mut last_tries = LAST_TRIES;
+        let returned_at = clock::monotonic() + self.senders_return();
         loop {
             let committed_before = self.served.accounting.records;
-            match self.run_until_error() {
+            match self.run_until_error(returned_at) {
                 Ok(()) => return Ok(self.served),
                 Err(error) if !error.is_passing() => {
                     self.readiness.set(SPOOL_PART, Some(error.to_string()));
@@ -308,9 +313,22 @@ impl Drain {
         }
     }
 
-    /// From recovery to the end of the spool, or the first error.
-    fn run_until_error(&mut self) -> Result<(), DrainError> {
-        let id = PartitionId::new(WEBHOOK, self.spool.id(), "0");
+    fn partition(&self) -> PartitionId {
+        PartitionId::new(WEBHOOK, self.spool.id(), "0")
+    }
+
+    /// How long senders may take to deliver what they kept while nobody listened, by when it was last noted that somebody
+    /// did.
+    fn senders_return(&self) -> Duration {
+        let note = self.runtime.block_on(progress::read(&self.store, &self.partition()));
+        let paused_ms = note.ok().flatten().map_or(0, |note| clock::now().since_ms(note.at));
+        let paused = Duration::from_millis(u64::try_from(paused_ms).unwrap_or(0));
+        if paused > PAUSE_MIN { paused.min(SENDERS_RETURN_MAX) } else { Duration::ZERO }
+    }
+
+    /// From recovery to the end of the spool, or the first error. Senders have returned at `returned_at`.
+    fn run_until_error(&mut self, returned_at: Instant) -> Result<(), DrainError> {
+        let id = self.partition();
         let log = self.runtime.block_on(PartitionLog::recover(&self.store, id.clone()))?;
         let dedupe = self.runtime.block_on(log.dedupe(self.horizon))?;
         let mut reader = self.spool.reader(log.end())?;
@@ -323,7 +341,7 @@ impl Drain {
             // Before the look: what was pulled until then is in the spool by now.
             let looked = match &self.pulled {
                 Some(pulled) => pulled.get(),
-                None => Some(clock::now()),
+                None => (clock::monotonic() >= returned_at).then(clock::now),
             };
             let next = reader.next(CHUNK_BYTES, poll)?;
             let closed = matches!(next, Next::Closed);

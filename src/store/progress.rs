@@ -43,7 +43,20 @@ pub struct Note {
 /// Notes that the partition was caught up. The last one written holds, whoever wrote it.
 pub async fn note(store: &Store, id: &PartitionId, position: u64, at: EventTime) -> Result<(), StoreError> {
     let note = Note { format: FORMAT, position, at, ghostlight: env!("CARGO_PKG_VERSION").to_owned() };
-    store.put(&Path::from(format!("{}.json", id.folder("_progress"))), to_json(&note)).await
+    store.put(&path_of(id), to_json(&note)).await
+}
+
+fn path_of(id: &PartitionId) -> Path {
+    Path::from(format!("{}.json", id.folder("_progress")))
+}
+
+/// The note of one partition; `None` if there is none that can be understood.
+pub async fn read(store: &Store, id: &PartitionId) -> Result<Option<Note>, StoreError> {
+    Ok(store.get_if_there(&path_of(id)).await?.and_then(|bytes| understood(&bytes)))
+}
+
+fn understood(bytes: &[u8]) -> Option<Note> {
+    serde_json::from_slice(bytes).ok().filter(|note: &Note| note.format == FORMAT)
 }
 
 /// The notes of all partitions, also of those that have no ledger entry yet. One that cannot be understood is left out.
@@ -54,10 +67,7 @@ pub async fn read_all(store: &Store) -> Result<HashMap<PartitionId, Note>, Store
         Some(async move { Ok((id, store.get_if_there(&object.location).await?)) })
     });
     let read: Vec<(PartitionId, Option<_>)> = futures::stream::iter(reads).buffered(READS).try_collect().await?;
-    let notes = read.into_iter().filter_map(|(id, bytes)| {
-        let note: Note = serde_json::from_slice(&bytes?).ok()?;
-        (note.format == FORMAT).then_some((id, note))
-    });
+    let notes = read.into_iter().filter_map(|(id, bytes)| Some((id, understood(&bytes?)?)));
     Ok(notes.collect())
 }
 

@@ -1,4 +1,5 @@
-//! What happened, in numbers: events per five minutes and class, per day and type, and per hour and connection.
+//! What happened, in numbers: events per five minutes and class, per day and type, and logins per quarter of an hour and
+//! connection.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,6 +12,10 @@ use crate::partial::CountsRow;
 pub const SLOT_SECONDS: i64 = 300;
 /// Slots of a day.
 pub const SLOTS: usize = 288;
+
+/// The grain of logins by connection, and how many there are in a day.
+const QUARTER_MS: i64 = 900_000;
+const QUARTERS: usize = 96;
 
 /// The events of one tenant.
 #[derive(Default)]
@@ -32,8 +37,8 @@ pub struct Series {
 pub struct Connection {
     /// Such as `samlp`; empty where no event had it.
     pub strategy: String,
-    /// Logins by UTC hour, as hours since 1970.
-    hours: BTreeMap<i64, Attempts>,
+    /// Logins by quarter of an hour: those that succeeded, and those that failed.
+    days: BTreeMap<Day, Box<[(u32, u32); QUARTERS]>>,
     pub last_at: Option<EventTime>,
 }
 
@@ -42,6 +47,16 @@ pub struct Connection {
 pub struct Attempts {
     pub succeeded: u64,
     pub failed: u64,
+}
+
+impl Attempts {
+    pub fn all(self) -> u64 {
+        self.succeeded + self.failed
+    }
+
+    fn plus(self, more: Self) -> Self {
+        Self { succeeded: self.succeeded + more.succeeded, failed: self.failed + more.failed }
+    }
 }
 
 impl Series {
@@ -108,14 +123,20 @@ impl Activity {
         if row.strategy > connection.strategy.as_str() {
             row.strategy.clone_into(&mut connection.strategy);
         }
-        let attempts = connection.hours.entry(at.ms().div_euclid(3_600_000)).or_default();
-        match kind.class {
-            Class::LoginOk | Class::SignupOk | Class::UserTokenOk => {
-                attempts.succeeded += row.events;
-                connection.last_at = connection.last_at.max(Some(row.window_start));
-            }
-            Class::LoginFail | Class::UserTokenFail => attempts.failed += row.events,
-            _ => {}
+        let (succeeded, failed) = match kind.class {
+            Class::LoginOk | Class::SignupOk | Class::UserTokenOk => (row.events, 0),
+            Class::LoginFail | Class::UserTokenFail => (0, row.events),
+            _ => return,
+        };
+        if succeeded > 0 {
+            connection.last_at = connection.last_at.max(Some(row.window_start));
+        }
+        let day = Day::of(at);
+        let quarters = connection.days.entry(day).or_insert_with(|| Box::new([(0, 0); QUARTERS]));
+        if let Some(quarter) = quarters.get_mut((at.since_ms(day.start()) / QUARTER_MS) as usize) {
+            let add = |sum: &mut u32, more: u64| *sum = sum.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+            add(&mut quarter.0, succeeded);
+            add(&mut quarter.1, failed);
         }
     }
 
@@ -124,8 +145,7 @@ impl Activity {
             series.days = series.days.split_off(&day);
         });
         self.types.values_mut().for_each(|days| *days = days.split_off(&day));
-        let hour = day.start().ms() / 3_600_000;
-        self.connections.values_mut().for_each(|connection| connection.hours = connection.hours.split_off(&hour));
+        self.connections.values_mut().for_each(|connection| connection.days = connection.days.split_off(&day));
     }
 
     /// Events by class, as datasets name it.
@@ -174,13 +194,36 @@ impl Activity {
 }
 
 impl Connection {
-    /// Attempts in the whole hours that begin in this period.
+    /// Attempts in the quarters of an hour that begin in this period.
     pub fn attempts(&self, period: Range<EventTime>) -> Attempts {
-        let hour = |at: EventTime| at.ms().div_euclid(3_600_000);
-        self.hours.range(hour(period.start)..hour(period.end)).fold(Attempts::default(), |sum, (_, found)| Attempts {
-            succeeded: sum.succeeded + found.succeeded,
-            failed: sum.failed + found.failed,
-        })
+        self.quarters(&period).fold(Attempts::default(), |sum, (_, found)| sum.plus(found))
+    }
+
+    /// The last attempts of a period, by whole quarters of an hour that have ended: `enough`, or all. And since when.
+    pub fn lately(&self, period: Range<EventTime>, enough: u64) -> (EventTime, Attempts) {
+        let end = EventTime::from_ms(period.end.ms() - period.end.ms().rem_euclid(QUARTER_MS));
+        let mut found = (end, Attempts::default());
+        for (begin, attempts) in self.quarters(&(period.start..end)).rev().filter(|(_, attempts)| attempts.all() > 0) {
+            if found.1.all() >= enough {
+                break;
+            }
+            found = (begin, found.1.plus(attempts));
+        }
+        found
+    }
+
+    /// The quarters of an hour that begin in this period, in order, each with what was tried in it.
+    fn quarters(&self, period: &Range<EventTime>) -> impl DoubleEndedIterator<Item = (EventTime, Attempts)> {
+        let period = period.clone();
+        let days = Day::of(period.start)..=Day::of(period.end);
+        let quarters = self.days.range(days).flat_map(|(day, quarters)| {
+            let begin = day.start().ms();
+            let at = move |quarter: usize| EventTime::from_ms(begin + quarter as i64 * QUARTER_MS);
+            let attempts =
+                |(succeeded, failed)| Attempts { succeeded: u64::from(succeeded), failed: u64::from(failed) };
+            quarters.iter().enumerate().map(move |(quarter, sums)| (at(quarter), attempts(*sums)))
+        });
+        quarters.filter(move |(begin, _)| period.contains(begin))
     }
 
     /// What kind of connection its strategy makes it, as Auth0's usage report tells them apart.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::rhythm::{Pattern, is_by_chance, is_even_together, is_scattered, pattern};
+use super::rhythm::{Pattern, are_in_bursts, is_by_chance, is_scattered, looks_even, parts, pattern};
 use super::sudden::{QUIET_SLOTS, SLOT_SECONDS, Slots};
 use super::tokens::{ADDRESSES_MAX, Issues, KeyTokens, TokenKey, Tokens, pool, seconds, time};
 use crate::event::EventTime;
@@ -328,6 +328,8 @@ struct Accused {
     is_steady: bool,
     /// After how long the addresses ask again, if that is a rhythm of theirs.
     again_after_seconds: Option<u32>,
+    /// Some come in bursts, as those of processes do that are started again and again.
+    is_in_bursts: bool,
 }
 
 impl Accused {
@@ -335,6 +337,16 @@ impl Accused {
         self.avoidable += issues.avoidable(span);
         self.issued += issues.issued(span);
         self.seconds.extend(issues.avoidable_seconds(span));
+    }
+
+    /// What a rhythm accuses, or that there is none.
+    fn add_steady(&mut self, issues: &Issues, span: &Range<u32>, found: Pattern) {
+        self.add(issues, span);
+        self.is_steady = true;
+        self.is_in_bursts |= are_in_bursts(issues, span);
+        if let Pattern::Again { after_seconds } = found {
+            self.again_after_seconds = self.again_after_seconds.max(Some(after_seconds));
+        }
     }
 
     fn sorted(mut self) -> Self {
@@ -404,7 +416,7 @@ impl Judged {
         // Of one that wastes among many that cache nothing is even but them.
         if found.len() > 1
             && unexplained * 5 >= key.issued(&self.span) * 4
-            && is_even_together(key.shared(), &self.span, self.lifetime.seconds)
+            && looks_even(key.shared(), &self.span, self.lifetime.seconds)
         {
             let processes = key.shared().peak(&self.span, self.lifetime.counted_seconds());
             let wasteful = found.iter_mut().filter(|(_, pattern)| pattern.is_waste());
@@ -414,32 +426,43 @@ impl Judged {
     }
 
     fn address(&mut self, issues: &Issues, pattern: Pattern, thresholds: &Thresholds, accused: &mut Accused) {
-        let avoidable = issues.avoidable(&self.span);
         self.peak = self.peak.max(issues.peak(&self.span, self.lifetime.counted_seconds()));
-        match pattern {
-            Pattern::Uncached | Pattern::Again { .. } => {
-                accused.add(issues, &self.span);
-                accused.is_steady = true;
-                accused.issue_seconds.extend(issues.seconds(&self.known()));
-                if let Pattern::Again { after_seconds } = pattern {
-                    accused.again_after_seconds = accused.again_after_seconds.max(Some(after_seconds));
-                }
-            }
-            Pattern::Cached => {}
-            Pattern::Scheduled { .. }
-            | Pattern::Fleet { .. }
-            | Pattern::ShorterLived { .. }
-            | Pattern::TooFew { .. } => {
-                self.excused += avoidable;
-                let counted = match pattern {
-                    Pattern::ShorterLived { seconds } => seconds,
-                    _ => self.lifetime.counted_seconds(),
-                };
-                let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
-                self.sudden(issues, first, counted, thresholds, accused);
-            }
-        }
         self.patterns.push(pattern);
+        if pattern == Pattern::Cached {
+            return;
+        }
+        let before = accused.issued;
+        let parts = self.parts(issues, thresholds);
+        let is_any = |of: fn(Pattern) -> bool| parts.iter().any(|(found, _)| of(*found));
+        let is_mixed = is_any(Pattern::is_waste) && is_any(Pattern::is_excuse);
+        if pattern.is_waste() && !is_mixed {
+            accused.add_steady(issues, &self.span, pattern);
+        } else if !pattern.is_waste() {
+            self.excused += issues.avoidable(&self.span);
+            let counted = match pattern {
+                Pattern::ShorterLived { seconds } => seconds,
+                _ => self.lifetime.counted_seconds(),
+            };
+            let first = issues.seconds(&self.span).next().unwrap_or(self.span.end);
+            self.sudden(issues, first, counted, thresholds, accused);
+        }
+        if accused.issued == before {
+            let wasteful = parts.iter().filter(|(found, _)| found.is_waste());
+            wasteful.for_each(|(found, part)| accused.add_steady(issues, part, *found));
+        }
+        if accused.issued > before {
+            accused.issue_seconds.extend(issues.seconds(&self.known()));
+        }
+    }
+
+    /// The parts of the period, where it has several, and what explains the tokens of each: who wasted for days and was
+    /// mended by a fleet is neither as a whole.
+    fn parts(&self, issues: &Issues, thresholds: &Thresholds) -> Vec<(Pattern, Range<u32>)> {
+        let mut parts = parts(issues, &self.span);
+        if parts.len() == 1 || (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day {
+            parts.clear();
+        }
+        parts.into_iter().map(|part| (pattern(issues, &part, self.lifetime, thresholds), part)).collect()
     }
 
     /// What no address shows by itself all may show together: those that were there from the begin.
@@ -452,6 +475,7 @@ impl Judged {
         let pool = pool(keys, &self.span, (known, self.span.start), counted, expected, SLOT_SECONDS)?;
         let mut accused = Accused::default();
         self.sudden(&pool, begin, counted, thresholds, &mut accused);
+        accused.issue_seconds.extend(pool.seconds(&self.known()));
         (accused.avoidable > 0).then_some(accused)
     }
 
@@ -501,11 +525,7 @@ impl Judged {
         let spans = slots.episodes(QUIET_SLOTS).into_iter().map(|slots| at(slots.start)..at(slots.end));
         // A rollout that went on for long shows as a fleet after it.
         let is_excused = |span: &Range<u32>| pattern(issues, span, self.lifetime, thresholds).is_excuse();
-        let spans: Vec<Range<u32>> = spans.filter(|span| !is_excused(span)).collect();
-        spans.iter().for_each(|span| accused.add(issues, span));
-        if !spans.is_empty() {
-            accused.issue_seconds.extend(issues.seconds(&self.known()));
-        }
+        spans.filter(|span| !is_excused(span)).for_each(|span| accused.add(issues, &span));
     }
 
     /// The period and what came shortly before, where a cache may have shown.
@@ -539,6 +559,7 @@ impl Judged {
         };
         self.confidence = match self.peak / thresholds.processes_per_address.max(1) {
             0 => Confidence::Low,
+            _ if self.accused.is_in_bursts => Confidence::Low,
             // Whether it caches at all is a guess.
             _ if self.accused.again_after_seconds.is_some() => Confidence::Medium,
             1..4 => Confidence::Medium,
@@ -643,7 +664,10 @@ impl Judged {
                 text_of_seconds(*seconds)
             ),
             Some(Pattern::TooFew { processes }) => {
-                format!("could be {processes} processes behind one address that cache well; too few tokens to tell")
+                format!(
+                    "could be {processes} processes behind one address that cache well: neither their rhythm nor their number \
+                     tells"
+                )
             }
             _ if self.verdict == Verdict::CachesPerProcess => format!(
                 "each of {addresses} addresses caches; one cache shared by all would need {} of {} tokens",

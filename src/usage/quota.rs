@@ -28,8 +28,8 @@ pub struct Daily<'a> {
 /// Where a month's count is heading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
-    /// Up to now.
-    pub used: f64,
+    /// Up to now; tokens are known exactly, users within the bounds of their sketch.
+    pub used: Estimate,
     /// At the end of today and of each day that is left.
     pub ends: Vec<Bounds>,
 }
@@ -82,7 +82,8 @@ pub fn project(daily: &Daily<'_>) -> Result<Projection, TooLittle> {
     let forecast = Forecast::of(daily)?;
     let used = daily.counts.iter().rev().take(daily.in_month).sum();
     let end = |end: &Sum| bounds(used, used, end.value, end.variance, forecast.quantile);
-    Ok(Projection { used, ends: rising(forecast.sums(daily.elapsed).iter().map(end)) })
+    let ends = rising(forecast.sums(daily.elapsed).iter().map(end));
+    Ok(Projection { used: Estimate { estimate: used, lower: used, upper: used }, ends })
 }
 
 /// Where the month's distinct users are at its end. `active` are the distinct users of each day, `in_month` those of the
@@ -118,13 +119,14 @@ pub fn project_users(active: &Daily<'_>, in_month: &[Estimate]) -> Result<Projec
         bounds(now.estimate, now.lower, more, variance, forecast.quantile)
     };
     let ends = rising(forecast.days.iter().enumerate().zip(forecast.sums(active.elapsed)).map(end));
-    Ok(Projection { used: now.estimate, ends })
+    Ok(Projection { used: *now, ends })
 }
 
 impl Projection {
     /// At the end of the month.
     pub fn month(&self) -> Bounds {
-        self.ends.last().copied().unwrap_or(Bounds { value: self.used, lower: self.used, upper: self.used })
+        let Estimate { estimate: value, lower, upper } = self.used;
+        self.ends.last().copied().unwrap_or(Bounds { value, lower, upper })
     }
 
     /// The first days, from today on, at whose end more than `quota` is used.
@@ -549,7 +551,7 @@ mod tests {
         counts.push(50.0);
         // Half of a Monday is over; the month has 15 of these days and 6 to come.
         let projection = project(&Daily { counts: &counts, elapsed: 0.5, in_month: 15, days_left: 6 }).expect("enough");
-        assert_eq!(projection.used, 2.0 * 530.0 + 50.0);
+        assert_eq!(projection.used.estimate, 2.0 * 530.0 + 50.0);
         let month = projection.month();
         assert!((month.value - (1060.0 + 100.0 + 400.0 + 30.0)).abs() < 1e-6, "{month:?}");
         assert_eq!(projection.ends.len(), 7);
@@ -591,7 +593,7 @@ mod tests {
     fn a_quota_runs_out_earlier_by_the_upper_bound() {
         let ends = [(10.0, 9.0, 11.0), (20.0, 17.0, 23.0), (30.0, 25.0, 35.0)];
         let ends = ends.map(|(value, lower, upper)| Bounds { value, lower, upper }).to_vec();
-        let projection = Projection { used: 5.0, ends };
+        let projection = Projection { used: Estimate { estimate: 5.0, lower: 5.0, upper: 5.0 }, ends };
         let today = Day::of(EventTime::from_ms(0));
         let runs_out = projection.runs_out_on(22.0, today);
         assert_eq!(
@@ -764,7 +766,7 @@ mod tests {
             }).collect();
             let users = project_users(&daily, &so_far).expect("more than a day");
             let least = so_far.last().map_or(0.0, |now| now.lower);
-            for (projection, least) in [(&projection, projection.used), (&users, least)] {
+            for (projection, least) in [(&projection, projection.used.estimate), (&users, least)] {
                 prop_assert_eq!(projection.ends.len(), days_left + 1);
                 for end in &projection.ends {
                     prop_assert!(least <= end.lower && end.lower <= end.value && end.value <= end.upper, "{:?}", end);

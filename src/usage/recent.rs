@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::TenantUsage;
 use super::ghost::{Lifetime, LifetimeFrom, Lifetimes, Thresholds};
-use super::rhythm::{Pattern, is_by_the_clock, pattern};
+use super::rhythm::{Pattern, is_by_the_clock, looks_even, pattern};
 use super::sudden::{MENDED_SLOTS, SLOT_SECONDS, Slots};
 use super::tokens::{Issues, KeyTokens, TokenKey, pool, second, time};
 use crate::event::EventTime;
@@ -244,7 +244,8 @@ impl Moment<'_> {
             let after = span.end..span.end.saturating_add(self.lifetime.seconds / 10 * 11 + SLOT_SECONDS);
             let is_gone = after.end <= self.end && rate(&after) * 5.0 <= rate(&span);
             let found = pattern(issues, &span, self.lifetime, self.thresholds);
-            found.is_waste() || is_gone && !found.is_excuse()
+            let is_excuse = || found.is_excuse() || looks_even(issues, &span, self.lifetime.seconds);
+            found.is_waste() || is_gone && !is_excuse()
         };
         let is_over = |episode: &Range<usize>| episode.end + MENDED_SLOTS < slots.count();
         let over = slots.episodes(MENDED_SLOTS).into_iter().filter(|episode| is_over(episode) && is_waste(episode));

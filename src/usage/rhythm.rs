@@ -8,13 +8,16 @@
 mod bursts;
 mod clock;
 mod evenness;
+mod parts;
 mod renewal;
 
 use std::ops::Range;
 
+pub use bursts::are_in_bursts;
 pub use clock::is_by_the_clock;
+pub use parts::parts;
 
-use bursts::{Bursts, are_in_bursts};
+use bursts::Bursts;
 use clock::clock_period;
 use evenness::{Counts, MARGIN_SURE, SPANS_ENOUGH, SPANS_SURE, Unevenness, unevenness};
 use renewal::{Renewal, renewal, steady_gap};
@@ -61,9 +64,9 @@ const BEYOND_ANY_FLEET: u64 = 8;
 /// Tokens renewed after less than this share of a lifetime are renewed early. Above, two bursts in which a fleet was
 /// started look the same.
 const EARLY: u32 = 3;
-/// No API's tokens are taken to be renewed sooner than this unless it is said so: those that live for ten minutes, by who
+/// No API's tokens are taken to be renewed sooner than this unless it is said so: those that live for five minutes, by who
 /// renews them a little early.
-const RENEWED_SECONDS_MIN: u32 = 450;
+const RENEWED_SECONDS_MIN: u32 = 225;
 
 /// What explains one address's tokens in a period.
 pub fn pattern(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, thresholds: &Thresholds) -> Pattern {
@@ -158,15 +161,20 @@ fn of_known_lifetime(
         _ if peak > most => return Some(Pattern::Uncached),
         _ => {}
     }
-    let (found, over_two) = (found?, over(2)?);
-    let is_uneven = if peak <= expected {
-        let alive = issues.issued(span) as f64 * f64::from(lifetime.seconds) / f64::from(span.end - span.start);
-        over_two.is_more_uneven_than_a_fleet(alive, expected)
-    } else {
-        // Neither renews, nor comes as evenly as what renews when it is asked to.
-        const SURE: f64 = 0.85;
-        let value = found.value.min(over_two.value);
-        value > Unevenness::EVEN && found.is_uneven() || renewal == Renewal::Never && value > SURE
+    let (found, over_two) = (found?, over(2));
+    // Neither renews, nor comes as evenly as what renews when it is asked to.
+    const SURE: f64 = 0.85;
+    let is_uneven = match over_two {
+        Some(over_two) if peak <= expected => {
+            let alive = issues.issued(span) as f64 * f64::from(lifetime.seconds) / f64::from(span.end - span.start);
+            over_two.is_more_uneven_than_a_fleet(alive, expected)
+        }
+        Some(over_two) => {
+            let value = found.value.min(over_two.value);
+            value > Unevenness::EVEN && found.is_uneven() || renewal == Renewal::Never && value > SURE
+        }
+        // Of who is there for some hours at a time.
+        None => peak > expected && found.value > SURE && found.is_uneven(),
     };
     is_uneven.then_some(Pattern::Uncached)
 }
@@ -222,11 +230,11 @@ pub fn is_scattered(addresses: &[&Issues], span: &Range<u32>, lifetime_seconds: 
     compared >= COMPARED_MIN && value - error > Unevenness::EVEN && value < BURSTS
 }
 
-/// Whether processes that cache ask through several addresses, now by one and now by another: even all together, and at none
-/// of them.
-pub fn is_even_together(shared: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> bool {
+/// Whether they come evenly as far as little data can tell, as all the tokens of processes do that ask now by one address and
+/// now by another: even all together, and at none of them.
+pub fn looks_even(issues: &Issues, span: &Range<u32>, lifetime_seconds: u32) -> bool {
     const COMPARED_MIN: usize = 4;
-    unevenness(shared, span, lifetime_seconds).is_some_and(|found| found.is_even(2.0, COMPARED_MIN))
+    unevenness(issues, span, lifetime_seconds).is_some_and(|found| found.is_even(2.0, COMPARED_MIN))
 }
 
 /// Whether they come no more evenly than by chance, and not in bursts no more often than people deploy.

@@ -272,7 +272,7 @@ fn middle(sorted: &[f64]) -> f64 {
 }
 
 /// Attempts below which a share says nothing.
-const ATTEMPTS_MIN: u64 = 30;
+pub const ATTEMPTS_MIN: u64 = 50;
 /// How much more must fail than ever before, as a share of all attempts, to begin and to end.
 const ON_MARGIN: f64 = 0.10;
 const CLEAR_MARGIN: f64 = 0.05;
@@ -531,8 +531,8 @@ mod tests {
         assert_eq!(ratio(50, 50, 500, 500).level, Level::Clear, "as ever");
         assert_eq!(ratio(6, 94, 50, 950).level, Level::Clear);
         assert_eq!(ratio(13, 87, 50, 950).level, Level::Between);
-        assert_eq!(ratio(29, 0, 50, 950).level, Level::Between, "too few to tell");
-        assert_eq!(ratio(30, 0, 50, 950).level, Level::On);
+        assert_eq!(ratio(49, 0, 50, 950).level, Level::Between, "too few to tell");
+        assert_eq!(ratio(50, 0, 50, 950).level, Level::On);
         assert_eq!(ratio(100, 0, 0, 0).level, Level::Clear, "no past");
         assert_eq!(ratio(0, 0, 5, 5).level, Level::Between);
     }

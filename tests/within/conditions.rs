@@ -179,3 +179,87 @@ fn what_a_months_last_minutes_used_up_is_told_when_it_is_over() {
     assert_eq!([0, 5, 10, 15].map(of), [Some(Level::On); 4]);
     assert_eq!(of(20), Some(Level::Clear), "the new month");
 }
+
+#[test]
+fn an_outage_of_a_connection_is_told_within_its_quarters_of_an_hour_and_is_over_once_logins_work() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    let windows = (-5 * 288..36).map(|window| (window, later(now, window * 5)));
+    // A hundred logins in a quarter of an hour, of which three fail; for twenty minutes none works.
+    for (window, begin) in windows {
+        let is_outage = (1..5).contains(&window);
+        rows.counts(begin, 5, "s", if is_outage { 0 } else { 32 });
+        rows.counts(begin, 5, "fp", if is_outage { 33 } else { 1 });
+    }
+    let of = |minutes| rows.level(later(now, minutes), &RuleSettings::default(), rules::LOGIN_FAILURES, "users");
+    assert_eq!((of(0), of(10)), (Some(Level::Clear), Some(Level::Clear)), "no quarter is over since");
+    assert_eq!((of(15), of(25)), (Some(Level::On), Some(Level::On)));
+    assert_eq!(of(45), Some(Level::Clear));
+    let said = rows.said(later(now, 15), &RuleSettings::default(), rules::LOGIN_FAILURES, "users").expect("is said");
+    assert!(said.summary.starts_with("Since 2026-11-10T12:00:00"), "{}", said.summary);
+}
+
+#[test]
+fn of_a_connection_with_few_logins_as_many_are_looked_at_as_say_something() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    rows.logins(later(now, -6 * 1440), later(now, -360));
+    // Six an hour, and all fail.
+    (0..36).for_each(|n| rows.counts(later(now, -360 + n * 10), 5, "fp", 1));
+    let of = |minutes| rows.level(later(now, minutes), &RuleSettings::default(), rules::LOGIN_FAILURES, "users");
+    assert_eq!((of(-360), of(0)), (Some(Level::Clear), Some(Level::On)));
+    rows.logins(now, later(now, 360));
+    let of = |minutes| rows.level(later(now, minutes), &RuleSettings::default(), rules::LOGIN_FAILURES, "users");
+    assert_eq!(of(360), Some(Level::Clear));
+    assert_eq!(of(360 + 1500), None, "nobody uses it any more");
+}
+
+#[test]
+fn a_slow_attack_is_told_by_the_hour() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    rows.logins(later(now, -5 * 1440), later(now, 120));
+    (0..12).for_each(|window| rows.counts(later(now, window * 5), 5, "limit_wc", 8));
+    let said = |end| rows.said(later(now, end), &RuleSettings::default(), rules::SPIKE, "attack");
+    assert_eq!((said(0).map(|said| said.level), said(10).map(|said| said.level)), (None, Some(Level::Between)));
+    let found = said(60).expect("is said");
+    assert_eq!(found.level, Level::On);
+    assert_eq!(found.title, "96 events of class attack in an hour, where 0 are usual");
+    assert_eq!(said(120).map(|said| said.level), None);
+}
+
+#[test]
+fn users_have_used_up_a_quota_once_the_lower_bound_of_their_estimate_has() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    rows.logins(later(now, -5 * 1440), now);
+    let mut users = UserSketch::new(Precision::DEFAULT);
+    (0..20_000).for_each(|n| UserHash::of(&format!("auth0|{n}")).into_iter().for_each(|user| users.insert(user)));
+    let estimate = users.estimate();
+    rows.0.absorb_users(&UsersRow {
+        window_start: later(now, -1440),
+        window_seconds: 3600,
+        tenant: TENANT,
+        dimension: Dimension::Tenant,
+        key: "",
+        key_name: "",
+        events: 20_000,
+        logins: 20_000,
+        signups: 0,
+        users: Cow::Owned(users),
+        first_at: later(now, -1440),
+        last_at: later(now, -1440),
+        max_lateness_ms: 0,
+    });
+    let of = |mau: f64, part: &str| {
+        let quota = with(MonthlyQuota { mau: Some(mau as u64), ..MonthlyQuota::default() });
+        rows.level(now, &quota, rules::QUOTA, &format!("mau/{part}"))
+    };
+    assert!(estimate.lower < estimate.estimate - 10.0, "{estimate:?}");
+    assert_eq!(of(estimate.lower - 5.0, "exceeded"), Some(Level::On));
+    assert_eq!(
+        (of(estimate.estimate - 5.0, "exceeded"), of(estimate.estimate - 5.0, "projected")),
+        (Some(Level::Between), Some(Level::On))
+    );
+    assert_eq!(of(estimate.upper, "exceeded"), Some(Level::Clear));
+}

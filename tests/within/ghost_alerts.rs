@@ -228,6 +228,7 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
             });
         }
     }
+    let mut of_day = Vec::new();
     let mut add = |name, lifetime, issues: Vec<u32>| {
         all.push(Story { name, lifetime, issues, others: NOWHERE, expected: Expected::Nothing });
     };
@@ -279,6 +280,16 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
         }
     }
     add("10 that become 80 every morning", hour, scaled);
+    for (count, renews) in [(45, Late), (60, Late), (60, Spread), (150, Late)] {
+        let mut issues = Vec::new();
+        for day in 0..DAYS {
+            let begin = at(day, 8, 0);
+            issues.extend(fleet(dice, count, begin..begin + HOUR, at(day, 18, 0), HOUR, renews));
+        }
+        // Of the first day's nobody can tell whether they will go on.
+        let expected = if count > 50 { Expected::Passing(at(0, 20, 0)) } else { Expected::Nothing };
+        of_day.push(Story { name: "there by day only", lifetime: hour, issues, others: NOWHERE, expected });
+    }
     let job = |every: u32, tokens: u32, dice: &mut Dice| -> Vec<u32> {
         let runs = (start()..end()).step_by(every as usize);
         runs.flat_map(|run| (0..tokens).map(|_| run + 2 + dice.roll(6) as u32).collect::<Vec<_>>()).collect()
@@ -319,6 +330,8 @@ fn well_behaved(dice: &mut Dice) -> Vec<Story> {
     let cron = (start()..end()).step_by(HOUR as usize).flat_map(|hour| (0..9).map(move |n| hour + n * 7 * MINUTE));
     add("jobs at every fifth and seventh minute", Some(DAY), every(5, 0).chain(cron).collect());
     add("80 with ten minutes' tokens, taken for a day's", None, old_fleet(dice, 80, 10 * MINUTE, Early));
+    add("one with five minutes' tokens, taken for a day's", None, process(dice, start()..end(), 300, Spread));
+    all.extend(of_day);
     for place in [Place::Address, Place::Organization, Place::Scope] {
         let others = |of: &mut dyn FnMut() -> Vec<u32>| (place, (0..40).map(|_| of()).collect());
         let story = |name, issues, others| Story { name, lifetime: hour, issues, others, expected: Expected::Nothing };
@@ -393,13 +406,24 @@ fn ghosts(dice: &mut Dice) -> Vec<Story> {
             add(name, Some(lifetime), issues, Expected::Page(start()..at(4, 12, 0)));
         }
     }
-    add("one a second", None, requests(dice, start()..end(), 3600.0), Expected::Page(start()..at(0, 4, 0)));
+    add("one a second", None, requests(dice, start()..end(), 3600.0), Expected::Page(start()..at(0, 6, 0)));
     let mut bursts = Vec::new();
     for run in (start()..end()).step_by(HOUR as usize) {
         let begin = run + dice.roll(900) as u32;
         bursts.extend((0..20 + dice.roll(21)).map(|_| begin + dice.roll(300) as u32));
     }
     add("20 to 40 within five minutes every hour", Some(DAY), bursts, Expected::Page(start()..at(4, 0, 0)));
+    for phase in [10 * MINUTE, 20 * MINUTE] {
+        let phases = (start()..end()).step_by(2 * phase as usize);
+        let issues = phases.flat_map(|begin| requests(dice, begin..begin + phase, 240.0)).collect();
+        add("asks for some minutes and then for none", Some(DAY), issues, Expected::Page(start()..at(1, 0, 0)));
+    }
+    for (per_hour, processes) in [(600.0, 60), (300.0, 20)] {
+        let mut issues = requests(dice, start()..broke, per_hour);
+        issues.extend(fleet(dice, processes, broke..broke + HOUR, end(), HOUR, Renews::Early));
+        let expected = Expected::Episode(start()..at(1, 0, 0), broke..at(2, 20, 0));
+        add("is mended by a fleet", hour, issues, expected);
+    }
     let short = |dice: &mut Dice| -> Vec<u32> {
         let (mut at, mut found) = (f64::from(start()) + unit(dice) * 300.0, Vec::new());
         while at < f64::from(end()) {

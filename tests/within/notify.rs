@@ -853,3 +853,42 @@ fn what_an_audit_finds_reaches_every_channel_and_so_does_its_end() {
         assert!(kind == "alertmanager" || texts.len() == 2, "{kind}: {texts:#?}");
     }
 }
+
+#[test]
+fn a_channel_that_never_answers_holds_up_no_other() {
+    const PATIENCE: Duration = Duration::from_secs(90);
+    let (servers, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
+    let (stuck, good) = servers
+        .block_on(async { (Server::start(&[Answer::Never]).await, Server::start(&[Answer::Plain(200, "")]).await) });
+    let tenant = folder.path().join("tenant.yaml");
+    let configure = |grant: &str| {
+        let new = folder.path().join("new.yaml");
+        std::fs::write(&new, format!("clients:\n- name: Shop\n  grant_types: [{grant}]\n")).expect("written");
+        std::fs::rename(&new, &tenant).expect("renamed");
+    };
+    configure("implicit");
+    let settings = format!(
+        "[live]\ninterval = \"50ms\"\n[audit]\nconfig = {tenant:?}\ntenant = \"acme\"\ninterval = \"50ms\"\n\
+         [[alerts.channels]]\ntype = \"webhook\"\nname = \"stuck\"\nurl = {:?}\n\
+         [[alerts.channels]]\ntype = \"webhook\"\nname = \"good\"\nurl = {:?}\n",
+        stuck.url("/stuck"),
+        good.url("/good")
+    );
+    let watch = |settings: &std::path::Path| {
+        let mut command = support::ghostlight();
+        command.arg("watch").arg("--config").arg(settings);
+        command
+    };
+    std::fs::create_dir(folder.path().join("out")).expect("a folder");
+    let server = support::Server::start_with(folder.path(), "watch", &settings, watch).expect("starts");
+    let told = |status: &str| {
+        let is_it = |taken: &Taken| taken.body.contains("implicit") && taken.json()["status"] == status;
+        good.taken().iter().any(is_it).then_some(())
+    };
+    wait_for("page", PATIENCE, &server, || told("firing").filter(|()| !stuck.taken().is_empty()));
+    configure("authorization_code");
+    wait_for("end", PATIENCE, &server, || told("resolved"));
+    // The other one's first attempt, three tries of a quarter of a minute, is still under way.
+    let log = server.stop();
+    assert!(!log.contains("could not be sent"), "{log}");
+}

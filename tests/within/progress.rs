@@ -124,3 +124,27 @@ fn a_frozen_server_s_note_gets_old_while_another_s_moves_on() {
     assert!(at(&frozen) <= stopped, "{} after it was frozen at {stopped}", at(&frozen));
     two.stop();
 }
+
+#[test]
+fn after_a_pause_that_nothing_comes_is_no_sign_that_nothing_happened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), "spool", FLUSH);
+    let id = only_partition(folder.path());
+    assert_eq!(server.post(&bodies(0..10), &[]).0, 200);
+    wait_until_caught_up(folder.path(), &id, 10);
+    server.stop();
+    let (store, position) = (open(&folder.path().join("out")), end(folder.path(), &id).0);
+    for (ago_ms, is_noted) in [(3_600_000, false), (30_000, true)] {
+        let at = EventTime::from_ms(now().ms() - ago_ms);
+        runtime().block_on(progress::note(&store, &id, position, at)).expect("is noted");
+        let known = notes(folder.path()).len();
+        let server = Server::start(folder.path(), "spool", FLUSH);
+        // Another one that starts now has time for an idle moment, so this one has too.
+        let other = Server::start(folder.path(), &format!("other {ago_ms}"), FLUSH);
+        wait_for("a note of the other", || (notes(folder.path()).len() > known).then_some(()));
+        server.stop();
+        other.stop();
+        let note = notes(folder.path()).remove(&id).expect("the note stays");
+        assert_eq!(note.at > at, is_noted, "{ago_ms} ms after the last note");
+    }
+}

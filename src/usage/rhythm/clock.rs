@@ -23,12 +23,16 @@ fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u
     /// More tokens a run than that are waste within it: a job has hardly more workers.
     const TOKENS_A_RUN: u64 = 100;
     const TOKENS_A_RUN_OF_SEVERAL: u64 = 3;
+    /// More tokens a run than this are of workers that start together, not for longer than they take to start.
+    const TOKENS_A_LONG_RUN: u64 = 10;
+    const RUN_SECONDS: u32 = 300;
     /// A run begins this late at most, and so many show it.
     const JITTER: [(i64, usize); 2] = [(20, 5), (60, 24)];
     /// Runs looked at: enough to tell, and bounded.
     const RUNS_MAX: usize = 5_000;
     let mut runs: Vec<u32> = Vec::new();
     let mut last = None;
+    let mut lasted = 0;
     // The first one may have begun before.
     let mut start = issues.seconds(span).next()?;
     while let Some(before) = issues.seconds(&(start.saturating_sub(together)..start)).next() {
@@ -36,15 +40,18 @@ fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u
     }
     let span = &(start..span.end);
     for second in issues.seconds(span) {
-        if last.is_none_or(|last: u32| second - last > together) {
-            runs.push(second);
-            if runs.len() > RUNS_MAX {
-                break;
-            }
+        match last.map(|last: u32| second - last) {
+            Some(gap) if gap <= together => lasted += u64::from(gap),
+            _ => runs.push(second),
+        }
+        if runs.len() > RUNS_MAX {
+            break;
         }
         last = Some(second);
     }
-    if runs.len() < RUNS_MIN || issues.issued(&(span.start..last?)) > TOKENS_A_RUN * runs.len() as u64 {
+    let (count, issued) = (runs.len() as u64, issues.issued(&(span.start..last?)));
+    let is_long = lasted > u64::from(RUN_SECONDS) * count && issued > TOKENS_A_LONG_RUN * count;
+    if runs.len() < RUNS_MIN || issued > TOKENS_A_RUN * count || is_long {
         return None;
     }
     let mut gaps: Vec<u32> = runs.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -72,7 +79,7 @@ fn period_of_runs(issues: &Issues, span: &Range<u32>, together: u32) -> Option<u
     if is_one {
         return Some(period);
     }
-    let is_few = issues.issued(&(span.start..last?)) <= TOKENS_A_RUN_OF_SEVERAL * runs.len() as u64;
+    let is_few = issued <= TOKENS_A_RUN_OF_SEVERAL * count;
     [3600, 86_400].into_iter().find(|period| is_few && are_several(&runs, *period))
 }
 

@@ -66,8 +66,8 @@ pub fn unevenness(issues: &Issues, span: &Range<u32>, length: u32) -> Option<Une
 
 /// Tokens in spans that overlap: a new one begins with each quarter of one.
 pub struct Counts {
-    /// Before each of those quarters.
-    before: Vec<u64>,
+    /// Before each of those quarters; of each time in which somebody was there by itself.
+    before: Vec<Vec<u64>>,
     cells_a_span: usize,
 }
 
@@ -79,13 +79,21 @@ impl Counts {
         let cell = length.div_ceil(4).next_multiple_of(grain);
         let first = issues.seconds(span).next()?.next_multiple_of(grain);
         // The last ones: what happens now counts.
-        let count = (span.end.saturating_sub(first) / cell).min(CELLS_MAX);
-        let from = (span.end - span.end % grain).saturating_sub(count * cell);
-        let mut before = vec![0];
-        before.extend(issues.issued_by(&(from..from + count * cell), cell).into_iter().scan(0, |sum, issued| {
-            *sum += issued;
-            Some(*sum)
-        }));
+        let first = first.max(span.end.saturating_sub(CELLS_MAX.saturating_mul(cell)));
+        if first >= span.end {
+            return None;
+        }
+        let count = |period: Range<u32>| {
+            let count = period.end.saturating_sub(period.start) / cell;
+            let from = (period.end - period.end % grain).saturating_sub(count * cell);
+            let mut before = vec![0];
+            before.extend(issues.issued_by(&(from..from + count * cell), cell).into_iter().scan(0, |sum, issued| {
+                *sum += issued;
+                Some(*sum)
+            }));
+            before
+        };
+        let before = busy(issues, first..span.end, length).into_iter().map(count).collect();
         Some(Self { before, cells_a_span: length.div_ceil(cell) as usize })
     }
 
@@ -102,6 +110,29 @@ impl Counts {
             let [one, two, three] = [0, cells, 2 * cells].map(|from| (at[from + cells] - at[from]) as f64);
             (one - 2.0 * two + three, one + 4.0 * two + three)
         };
-        self.before.windows(3 * cells + 1).map(of).filter(|(_, chance)| *chance > 0.0)
+        let periods = self.before.iter().flat_map(move |before| before.windows(3 * cells + 1));
+        periods.map(of).filter(|(_, chance)| *chance > 0.0)
     }
+}
+
+/// When somebody was there: the period without the pauses, as over night, in which nobody asked for so long that many would
+/// have. Who comes and who goes is uneven whatever it does between, so that the first and the last span beside a pause
+/// count for nothing.
+fn busy(issues: &Issues, period: Range<u32>, length: u32) -> Vec<Range<u32>> {
+    /// So many would have come.
+    const MANY: u64 = 20;
+    let issued = issues.issued(&period).max(1);
+    let long = u64::from(length).max(u64::from(period.end - period.start) * MANY / issued);
+    let (mut found, mut begin, mut last) = (Vec::new(), period.start, period.start);
+    let ends = issues.seconds(&period).chain([period.end]);
+    for second in ends {
+        if u64::from(second - last) > long {
+            found.push(begin..last.saturating_sub(length));
+            begin = second.saturating_add(length);
+        }
+        last = second;
+    }
+    found.push(begin..period.end);
+    found.retain(|busy| !busy.is_empty());
+    found
 }

@@ -42,6 +42,8 @@ fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest
     const TOKENS: usize = 4_000;
     const TOKENS_MIN: usize = 20;
     const PAIRS: usize = 500_000;
+    /// Tokens of which it is asked, for each lag that stands out, whether another one follows.
+    const ASKED: usize = 500;
     /// So many of the longest lags back: what happens now counts.
     const LAGS: u32 = 30;
     let edges = lags(latest);
@@ -63,15 +65,16 @@ fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest
         return Renewal::Unclear;
     }
     let pairs = Pairs::count(&tokens, &seconds, &edges);
+    let asked: Vec<u32> = tokens.iter().step_by(tokens.len().div_ceil(ASKED)).copied().collect();
     let is_rhythm = |lag: &u32| {
         // Early ones must go on and on, and not by chance. Bursts in which a fleet was started, minutes apart, do not.
         let by_chance = partners as f64 / f64::from(latest) * 0.4 * f64::from(*lag);
-        let followed = |lag: u32| followed_after(lag, &tokens, &seconds);
-        let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > tokens.len();
+        let followed = |lag: u32| followed_after(lag, &asked, &seconds);
+        let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > asked.len();
         let goes_on = || lifetime.from == LifetimeFrom::Default && pairs.stand_out(*lag, 2);
         // After a burst the others come once, and not again.
-        let comes_again = || *lag > latest / 2 || followed(*lag * 2) * 10 >= tokens.len() * 8;
-        let is_early = || followed(*lag) * 10 >= tokens.len() * 9 && comes_again() && (!is_chance() || goes_on());
+        let comes_again = || *lag > latest / 2 || followed(*lag * 2) * 10 >= asked.len() * 8;
+        let is_early = || followed(*lag) * 10 >= asked.len() * 9 && comes_again() && (!is_chance() || goes_on());
         *lag > lifetime.seconds / EARLY || is_early()
     };
     let mut lags = pairs.lags().peekable();
