@@ -336,14 +336,36 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
     let began = Day::of(EventTime::from_ms(window_end.ms() - 1)).month_start().start();
     let is_last_months = window_end.since_ms(began) <= LAST_MONTH_MS;
     let mut found = Vec::new();
-    type Project = fn(&TenantUsage, EventTime) -> Result<Projection, TooLittle>;
-    let kinds: [(&str, &str, Option<u64>, Project); 2] = [
-        ("m2m_tokens", "M2M tokens", quota.m2m_tokens, forecast::m2m_tokens),
-        ("mau", "monthly active users", quota.mau, forecast::active_users_by_the_hour),
+    struct Kind {
+        key: &'static str,
+        name: &'static str,
+        quota: Option<u64>,
+        project: fn(&TenantUsage, EventTime) -> Result<Projection, TooLittle>,
+        /// When it is judged.
+        judged: EventTime,
+        /// Whether enough was seen to say what is to come.
+        is_known: fn(&TenantUsage, Day) -> bool,
+    }
+    let kinds = [
+        Kind {
+            key: "m2m_tokens",
+            name: "M2M tokens",
+            quota: quota.m2m_tokens,
+            project: forecast::m2m_tokens,
+            judged: if is_last_months { began } else { window_end },
+            is_known: |_, _| true,
+        },
+        Kind {
+            key: "mau",
+            name: "monthly active users",
+            quota: quota.mau,
+            project: forecast::active_users_by_the_hour,
+            judged: window_end,
+            is_known: knows_new_users,
+        },
     ];
-    for (key, name, quota, project) in kinds {
+    for Kind { key, name, quota, project, judged, is_known } in kinds {
         let Some(quota) = quota else { continue };
-        let judged = if is_last_months && key == "m2m_tokens" { began } else { window_end };
         let today = Day::of(EventTime::from_ms(judged.ms() - 1));
         let Ok(projection) = project(usage, judged) else { continue };
         let (Estimate { estimate: used, lower, upper }, end) = (projection.used, projection.month());
@@ -370,7 +392,7 @@ fn quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settings: &R
             said.clone(),
         ));
         // Also by the interval's lower end: what merely may be pages nobody.
-        let will_be = end.lower > quota as f64 && (key != "mau" || knows_new_users(usage, today));
+        let will_be = end.lower > quota as f64 && is_known(usage, today);
         let level = match exceeded {
             // That it was to be so need not be said again.
             Level::On => Level::Unknown,
