@@ -10,11 +10,11 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::Condition;
 use crate::alert::episode::{EpisodeSettings, Timing, Tracker, Transition};
 use crate::alert::journal::{Entry, Journal};
 use crate::alert::rules::{self, RuleSettings};
 use crate::alert::silence::Silence;
+use crate::alert::{Condition, Level};
 use crate::audit::standing::{Audited, Reading};
 use crate::audit::traffic;
 use crate::event::{Day, EventTime, WindowLength};
@@ -322,7 +322,15 @@ impl Watch {
 
     fn conditions(&self, tenant: &str, window_end: EventTime) -> Vec<Condition> {
         let usage = self.usage.tenant(tenant);
-        usage.map_or_else(Vec::new, |usage| rules::conditions(tenant, usage, window_end, &self.settings.rules))
+        let mut found =
+            usage.map_or_else(Vec::new, |usage| rules::conditions(tenant, usage, window_end, &self.settings.rules));
+        // Where nobody listened nothing is silent before it was sent again.
+        let is_paused = |reach: &Reach| reach.pauses.iter().any(|pause| pause.covers(window_end));
+        if self.reach.get(tenant).is_some_and(is_paused) {
+            let silence = found.iter_mut().filter(|found| found.rule == rules::SILENCE);
+            silence.for_each(|found| found.level = found.level.min(Level::Between));
+        }
+        found
     }
 
     /// Everything there is to show at `now`.

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::event::EventTime;
 use crate::store::ledger::PartitionId;
+use crate::store::progress::Pause;
 use crate::store::{Store, progress};
 
 /// How often a partition that stays caught up is noted: readers are behind an idle stream by this, and the grace.
@@ -23,6 +24,7 @@ pub(super) struct CaughtUp {
     pub partition: PartitionId,
     pub position: u64,
     pub at: EventTime,
+    pub pause: Option<Pause>,
 }
 
 pub(super) struct Notes {
@@ -57,8 +59,8 @@ impl Notes {
 }
 
 /// Writes one, or gives up.
-pub(super) async fn write(store: &Store, CaughtUp { partition, position, at }: CaughtUp) {
-    let noted = tokio::time::timeout(PATIENCE, progress::note(store, &partition, position, at)).await;
+pub(super) async fn write(store: &Store, CaughtUp { partition, position, at, pause }: CaughtUp) {
+    let noted = tokio::time::timeout(PATIENCE, progress::note(store, &partition, position, at, pause)).await;
     let problem = match noted {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(super::error_chain(&error)),

@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -26,7 +26,8 @@ use crate::source::kafka::{Context, Health};
 use crate::source::spool::{Next, Spool, SpoolError};
 use crate::source::webhook::{self, Sink};
 use crate::store::commit::{CommitError, PartitionLog};
-use crate::store::ledger::PartitionId;
+use crate::store::ledger::{PartitionId, Tail};
+use crate::store::progress::Pause;
 use crate::store::{Store, StoreError, progress};
 
 /// The source name of the webhook's partitions.
@@ -35,10 +36,6 @@ pub const WEBHOOK: &str = "webhook";
 const CHUNK_BYTES: usize = 1 << 20;
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(15);
-/// After a pause of more than a minute senders deliver again what they kept, in their own time: that nothing comes is no sign
-/// that nothing happened for as long as the pause was, but no longer than this.
-const PAUSE_MIN: Duration = Duration::from_secs(60);
-const SENDERS_RETURN_MAX: Duration = Duration::from_secs(600);
 /// How often a store that fails is tried again once the process is to stop.
 const LAST_TRIES: u32 = 3;
 
@@ -103,6 +100,8 @@ pub async fn serve(
             spool: spool.clone(),
             notes: Notes::new(Handle::current(), store.clone()),
             readiness: readiness.clone(),
+            pause: None,
+            is_known: false,
             settings: WriteSettings::new(config),
             horizon: config.dedupe.horizon,
             served: Served::default(),
@@ -250,6 +249,10 @@ struct Drain {
     readiness: Readiness,
     /// Where log events are pulled into the spool too: up to when.
     pulled: Option<KnownUntil>,
+    /// When nobody listened last, until senders have delivered again.
+    pause: Option<Pause>,
+    /// Whether it was asked how long nobody had listened when this process began.
+    is_known: bool,
     settings: WriteSettings,
     horizon: usize,
     served: Served,
@@ -281,10 +284,9 @@ impl Drain {
     fn run(mut self) -> anyhow::Result<Served> {
         let mut wait = RETRY_FIRST;
         let mut last_tries = LAST_TRIES;
-        let returned_at = clock::monotonic() + self.senders_return();
         loop {
             let committed_before = self.served.accounting.records;
-            match self.run_until_error(returned_at) {
+            match self.run_until_error() {
                 Ok(()) => return Ok(self.served),
                 Err(error) if !error.is_passing() => {
                     self.readiness.set(SPOOL_PART, Some(error.to_string()));
@@ -313,23 +315,29 @@ impl Drain {
         }
     }
 
-    fn partition(&self) -> PartitionId {
-        PartitionId::new(WEBHOOK, self.spool.id(), "0")
+    /// Tells readers of a pause before anything is read that would make them judge what was in it: by the time it began, so
+    /// that it vouches for nothing.
+    fn note_pause(&mut self, id: &PartitionId, tail: &Tail) -> Result<(), StoreError> {
+        let note = self.runtime.block_on(progress::read(&self.store, id))?;
+        let committed = tail.last.as_ref().map(|entry| entry.committed_at);
+        let Some(heard) = committed.max(note.as_ref().map(|note| note.at)) else { return Ok(()) };
+        self.pause = Pause::after(note.and_then(|note| note.pause), heard, clock::now());
+        if self.pause.is_some() {
+            let (partition, position, pause) = (id.clone(), tail.end(), self.pause);
+            self.runtime.block_on(notes::write(&self.store, CaughtUp { partition, position, at: heard, pause }));
+        }
+        Ok(())
     }
 
-    /// How long senders may take to deliver what they kept while nobody listened, by when it was last noted that somebody
-    /// did.
-    fn senders_return(&self) -> Duration {
-        let note = self.runtime.block_on(progress::read(&self.store, &self.partition()));
-        let paused_ms = note.ok().flatten().map_or(0, |note| clock::now().since_ms(note.at));
-        let paused = Duration::from_millis(u64::try_from(paused_ms).unwrap_or(0));
-        if paused > PAUSE_MIN { paused.min(SENDERS_RETURN_MAX) } else { Duration::ZERO }
-    }
-
-    /// From recovery to the end of the spool, or the first error. Senders have returned at `returned_at`.
-    fn run_until_error(&mut self, returned_at: Instant) -> Result<(), DrainError> {
-        let id = self.partition();
+    /// From recovery to the end of the spool, or the first error.
+    fn run_until_error(&mut self) -> Result<(), DrainError> {
+        let id = PartitionId::new(WEBHOOK, self.spool.id(), "0");
         let log = self.runtime.block_on(PartitionLog::recover(&self.store, id.clone()))?;
+        // What is pulled nobody has to send.
+        if self.pulled.is_none() && !self.is_known {
+            self.note_pause(&id, log.tail())?;
+            self.is_known = true;
+        }
         let dedupe = self.runtime.block_on(log.dedupe(self.horizon))?;
         let mut reader = self.spool.reader(log.end())?;
         self.spool.release(log.end())?;
@@ -337,11 +345,17 @@ impl Drain {
         let mut decoder = Decoder::with_settings(self.settings.decode.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
         let mut noted = Noted::default();
+        let mut last_look = clock::now();
         loop {
             // Before the look: what was pulled until then is in the spool by now.
             let looked = match &self.pulled {
                 Some(pulled) => pulled.get(),
-                None => (clock::monotonic() >= returned_at).then(clock::now),
+                None => {
+                    let now = clock::now();
+                    // Frozen, as with its machine, it heard nobody either.
+                    self.pause = Pause::after(self.pause, std::mem::replace(&mut last_look, now), now);
+                    Some(now)
+                }
             };
             let next = reader.next(CHUNK_BYTES, poll)?;
             let closed = matches!(next, Next::Closed);
@@ -373,8 +387,8 @@ impl Drain {
                     && writer.end() == writer.committed()
                     && self.spool.trouble().is_none()
                 {
-                    let partition = id.clone();
-                    let note = CaughtUp { partition, position: writer.committed(), at };
+                    let (partition, pause) = (id.clone(), self.pause);
+                    let note = CaughtUp { partition, position: writer.committed(), at, pause };
                     self.runtime.block_on(notes::write(&self.store, note));
                 }
                 return Ok(());
@@ -398,7 +412,8 @@ impl Drain {
         }
         if let Some(turn) = self.notes.turn() {
             noted.set(position, now);
-            self.notes.write(turn, vec![CaughtUp { partition: partition.clone(), position, at: looked }]);
+            self.notes
+                .write(turn, vec![CaughtUp { partition: partition.clone(), position, at: looked, pause: self.pause }]);
         }
     }
 }

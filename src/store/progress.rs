@@ -36,13 +36,54 @@ pub struct Note {
     pub position: u64,
     #[serde(with = "text_time")]
     pub at: EventTime,
+    /// The last time in which nobody listened, while senders may still deliver what they kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
     /// The version that wrote it.
     pub ghostlight: String,
 }
 
+/// Nobody listened since `from`; what senders could not deliver they have delivered again by `returned`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    #[serde(with = "text_time")]
+    pub from: EventTime,
+    #[serde(with = "text_time")]
+    pub returned: EventTime,
+}
+
+impl Pause {
+    /// Shorter ones are what any stream has, and what senders try again within.
+    const MIN: Duration = Duration::from_secs(60);
+    /// How long senders are given at most; else as long as the pause was.
+    const RETURN_MAX: Duration = Duration::from_secs(600);
+
+    /// Of somebody who listens again at `now`, and was last heard of at `heard`; `before` is what was known of a pause then.
+    pub fn after(before: Option<Self>, heard: EventTime, now: EventTime) -> Option<Self> {
+        let before = before.filter(|pause| pause.returned > now);
+        if now.before(Self::MIN) <= heard {
+            return before;
+        }
+        let length = now.since_ms(heard).min(Self::RETURN_MAX.as_millis() as i64);
+        let from = before.map_or(heard, |pause| pause.from.min(heard));
+        Some(Self { from, returned: EventTime::from_ms(now.ms() + length) })
+    }
+
+    /// Whether nothing that is missing from a window that ends then says that nothing happened.
+    pub fn covers(self, window_end: EventTime) -> bool {
+        self.from < window_end && window_end <= self.returned
+    }
+}
+
 /// Notes that the partition was caught up. The last one written holds, whoever wrote it.
-pub async fn note(store: &Store, id: &PartitionId, position: u64, at: EventTime) -> Result<(), StoreError> {
-    let note = Note { format: FORMAT, position, at, ghostlight: env!("CARGO_PKG_VERSION").to_owned() };
+pub async fn note(
+    store: &Store,
+    id: &PartitionId,
+    position: u64,
+    at: EventTime,
+    pause: Option<Pause>,
+) -> Result<(), StoreError> {
+    let note = Note { format: FORMAT, position, at, pause, ghostlight: env!("CARGO_PKG_VERSION").to_owned() };
     store.put(&path_of(id), to_json(&note)).await
 }
 
@@ -107,6 +148,8 @@ pub struct Progress {
     pub end: u64,
     /// The note: the position it speaks of, and the time.
     pub caught_up: Option<(u64, EventTime)>,
+    /// The note's too, whatever its position.
+    pub pause: Option<Pause>,
     /// A file or standard input: read once, by somebody who waits for it.
     pub ended: bool,
 }
@@ -114,7 +157,7 @@ pub struct Progress {
 impl Progress {
     pub fn new(partition: PartitionId) -> Self {
         let ended = [FILE, STDIN].contains(&partition.source.as_str());
-        Self { partition, frontier: None, read_at: None, end: 0, caught_up: None, ended }
+        Self { partition, frontier: None, read_at: None, end: 0, caught_up: None, pause: None, ended }
     }
 
     /// Takes in the next entry of the partition.
@@ -135,6 +178,7 @@ impl Progress {
     /// Takes in the partition's note, as it was read at `now`: a clock that is ahead of ours does not reach further.
     pub fn hear(&mut self, note: &Note, now: EventTime) {
         self.caught_up = Some((note.position, note.at.min(now)));
+        self.pause = note.pause;
     }
 
     /// Up to which event time everything is known; `None` if nothing is.
@@ -200,6 +244,8 @@ pub struct Reach {
     pub slowest: Option<String>,
     /// The partitions nobody was heard of for long, each in words.
     pub retired: Vec<String>,
+    /// When nobody listened, for one partition or another.
+    pub pauses: Vec<Pause>,
 }
 
 impl Reach {
@@ -241,6 +287,7 @@ fn reach_of(partitions: &[&Progress], patience: Patience, now: EventTime) -> Rea
         until: slowest.map_or(Some(now), |slowest| slowest.reaches(patience.grace).map(|reach| reach.min(now))),
         slowest: slowest.map(|slowest| slowest.describe(now)),
         retired: retired.iter().map(|retired| retired.describe_retired(now)).collect(),
+        pauses: partitions.iter().filter_map(|progress| progress.pause).collect(),
     }
 }
 
@@ -361,9 +408,25 @@ mod tests {
     #[test]
     fn a_note_from_the_future_reaches_no_further_than_now() {
         let mut progress = read("3", "14:03:00", "14:03:20");
-        let note = Note { format: FORMAT, position: 100, at: at("19:00:00"), ghostlight: String::new() };
+        let note = Note { format: FORMAT, position: 100, at: at("19:00:00"), pause: None, ghostlight: String::new() };
         progress.hear(&note, at("14:20:00"));
         assert_eq!(progress.reaches(GRACE), Some(at("14:19:00")));
+    }
+
+    #[test]
+    fn after_a_pause_senders_have_as_long_to_deliver_again_but_ten_minutes_at_most() {
+        let after = |before, heard: &str, now: &str| Pause::after(before, at(heard), at(now));
+        let pause = |from: &str, returned: &str| Some(Pause { from: at(from), returned: at(returned) });
+        assert_eq!(after(None, "14:00:00", "14:01:00"), None);
+        assert_eq!(after(None, "14:00:00", "14:03:00"), pause("14:00:00", "14:06:00"));
+        let hours = after(None, "11:00:00", "14:00:00");
+        assert_eq!(hours, pause("11:00:00", "14:10:00"));
+        // Restarted meanwhile, it is the same pause, and over when it is.
+        assert_eq!(after(hours, "14:02:00", "14:02:10"), hours);
+        assert_eq!(after(hours, "14:02:00", "14:05:00"), pause("11:00:00", "14:08:00"));
+        assert_eq!(after(hours, "14:10:00", "14:10:10"), None);
+        let covers = |window_end| hours.is_some_and(|pause| pause.covers(at(window_end)));
+        assert_eq!(["11:00:00", "11:05:00", "14:10:00", "14:15:00"].map(covers), [false, true, true, false]);
     }
 
     #[test]
@@ -462,9 +525,9 @@ mod tests {
         let store = Store::of(Arc::new(InMemory::new()));
         assert!(read_all(&store).await.expect("reads").is_empty());
         for partition in ["0", "1", "2", "3"] {
-            note(&store, &kafka(partition), 100, at("14:00:00")).await.expect("writes");
+            note(&store, &kafka(partition), 100, at("14:00:00"), None).await.expect("writes");
         }
-        note(&store, &kafka("0"), 90, at("14:10:00")).await.expect("writes over it");
+        note(&store, &kafka("0"), 90, at("14:10:00"), None).await.expect("writes over it");
         for (partition, text) in [("1", "{\"format\": 1, \"posi"), ("2", "{\"format\": 2, \"position\": 7}"), ("3", "")]
         {
             let path = Path::from(format!("{}.json", kafka(partition).folder("_progress")));
@@ -472,8 +535,13 @@ mod tests {
         }
         store.put(&Path::from("_progress/readme"), b"foreign".to_vec().into()).await.expect("writes");
         let notes = read_all(&store).await.expect("reads");
-        let expected =
-            Note { format: 1, position: 90, at: at("14:10:00"), ghostlight: env!("CARGO_PKG_VERSION").to_owned() };
+        let expected = Note {
+            format: 1,
+            position: 90,
+            at: at("14:10:00"),
+            pause: None,
+            ghostlight: env!("CARGO_PKG_VERSION").to_owned(),
+        };
         assert_eq!(notes, HashMap::from([(kafka("0"), expected)]));
     }
 }

@@ -25,6 +25,8 @@ pub struct Activity {
     watched: BTreeMap<&'static str, Series>,
     types: BTreeMap<&'static str, BTreeMap<Day, u64>>,
     connections: BTreeMap<String, Connection>,
+    /// Slots of the longest window of the rows.
+    window_slots: usize,
 }
 
 /// Events per slot.
@@ -110,6 +112,7 @@ impl Activity {
         let kind = catalogue::lookup(row.type_code);
         // Of a window longer than a slot it is known at its end how many there were, and of no sooner.
         let slots = i64::from(row.window_seconds) / SLOT_SECONDS;
+        self.window_slots = self.window_slots.max(slots as usize);
         let at = EventTime::from_ms(row.window_start.ms() + (slots - 1).max(0) * SLOT_SECONDS * 1000);
         self.classes.entry(kind.class.name()).or_default().add(at, row.events);
         if matches!(kind.class, Class::RateLimit | Class::Attack) {
@@ -165,6 +168,11 @@ impl Activity {
 
     pub fn connections(&self) -> impl Iterator<Item = (&str, &Connection)> {
         self.connections.iter().map(|(name, connection)| (name.as_str(), connection))
+    }
+
+    /// In how many slots events are known to have come, where rows have longer windows than one.
+    pub fn window_slots(&self) -> usize {
+        self.window_slots.clamp(1, SLOTS)
     }
 
     /// The first slot with events.

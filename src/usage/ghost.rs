@@ -595,6 +595,7 @@ impl Judged {
     /// long enough for a cache to show.
     fn stopped_at(&self) -> Option<EventTime> {
         const SLOT: u32 = 300;
+        const DAY_SECONDS: u32 = 86_400;
         let first = *self.accused.issue_seconds.first()?;
         let total = self.accused.seconds.len();
         let mut slots: BTreeMap<u32, u64> = BTreeMap::new();
@@ -613,7 +614,14 @@ impl Judged {
         let end = *self.accused.seconds.last()?;
         let rate_after = (total - at) as f64 / f64::from(end.saturating_sub(begin).max(1));
         let is_long = quiet >= self.lifetime.seconds.clamp(3600, 6 * 3600);
-        (is_long && at * 20 <= total && rate_before.max(rate_lately) * 5.0 <= rate_after).then(|| time(begin))
+        // What is as quiet a day later is a night.
+        let night = quiet.min(DAY_SECONDS / 2);
+        let before = |second: u32| self.accused.seconds.partition_point(|found| *found < second);
+        let day_later = begin.saturating_add(DAY_SECONDS);
+        let asked = (before(day_later) - before(day_later.saturating_sub(night))) as f64;
+        let is_night = end > day_later && asked / f64::from(night.max(1)) * 5.0 <= rate_after;
+        (is_long && !is_night && at * 20 <= total && rate_before.max(rate_lately) * 5.0 <= rate_after)
+            .then(|| time(begin))
     }
 
     fn median_spacing(keys: &[(&TokenKey, &KeyTokens)], span: &Range<u32>) -> Option<u32> {

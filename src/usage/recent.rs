@@ -24,6 +24,8 @@ const EXPLAINED_LIFETIMES: u32 = 26;
 /// How long something that ended is remembered.
 const LOOK_BACK_SLOTS: usize = DAY_SLOTS;
 const DAY_SLOTS: usize = 288;
+/// Times that it broke and was mended before, of which each may hide the next: two a day.
+const ROUNDS_MAX: usize = 14;
 /// Slots that are looked at for quiet.
 const QUIET_SLOTS: usize = 2 * LOOK_BACK_SLOTS;
 /// By how much of the past it is judged how often it is quiet.
@@ -232,7 +234,7 @@ impl Moment<'_> {
         if issues.issued(&past) <= expected {
             return None;
         }
-        let slots = Slots::new(issues.issued_by(&past, SLOT_SECONDS), counted_seconds, expected);
+        let mut slots = Slots::new(issues.issued_by(&past, SLOT_SECONDS), counted_seconds, expected);
         if !slots.is_much() {
             return None;
         }
@@ -241,16 +243,23 @@ impl Moment<'_> {
         let is_waste = |episode: &Range<usize>| {
             let span = at(episode.start)..at(episode.end);
             // What was started would have renewed within a lifetime.
-            let after = span.end..span.end.saturating_add(self.lifetime.seconds / 10 * 11 + SLOT_SECONDS);
+            let after = span.end..span.end.saturating_add(counted_seconds / 9 * 11 + SLOT_SECONDS);
             let is_gone = after.end <= self.end && rate(&after) * 5.0 <= rate(&span);
             let found = pattern(issues, &span, self.lifetime, self.thresholds);
             let is_excuse = || found.is_excuse() || looks_even(issues, &span, self.lifetime.seconds);
             found.is_waste() || is_gone && !is_excuse()
         };
-        let is_over = |episode: &Range<usize>| episode.end + MENDED_SLOTS < slots.count();
-        let over = slots.episodes(MENDED_SLOTS).into_iter().filter(|episode| is_over(episode) && is_waste(episode));
-        let over: Vec<_> = over.collect();
-        Some(if over.is_empty() { slots } else { slots.without(&over) })
+        let is_over = |episode: &Range<usize>, slots: &Slots| episode.end + MENDED_SLOTS < slots.count();
+        // Again: beside the first of several the others look usual.
+        for _ in 0..ROUNDS_MAX {
+            let over = slots.episodes(MENDED_SLOTS).into_iter();
+            let over: Vec<_> = over.filter(|episode| is_over(episode, &slots) && is_waste(episode)).collect();
+            if over.is_empty() {
+                break;
+            }
+            slots = slots.without(&over);
+        }
+        Some(slots)
     }
 
     /// When something sudden began last, and until when it was sudden.

@@ -282,8 +282,8 @@ const Z_99: f64 = 2.5758;
 /// How a connection's failures stand against its past.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FailureRatio {
-    /// `Between` while there are too few attempts to tell. A connection that nobody uses any more stays there: whoever asks
-    /// decides when that is over.
+    /// `Between` while there are too few attempts to tell whether more fail. A connection that nobody uses any more stays
+    /// there: whoever asks decides when that is over.
     pub level: Level,
     pub now: Share,
     pub before: Share,
@@ -302,11 +302,11 @@ pub struct Share {
 pub fn ratio(failed: u64, succeeded: u64, baseline_failed: u64, baseline_succeeded: u64) -> FailureRatio {
     let now = wilson(failed, succeeded);
     let before = wilson(baseline_failed, baseline_succeeded);
-    let level = if failed + succeeded < ATTEMPTS_MIN {
-        Level::Between
-    } else if now.lower > before.upper + ON_MARGIN {
+    let attempts = failed + succeeded;
+    let level = if attempts >= ATTEMPTS_MIN && now.lower > before.upper + ON_MARGIN {
         Level::On
-    } else if now.value <= before.upper + CLEAR_MARGIN {
+    } else if attempts > 0 && now.value <= before.upper + CLEAR_MARGIN {
+        // However few: they work.
         Level::Clear
     } else {
         Level::Between
@@ -533,6 +533,7 @@ mod tests {
         assert_eq!(ratio(13, 87, 50, 950).level, Level::Between);
         assert_eq!(ratio(49, 0, 50, 950).level, Level::Between, "too few to tell");
         assert_eq!(ratio(50, 0, 50, 950).level, Level::On);
+        assert_eq!(ratio(1, 29, 50, 950).level, Level::Clear, "few, but they work");
         assert_eq!(ratio(100, 0, 0, 0).level, Level::Clear, "no past");
         assert_eq!(ratio(0, 0, 5, 5).level, Level::Between);
     }

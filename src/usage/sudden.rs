@@ -33,7 +33,7 @@ pub struct Slots {
 impl Slots {
     /// `counted_seconds` is how long a token makes another one avoidable.
     pub fn new(counts: Vec<u64>, counted_seconds: u32, expected: u64) -> Self {
-        let length = (counted_seconds / SLOT_SECONDS).clamp(1, ALIVE_SLOTS_MAX) as usize;
+        let length = counted_seconds.div_ceil(SLOT_SECONDS).clamp(1, ALIVE_SLOTS_MAX) as usize;
         let mut sums = vec![0; counts.len() + 1];
         counts.iter().enumerate().for_each(|(at, count)| sums[at + 1] = sums[at] + count);
         let mut slots = Self { alive_before: vec![0; sums.len()], sums, counts, length, counted_seconds, expected };

@@ -131,6 +131,25 @@ fn of_a_long_window_nothing_is_said_before_it_is_over() {
 }
 
 #[test]
+fn what_is_known_by_the_hour_only_is_no_spike_of_five_minutes() {
+    let mut rows = Rows::default();
+    let now = at("2026-11-10T12:00:00Z");
+    (-5 * 24..2).for_each(|hour| rows.counts(later(now, hour * 60), 60, "s", 12));
+    (-5 * 24..1).for_each(|hour| rows.counts(later(now, hour * 60), 60, "fp", 30));
+    rows.counts(later(now, 60), 60, "fp", 300);
+    let of = |end| rows.said(later(now, end), &RuleSettings::default(), rules::SPIKE, "login-fail");
+    assert_eq!(
+        [0, 30, 60, 115].map(|end| of(end).map(|said| said.level).filter(|level| *level == Level::On)),
+        [None; 4]
+    );
+    let found = of(120).expect("is said");
+    assert_eq!(
+        (found.level, found.title.as_str()),
+        (Level::On, "300 events of class login-fail in an hour, where 30 are usual")
+    );
+}
+
+#[test]
 fn a_silence_of_more_than_four_weeks_is_not_over() {
     let mut rows = Rows::default();
     let end = at("2026-10-01T00:00:00Z");
@@ -212,6 +231,10 @@ fn of_a_connection_with_few_logins_as_many_are_looked_at_as_say_something() {
     let of = |minutes| rows.level(later(now, minutes), &RuleSettings::default(), rules::LOGIN_FAILURES, "users");
     assert_eq!(of(360), Some(Level::Clear));
     assert_eq!(of(360 + 1500), None, "nobody uses it any more");
+    // Fewer than say anything, a day after the last that failed.
+    (0..30).for_each(|n| rows.counts(later(now, 1500 + n * 30), 5, "s", 1));
+    let of = |minutes| rows.level(later(now, minutes), &RuleSettings::default(), rules::LOGIN_FAILURES, "users");
+    assert_eq!(of(1500 + 900), Some(Level::Clear));
 }
 
 #[test]

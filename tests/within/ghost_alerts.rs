@@ -117,7 +117,7 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
     let is_said = match &story.expected {
         Expected::Nothing => !verdict.verdict.is_ghost(),
         Expected::Passing(_) => !verdict.verdict.is_ghost(),
-        Expected::Twice(_) | Expected::Daily(_) => verdict.verdict.is_ghost(),
+        Expected::Times(_) | Expected::Daily(_) => verdict.verdict.is_ghost(),
         Expected::Page(_) => verdict.verdict.is_ghost() && mended.is_none(),
         Expected::Episode(_, over) => {
             let about = over.start - HOUR..over.start + HOUR;
@@ -130,8 +130,9 @@ fn problem(story: &Story, (found, verdict): &(Vec<Transition>, TokenUse)) -> Opt
             (Expected::Page(when), [fired]) => is_in(fired, when),
             (Expected::Passing(_), []) => true,
             (Expected::Passing(by), [_, resolved]) => is_in(resolved, &(start()..*by)),
-            (Expected::Twice([one, two]), [first, over, second, end]) => {
-                is_in(first, &one.0) && is_in(over, &one.1) && is_in(second, &two.0) && is_in(end, &two.1)
+            (Expected::Times(times), told) => {
+                let each = times.iter().flat_map(|(fired, resolved)| [fired, resolved]);
+                told.len() == 2 * times.len() && told.iter().zip(each).all(|(found, when)| is_in(found, when))
             }
             (Expected::Daily(over), [_, _, second, end]) => {
                 is_in(second, &(at(1, 9, 0)..at(1, 13, 0))) && is_in(end, over)

@@ -126,25 +126,29 @@ fn a_frozen_server_s_note_gets_old_while_another_s_moves_on() {
 }
 
 #[test]
-fn after_a_pause_that_nothing_comes_is_no_sign_that_nothing_happened() {
+fn after_a_pause_notes_say_until_when_senders_may_deliver_what_they_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), "spool", FLUSH);
     let id = only_partition(folder.path());
-    assert_eq!(server.post(&bodies(0..10), &[]).0, 200);
-    wait_until_caught_up(folder.path(), &id, 10);
     server.stop();
-    let (store, position) = (open(&folder.path().join("out")), end(folder.path(), &id).0);
-    for (ago_ms, is_noted) in [(3_600_000, false), (30_000, true)] {
-        let at = EventTime::from_ms(now().ms() - ago_ms);
-        runtime().block_on(progress::note(&store, &id, position, at)).expect("is noted");
-        let known = notes(folder.path()).len();
+    let store = open(&folder.path().join("out"));
+    let noted_ago = |ms: i64| {
+        let at = EventTime::from_ms(now().ms() - ms);
+        runtime().block_on(progress::note(&store, &id, 0, at, None)).expect("is noted");
+        at
+    };
+    let started = |after: EventTime| {
         let server = Server::start(folder.path(), "spool", FLUSH);
-        // Another one that starts now has time for an idle moment, so this one has too.
-        let other = Server::start(folder.path(), &format!("other {ago_ms}"), FLUSH);
-        wait_for("a note of the other", || (notes(folder.path()).len() > known).then_some(()));
+        wait_for("a new note", || (notes(folder.path())[&id].at > after).then_some(()));
         server.stop();
-        other.stop();
-        let note = notes(folder.path()).remove(&id).expect("the note stays");
-        assert_eq!(note.at > at, is_noted, "{ago_ms} ms after the last note");
-    }
+        notes(folder.path())[&id].clone()
+    };
+    let at = noted_ago(3_600_000);
+    let note = started(at);
+    let pause = note.pause.expect("a pause");
+    assert_eq!(pause.from, at);
+    let left_ms = pause.returned.since_ms(note.at);
+    assert!((500_000..=600_000).contains(&left_ms), "{left_ms} ms");
+    assert_eq!(started(note.at).pause, Some(pause), "a restart does not begin it anew");
+    assert_eq!(started(noted_ago(30_000)).pause, None);
 }

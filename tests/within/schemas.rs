@@ -13,6 +13,7 @@ use ghostlight::simulate::{Envelope, Simulation};
 use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::compact::{CompactSettings, Compactor};
 use ghostlight::store::ledger::PartitionId;
+use ghostlight::store::progress::Pause;
 use ghostlight::store::{Location, Store, datasets, progress};
 use serde_json::{Map, Value, json};
 
@@ -293,7 +294,7 @@ fn a_progress_note_is_as_described() {
     let store = Store::open(&Location::Folder(folder.path().to_owned())).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let id = PartitionId::new("kafka.logs", "cluster.topic", "3");
-    runtime.block_on(progress::note(&store, &id, 42, NOW)).expect("a note");
+    runtime.block_on(progress::note(&store, &id, 42, NOW, Some(Pause { from: NOW, returned: NOW }))).expect("a note");
     let path = folder.path().join("_progress/kafka.logs/cluster.topic/3.json");
     let note: Value = serde_json::from_slice(&std::fs::read(path).expect("the note")).expect("JSON");
     assert_eq!(problems(&described, &note), Vec::<String>::new(), "{note:#}");

@@ -144,7 +144,7 @@ impl Workers {
                 batch.fold(decoded, &FoldSettings::default(), &[], &mut partition.dedupe, now);
                 partition.log.commit(&batch, &self.settings.text, now).await.expect("commits");
             }
-            progress::note(&self.store, partition.log.id(), partition.log.end(), now).await.expect("notes");
+            progress::note(&self.store, partition.log.id(), partition.log.end(), now, None).await.expect("notes");
         }
     }
 }

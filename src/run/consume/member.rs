@@ -87,7 +87,7 @@ impl Member for Group {
             let is_all = owned.committed == end && found.hi_offset == end as i64;
             if let Some(at) = known_at.filter(|_| is_all && turn.is_some() && owned.noted.is_due(end, now)) {
                 owned.noted.set(end, now);
-                caught_up.push(CaughtUp { partition: owned.id.clone(), position: end, at });
+                caught_up.push(CaughtUp { partition: owned.id.clone(), position: end, at, pause: None });
             }
         }
         drop(state);

@@ -69,13 +69,16 @@ fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest
     let is_rhythm = |lag: &u32| {
         // Early ones must go on and on, and not by chance. Bursts in which a fleet was started, minutes apart, do not.
         let by_chance = partners as f64 / f64::from(latest) * 0.4 * f64::from(*lag);
-        let followed = |lag: u32| followed_after(lag, &asked, &seconds);
+        let followed_within = |lag: u32, about: u32| followed_after(lag, about, &asked, &seconds);
+        let followed = |lag: u32| followed_within(lag, lag / 5);
         let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > asked.len();
         let goes_on = || lifetime.from == LifetimeFrom::Default && pairs.stand_out(*lag, 2);
         // After a burst the others come once, and not again.
         let comes_again = || *lag > latest / 2 || followed(*lag * 2) * 10 >= asked.len() * 8;
         let is_early = || followed(*lag) * 10 >= asked.len() * 9 && comes_again() && (!is_chance() || goes_on());
-        *lag > lifetime.seconds / EARLY || is_early()
+        // At the edges of a day some have many so much later, and most have none.
+        let is_of_many = || followed_within(*lag, lag / 10) * 10 >= asked.len() * 4;
+        if *lag > lifetime.seconds / EARLY { is_of_many() } else { is_early() }
     };
     let mut lags = pairs.lags().peekable();
     let shortest = lags.peek().copied();
@@ -94,11 +97,11 @@ fn lags(latest: u32) -> Vec<u32> {
     std::iter::successors(Some(SHORTEST), next).take_while(|edge| *edge <= latest).collect()
 }
 
-/// How many have another one about `lag` seconds later.
-fn followed_after(lag: u32, tokens: &[u32], seconds: &[u32]) -> usize {
+/// How many have another one `lag` seconds later, give or take `about`.
+fn followed_after(lag: u32, about: u32, tokens: &[u32], seconds: &[u32]) -> usize {
     let is_followed = |token: &&u32| {
-        let from = seconds.partition_point(|second| *second < *token + lag - lag / 5);
-        seconds.get(from).is_some_and(|second| *second <= *token + lag + lag / 5)
+        let from = seconds.partition_point(|second| *second < *token + lag - about);
+        seconds.get(from).is_some_and(|second| *second <= *token + lag + about)
     };
     tokens.iter().filter(is_followed).count()
 }

@@ -30,8 +30,8 @@ pub enum Expected {
     Page(Range<u32>),
     /// What nobody can tell at first: paged once at most, and over by then.
     Passing(u32),
-    /// Paged and resolved twice.
-    Twice([(Range<u32>, Range<u32>); 2]),
+    /// Paged and resolved so many times, each in its time.
+    Times(Vec<(Range<u32>, Range<u32>)>),
     /// Paged on the first two days, and resolved after the first day and in the end, in this time.
     Daily(Range<u32>),
     /// Paged once, and resolved once, each in its time.
@@ -266,11 +266,11 @@ pub fn ghosts(dice: &mut Dice) -> Vec<Story> {
     issues.extend(process(dice, at(1, 13, 3)..at(1, 21, 7), HOUR, Renews::Late));
     issues.extend(requests(dice, at(1, 21, 7)..at(2, 0, 3), 600.0));
     issues.extend(process(dice, at(2, 0, 3)..end(), HOUR, Renews::Late));
-    let twice = [
+    let twice = vec![
         (at(1, 10, 8)..at(1, 10, 21), at(1, 13, 3)..at(1, 13, 31)),
         (at(1, 21, 8)..at(1, 21, 21), at(2, 0, 3)..at(2, 3, 31)),
     ];
-    add("breaks twice", hour, issues, Expected::Twice(twice));
+    add("breaks twice", hour, issues, Expected::Times(twice));
     let mut issues = process(dice, start()..broke, HOUR, Renews::Late);
     issues.extend(requests(dice, broke..mended, 36_000.0));
     issues.extend(process(dice, mended..end(), HOUR, Renews::Late));
@@ -280,21 +280,31 @@ pub fn ghosts(dice: &mut Dice) -> Vec<Story> {
     issues.extend(process(dice, at(2, 15, 0)..at(2, 15, 40), HOUR, Renews::Late));
     issues.extend(requests(dice, at(2, 15, 40)..at(2, 18, 0), 1800.0));
     issues.extend(process(dice, at(2, 18, 0)..end(), HOUR, Renews::Late));
-    let twice = [
+    let twice = vec![
         (at(2, 14, 4)..at(2, 14, 16), at(2, 15, 0)..at(2, 15, 40)),
         (at(2, 15, 41)..at(2, 15, 56), at(2, 18, 0)..at(2, 18, 36)),
     ];
-    add("is rolled back for 40 minutes", hour, issues, Expected::Twice(twice));
+    add("is rolled back for 40 minutes", hour, issues, Expected::Times(twice));
     let mut issues = process(dice, start()..at(1, 10, 7), HOUR, Renews::Late);
     issues.extend(requests(dice, at(1, 10, 7)..at(1, 12, 3), 300.0));
     issues.extend(process(dice, at(1, 12, 3)..at(2, 14, 7), HOUR, Renews::Late));
     issues.extend(requests(dice, at(2, 14, 7)..at(2, 16, 3), 300.0));
     issues.extend(process(dice, at(2, 16, 3)..end(), HOUR, Renews::Late));
-    let twice = [
+    let twice = vec![
         (at(1, 10, 8)..at(1, 10, 26), at(1, 12, 3)..at(1, 12, 36)),
         (at(2, 14, 8)..at(2, 14, 26), at(2, 16, 3)..at(2, 16, 36)),
     ];
-    add("breaks twice, for two lifetimes", hour, issues, Expected::Twice(twice));
+    add("breaks twice, for two lifetimes", hour, issues, Expected::Times(twice));
+    for lifetime in [Some(HOUR), None] {
+        let mut issues = process(dice, start()..at(1, 14, 3), HOUR, Renews::Late);
+        let mut times = Vec::new();
+        for day in 1..DAYS {
+            issues.extend(requests(dice, at(day, 14, 3)..at(day, 15, 3), 400.0));
+            issues.extend(process(dice, at(day, 15, 3)..at(day + 1, 14, 3), HOUR, Renews::Late));
+            times.push((at(day, 14, 8)..at(day, 14, 31), at(day, 15, 3)..at(day, 18, 3)));
+        }
+        add("breaks every day", lifetime, issues, Expected::Times(times));
+    }
     // In a loop, so that each token has a successor after any time.
     for (every, lifetime) in [(5, 15 * MINUTE), (10, HOUR)] {
         let mut issues = process(dice, start()..broke, lifetime, Renews::Early);
