@@ -529,7 +529,6 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
 fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
     const HOUR: usize = 12;
     let windows_known = usage.activity.window_slots();
-    let begin = EventTime::from_ms(window_end.ms() - WINDOW_MS);
     let mut found = Vec::new();
     for (class, series) in usage.activity.classes() {
         let Some(first) = usage.activity.begin() else { continue };
@@ -550,9 +549,13 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         let all = by_hour.into_iter().chain([windows_known]).filter_map(|windows| detect(windows, 0));
         let Some((now, windows, mut spike)) = all.max_by_key(|(_, _, spike)| level(spike.level)) else { continue };
         let length = if windows == HOUR { "an hour".to_owned() } else { format!("{} minutes", windows * 5) };
+        let length_ms = windows as i64 * WINDOW_MS;
+        // Of rows with longer windows the last that is over.
+        let end_ms = window_end.ms() - if windows == windows_known { window_end.ms().rem_euclid(length_ms) } else { 0 };
+        let (begin, end) = (EventTime::from_ms(end_ms - length_ms), EventTime::from_ms(end_ms));
         if spike.level == spike::Level::On && is_of(&[Class::M2mOk]) {
             // Many that were started together renew together.
-            let anew = detect(windows, usage.tokens.renewed(&(begin..window_end)));
+            let anew = detect(windows, usage.tokens.renewed(&(begin..end)));
             if anew.is_none_or(|(_, _, anew)| anew.level != spike::Level::On) {
                 spike.level = spike::Level::Between;
             }
@@ -575,7 +578,7 @@ fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condi
         let evidence = vec![
             (format!("events in {length}"), now.to_string()),
             ("usual".to_owned(), format!("{:.0}", spike.expected)),
-            ("window".to_owned(), format!("{begin} to {window_end}")),
+            ("window".to_owned(), format!("{begin} to {end}")),
             ("types of this class".to_owned(), types.join(", ")),
         ];
         let fix = Some(format!("look at them: in Auth0, Monitoring > Logs, search {query}"));

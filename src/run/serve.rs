@@ -101,7 +101,7 @@ pub async fn serve(
             notes: Notes::new(Handle::current(), store.clone()),
             readiness: readiness.clone(),
             pause: None,
-            is_known: false,
+            last_look: None,
             settings: WriteSettings::new(config),
             horizon: config.dedupe.horizon,
             served: Served::default(),
@@ -251,8 +251,8 @@ struct Drain {
     pulled: Option<KnownUntil>,
     /// When nobody listened last, until senders have delivered again.
     pause: Option<Pause>,
-    /// Whether it was asked how long nobody had listened when this process began.
-    is_known: bool,
+    /// When it was seen last that somebody listened.
+    last_look: Option<EventTime>,
     settings: WriteSettings,
     horizon: usize,
     served: Served,
@@ -315,28 +315,32 @@ impl Drain {
         }
     }
 
-    /// Tells readers of a pause before anything is read that would make them judge what was in it: by the time it began, so
-    /// that it vouches for nothing.
-    fn note_pause(&mut self, id: &PartitionId, tail: &Tail) -> Result<(), StoreError> {
+    /// How long nobody had listened when this process began, by the last note and the last commit.
+    fn last_heard(&self, id: &PartitionId, tail: &Tail) -> Result<(Option<Pause>, Option<EventTime>), StoreError> {
         let note = self.runtime.block_on(progress::read(&self.store, id))?;
         let committed = tail.last.as_ref().map(|entry| entry.committed_at);
-        let Some(heard) = committed.max(note.as_ref().map(|note| note.at)) else { return Ok(()) };
-        self.pause = Pause::after(note.and_then(|note| note.pause), heard, clock::now());
-        if self.pause.is_some() {
-            let (partition, position, pause) = (id.clone(), tail.end(), self.pause);
-            self.runtime.block_on(notes::write(&self.store, CaughtUp { partition, position, at: heard, pause }));
+        Ok((note.as_ref().and_then(|note| note.pause), committed.max(note.map(|note| note.at))))
+    }
+
+    /// Tells readers of the pause before anything is committed that would make them judge what was in it: in the note that is
+    /// there, which vouches for no more than it did.
+    fn tell_pause(&self, id: &PartitionId) {
+        let told = async {
+            let note = progress::read(&self.store, id).await?;
+            let (position, at) = note.map_or((0, EventTime::from_ms(0)), |note| (note.position, note.at));
+            progress::note(&self.store, id, position, at, self.pause).await
+        };
+        if let Err(error) = self.runtime.block_on(told) {
+            tracing::debug!(partition = %id, "noting a pause: {error}");
         }
-        Ok(())
     }
 
     /// From recovery to the end of the spool, or the first error.
     fn run_until_error(&mut self) -> Result<(), DrainError> {
         let id = PartitionId::new(WEBHOOK, self.spool.id(), "0");
         let log = self.runtime.block_on(PartitionLog::recover(&self.store, id.clone()))?;
-        // What is pulled nobody has to send.
-        if self.pulled.is_none() && !self.is_known {
-            self.note_pause(&id, log.tail())?;
-            self.is_known = true;
+        if self.pulled.is_none() && self.last_look.is_none() {
+            (self.pause, self.last_look) = self.last_heard(&id, log.tail())?;
         }
         let dedupe = self.runtime.block_on(log.dedupe(self.horizon))?;
         let mut reader = self.spool.reader(log.end())?;
@@ -345,15 +349,20 @@ impl Drain {
         let mut decoder = Decoder::with_settings(self.settings.decode.clone());
         let poll = self.settings.flush.interval.min(Duration::from_millis(250));
         let mut noted = Noted::default();
-        let mut last_look = clock::now();
         loop {
             // Before the look: what was pulled until then is in the spool by now.
             let looked = match &self.pulled {
                 Some(pulled) => pulled.get(),
                 None => {
                     let now = clock::now();
-                    // Frozen, as with its machine, it heard nobody either.
-                    self.pause = Pause::after(self.pause, std::mem::replace(&mut last_look, now), now);
+                    // Also where it was frozen, as with its machine. What is pulled nobody has to send.
+                    let heard = self.last_look.replace(now).unwrap_or(now);
+                    let pause = Pause::after(self.pause, heard, now);
+                    let is_new = pause.is_some() && pause != self.pause;
+                    self.pause = pause;
+                    if is_new {
+                        self.tell_pause(&id);
+                    }
                     Some(now)
                 }
             };
@@ -378,6 +387,8 @@ impl Drain {
                 self.readiness.set(SPOOL_PART, None);
                 self.served.accounting.add(&entry.accounting);
                 self.clear(writer.committed())?;
+                // A store that takes its time keeps nobody from listening.
+                self.last_look = Some(clock::now());
             }
             if closed {
                 // Its writer has ended, so nothing comes behind what was rolled.

@@ -13,9 +13,8 @@ pub const SLOT_SECONDS: i64 = 300;
 /// Slots of a day.
 pub const SLOTS: usize = 288;
 
-/// The grain of logins by connection, and how many there are in a day.
+/// The grain of logins by connection.
 const QUARTER_MS: i64 = 900_000;
-const QUARTERS: usize = 96;
 
 /// The events of one tenant.
 #[derive(Default)]
@@ -39,8 +38,9 @@ pub struct Series {
 pub struct Connection {
     /// Such as `samlp`; empty where no event had it.
     pub strategy: String,
-    /// Logins by quarter of an hour: those that succeeded, and those that failed.
-    days: BTreeMap<Day, Box<[(u32, u32); QUARTERS]>>,
+    /// Logins of each day by quarter of an hour, ascending, where there were any: those that succeeded, and those that
+    /// failed.
+    days: BTreeMap<Day, Vec<(u8, u32, u32)>>,
     pub last_at: Option<EventTime>,
 }
 
@@ -135,12 +135,15 @@ impl Activity {
             connection.last_at = connection.last_at.max(Some(row.window_start));
         }
         let day = Day::of(at);
-        let quarters = connection.days.entry(day).or_insert_with(|| Box::new([(0, 0); QUARTERS]));
-        if let Some(quarter) = quarters.get_mut((at.since_ms(day.start()) / QUARTER_MS) as usize) {
-            let add = |sum: &mut u32, more: u64| *sum = sum.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
-            add(&mut quarter.0, succeeded);
-            add(&mut quarter.1, failed);
-        }
+        let quarter = (at.since_ms(day.start()) / QUARTER_MS) as u8;
+        let quarters = connection.days.entry(day).or_default();
+        let place = quarters.binary_search_by_key(&quarter, |(quarter, ..)| *quarter).unwrap_or_else(|place| {
+            quarters.insert(place, (quarter, 0, 0));
+            place
+        });
+        let add = |sum: &mut u32, more: u64| *sum = sum.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        add(&mut quarters[place].1, succeeded);
+        add(&mut quarters[place].2, failed);
     }
 
     pub(super) fn forget_before(&mut self, day: Day) {
@@ -226,10 +229,10 @@ impl Connection {
         let days = Day::of(period.start)..=Day::of(period.end);
         let quarters = self.days.range(days).flat_map(|(day, quarters)| {
             let begin = day.start().ms();
-            let at = move |quarter: usize| EventTime::from_ms(begin + quarter as i64 * QUARTER_MS);
-            let attempts =
-                |(succeeded, failed)| Attempts { succeeded: u64::from(succeeded), failed: u64::from(failed) };
-            quarters.iter().enumerate().map(move |(quarter, sums)| (at(quarter), attempts(*sums)))
+            quarters.iter().map(move |(quarter, succeeded, failed)| {
+                let attempts = Attempts { succeeded: u64::from(*succeeded), failed: u64::from(*failed) };
+                (EventTime::from_ms(begin + i64::from(*quarter) * QUARTER_MS), attempts)
+            })
         });
         quarters.filter(move |(begin, _)| period.contains(begin))
     }

@@ -433,9 +433,7 @@ impl Judged {
         }
         let before = accused.issued;
         let parts = self.parts(issues, thresholds);
-        let is_any = |of: fn(Pattern) -> bool| parts.iter().any(|(found, _)| of(*found));
-        let is_mixed = is_any(Pattern::is_waste) && is_any(Pattern::is_excuse);
-        if pattern.is_waste() && !is_mixed {
+        if pattern.is_waste() && parts.is_empty() {
             accused.add_steady(issues, &self.span, pattern);
         } else if !pattern.is_waste() {
             self.excused += issues.avoidable(&self.span);
@@ -447,22 +445,27 @@ impl Judged {
             self.sudden(issues, first, counted, thresholds, accused);
         }
         if accused.issued == before {
-            let wasteful = parts.iter().filter(|(found, _)| found.is_waste());
-            wasteful.for_each(|(found, part)| accused.add_steady(issues, part, *found));
+            parts.iter().for_each(|(found, part)| accused.add_steady(issues, part, *found));
         }
         if accused.issued > before {
             accused.issue_seconds.extend(issues.seconds(&self.known()));
         }
     }
 
-    /// The parts of the period, where it has several, and what explains the tokens of each: who wasted for days and was
-    /// mended by a fleet is neither as a whole.
+    /// The parts of the period in which tokens were wasted, beside others, of half as many at most, that are explained: who
+    /// wasted for days and was mended by a fleet is neither as a whole.
     fn parts(&self, issues: &Issues, thresholds: &Thresholds) -> Vec<(Pattern, Range<u32>)> {
-        let mut parts = parts(issues, &self.span);
+        let parts = parts(issues, &self.span);
         if parts.len() == 1 || (issues.avoidable(&self.span) as f64) < thresholds.avoidable_per_day {
-            parts.clear();
+            return Vec::new();
         }
-        parts.into_iter().map(|part| (pattern(issues, &part, self.lifetime, thresholds), part)).collect()
+        let judge = |part| (pattern(issues, &part, self.lifetime, thresholds), part);
+        let (wasteful, others): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(judge).partition(|(found, _)| found.is_waste());
+        let rate = |part: &Range<u32>| issues.issued(part) as f64 / f64::from(part.end - part.start);
+        let excused = others.iter().filter(|(found, _)| found.is_excuse()).map(|(_, part)| rate(part));
+        let Some(excused) = excused.max_by(f64::total_cmp) else { return Vec::new() };
+        wasteful.into_iter().filter(|(_, part)| rate(part) >= 2.0 * excused).collect()
     }
 
     /// What no address shows by itself all may show together: those that were there from the begin.
@@ -615,7 +618,7 @@ impl Judged {
         let rate_after = (total - at) as f64 / f64::from(end.saturating_sub(begin).max(1));
         let is_long = quiet >= self.lifetime.seconds.clamp(3600, 6 * 3600);
         // What is as quiet a day later is a night.
-        let night = quiet.min(DAY_SECONDS / 2);
+        let night = quiet.min(DAY_SECONDS);
         let before = |second: u32| self.accused.seconds.partition_point(|found| *found < second);
         let day_later = begin.saturating_add(DAY_SECONDS);
         let asked = (before(day_later) - before(day_later.saturating_sub(night))) as f64;

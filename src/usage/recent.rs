@@ -243,7 +243,7 @@ impl Moment<'_> {
         let is_waste = |episode: &Range<usize>| {
             let span = at(episode.start)..at(episode.end);
             // What was started would have renewed within a lifetime.
-            let after = span.end..span.end.saturating_add(counted_seconds / 9 * 11 + SLOT_SECONDS);
+            let after = span.end..span.end.saturating_add(self.lifetime.seconds / 10 * 11 + SLOT_SECONDS);
             let is_gone = after.end <= self.end && rate(&after) * 5.0 <= rate(&span);
             let found = pattern(issues, &span, self.lifetime, self.thresholds);
             let is_excuse = || found.is_excuse() || looks_even(issues, &span, self.lifetime.seconds);

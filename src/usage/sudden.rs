@@ -47,9 +47,10 @@ impl Slots {
         self.sums[slots.end] - self.sums[slots.start]
     }
 
-    /// Of tokens that live shorter than a slot only a part is alive at once.
+    /// Of the last of the slots in which a token is alive only a part is.
     fn alive(&self, slots: Range<usize>) -> u64 {
-        self.sum(slots) * u64::from(self.counted_seconds.min(SLOT_SECONDS)) / u64::from(SLOT_SECONDS)
+        let looked = self.length as u64 * u64::from(SLOT_SECONDS);
+        self.sum(slots) * u64::from(self.counted_seconds).min(looked) / looked
     }
 
     pub fn count(&self) -> usize {

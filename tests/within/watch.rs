@@ -21,6 +21,7 @@ use ghostlight::partial::{Batch, FoldSettings};
 use ghostlight::run::WriteSettings;
 use ghostlight::store::commit::PartitionLog;
 use ghostlight::store::ledger::PartitionId;
+use ghostlight::store::progress::Pause;
 use ghostlight::store::{Location, Store, progress};
 use ghostlight::usage::ghost::{Lifetimes, TokenUse, token_use};
 use ghostlight::usage::quota::TokenQuota;
@@ -82,6 +83,8 @@ struct Workers {
     settings: WriteSettings,
     partitions: Vec<Partition>,
     flush_minutes: i64,
+    /// What notes say of a time in which nobody listened.
+    pause: Option<Pause>,
 }
 
 struct Partition {
@@ -112,7 +115,7 @@ impl Workers {
             });
         }
         let partitions = open;
-        Self { store, settings: WriteSettings::new(&config("")), partitions, flush_minutes }
+        Self { store, settings: WriteSettings::new(&config("")), partitions, flush_minutes, pause: None }
     }
 
     /// What they do until `now`: commit, and note that they are caught up.
@@ -144,7 +147,7 @@ impl Workers {
                 batch.fold(decoded, &FoldSettings::default(), &[], &mut partition.dedupe, now);
                 partition.log.commit(&batch, &self.settings.text, now).await.expect("commits");
             }
-            progress::note(&self.store, partition.log.id(), partition.log.end(), now, None).await.expect("notes");
+            progress::note(&self.store, partition.log.id(), partition.log.end(), now, self.pause).await.expect("notes");
         }
     }
 }
@@ -214,6 +217,31 @@ fn a_cache_that_breaks_is_paged_within_two_windows_and_resolves_after_the_fix() 
         assert!(fired.fix.as_deref().is_some_and(|fix| fix.contains("deployed shortly before")), "{:?}", fired.fix);
         assert!(resolved.at > broken.end && resolved.at <= at("23T16:20"), "{resolved:?}");
         assert!(shown_while_firing > 60, "the page shows it: {shown_while_firing}");
+    });
+}
+
+#[test]
+fn where_nobody_listened_nothing_is_silent_until_senders_have_returned() {
+    runtime().block_on(async {
+        let pause = at("23T12:00")..at("23T14:00");
+        let minutes =
+            (0..).map(|minute| later(at("22T06:00"), minute * MINUTE_MS)).take_while(|time| *time < at("23T15:00"));
+        let heard = minutes.filter(|time| !pause.contains(time));
+        let events: Vec<_> = heard.enumerate().map(|(number, time)| token(time, "billing", number)).collect();
+        for is_noted in [true, false] {
+            let mut workers = Workers::new(&events, 1, 1).await;
+            workers.partitions[0].stuck = pause.clone();
+            workers.pause = is_noted.then(|| Pause { from: pause.start, returned: at("23T14:10") });
+            let mut watch = Watch::open(workers.store.clone(), watch_settings()).await.expect("opens");
+            let mut now = at("23T11:00");
+            while now < at("23T14:30") {
+                workers.work(now).await;
+                watch.round(now).await.expect("works");
+                now = later(now, MINUTE_MS);
+            }
+            let paged = workers.store.list("_alerts/silence").await.expect("lists");
+            assert_eq!(paged.is_empty(), is_noted, "{paged:?}");
+        }
     });
 }
 
