@@ -529,9 +529,9 @@ fn token_quotas(tenant: &str, usage: &TenantUsage, window_end: EventTime, settin
 fn spikes(tenant: &str, usage: &TenantUsage, window_end: EventTime) -> Vec<Condition> {
     const HOUR: usize = 12;
     let windows_known = usage.activity.window_slots();
+    let Some(first) = usage.activity.begin() else { return Vec::new() };
     let mut found = Vec::new();
     for (class, series) in usage.activity.classes() {
-        let Some(first) = usage.activity.begin() else { continue };
         let is_of = |classes: &[Class]| classes.iter().any(|of| of.name() == class);
         let bursts = if is_of(&[Class::M2mOk, Class::UserTokenOk]) { Bursts::Recurring } else { Bursts::Daily };
         let detect = |windows: usize, known: u64| {

@@ -432,10 +432,7 @@ impl Judged {
             return;
         }
         let before = accused.issued;
-        let parts = self.parts(issues, thresholds);
-        if pattern.is_waste() && parts.is_empty() {
-            accused.add_steady(issues, &self.span, pattern);
-        } else if !pattern.is_waste() {
+        if !pattern.is_waste() {
             self.excused += issues.avoidable(&self.span);
             let counted = match pattern {
                 Pattern::ShorterLived { seconds } => seconds,
@@ -445,6 +442,10 @@ impl Judged {
             self.sudden(issues, first, counted, thresholds, accused);
         }
         if accused.issued == before {
+            let parts = self.parts(issues, thresholds);
+            if pattern.is_waste() && parts.is_empty() {
+                accused.add_steady(issues, &self.span, pattern);
+            }
             parts.iter().for_each(|(found, part)| accused.add_steady(issues, part, *found));
         }
         if accused.issued > before {

@@ -243,6 +243,13 @@ pub fn output(command: &mut Command) -> (bool, String) {
     (status.success(), text)
 }
 
+/// The read side alone, by these settings.
+pub fn watch(settings: &Path) -> Command {
+    let mut command = ghostlight();
+    command.arg("watch").arg("--config").arg(settings);
+    command
+}
+
 /// `ghostlight run` with these settings.
 pub fn run(settings: &Path) -> Command {
     let mut command = ghostlight();

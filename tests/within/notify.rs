@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -771,6 +772,14 @@ fn the_real_program_pages_at_once_exactly_once_and_not_again_after_a_restart() {
     assert_eq!(ghosts(), [page]);
 }
 
+/// A tenant's configuration with one application of this grant, replaced at once; its path.
+fn configured(folder: &Path, grant: &str) -> PathBuf {
+    let (new, tenant) = (folder.join("new.yaml"), folder.join("tenant.yaml"));
+    std::fs::write(&new, format!("clients:\n- name: Shop\n  grant_types: [{grant}]\n")).expect("written");
+    std::fs::rename(&new, &tenant).expect("renamed");
+    tenant
+}
+
 #[test]
 fn what_an_audit_finds_reaches_every_channel_and_so_does_its_end() {
     const PATIENCE: Duration = Duration::from_secs(90);
@@ -778,13 +787,7 @@ fn what_an_audit_finds_reaches_every_channel_and_so_does_its_end() {
     let (hooks, mails) = servers.block_on(async {
         (Server::start(&[Answer::Plain(200, "")]).await, SmtpServer::start(Security::None, None, "", &[]).await)
     });
-    let tenant = folder.path().join("tenant.yaml");
-    let configure = |grant: &str| {
-        let new = folder.path().join("new.yaml");
-        std::fs::write(&new, format!("clients:\n- name: Shop\n  grant_types: [{grant}]\n")).expect("written");
-        std::fs::rename(&new, &tenant).expect("renamed");
-    };
-    configure("implicit");
+    let tenant = configured(folder.path(), "implicit");
     let secret = |name: &str, value: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, value).expect("written");
@@ -809,13 +812,9 @@ fn what_an_audit_finds_reaches_every_channel_and_so_does_its_end() {
             ),
         ),
     ];
-    let watch = |settings: &std::path::Path| {
-        let mut command = support::ghostlight();
-        command.arg("watch").arg("--config").arg(settings);
-        command
-    };
     std::fs::create_dir(folder.path().join("out")).expect("a folder");
-    let server = support::Server::start_with(folder.path(), "watch", &settings.concat(), watch).expect("starts");
+    let server =
+        support::Server::start_with(folder.path(), "watch", &settings.concat(), support::watch).expect("starts");
     // What each channel was told of this finding, by what it calls its two ends.
     let told = || {
         let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -836,7 +835,7 @@ fn what_an_audit_finds_reaches_every_channel_and_so_does_its_end() {
     for (kind, texts) in &fired {
         assert!(texts[0].contains("application Shop") || texts[0].contains("Shop"), "{kind}: {}", texts[0]);
     }
-    configure("authorization_code");
+    configured(folder.path(), "authorization_code");
     let is_over = |kind: &str, text: &str| match kind {
         "alertmanager" => text.contains("endsAt"),
         "pagerduty" => text.contains("\"event_action\":\"resolve\""),
@@ -860,13 +859,7 @@ fn a_channel_that_never_answers_holds_up_no_other() {
     let (servers, folder) = (runtime(), tempfile::tempdir().expect("a folder"));
     let (stuck, good) = servers
         .block_on(async { (Server::start(&[Answer::Never]).await, Server::start(&[Answer::Plain(200, "")]).await) });
-    let tenant = folder.path().join("tenant.yaml");
-    let configure = |grant: &str| {
-        let new = folder.path().join("new.yaml");
-        std::fs::write(&new, format!("clients:\n- name: Shop\n  grant_types: [{grant}]\n")).expect("written");
-        std::fs::rename(&new, &tenant).expect("renamed");
-    };
-    configure("implicit");
+    let tenant = configured(folder.path(), "implicit");
     let settings = format!(
         "[live]\ninterval = \"50ms\"\n[audit]\nconfig = {tenant:?}\ntenant = \"acme\"\ninterval = \"50ms\"\n\
          [[alerts.channels]]\ntype = \"webhook\"\nname = \"stuck\"\nurl = {:?}\n\
@@ -874,19 +867,14 @@ fn a_channel_that_never_answers_holds_up_no_other() {
         stuck.url("/stuck"),
         good.url("/good")
     );
-    let watch = |settings: &std::path::Path| {
-        let mut command = support::ghostlight();
-        command.arg("watch").arg("--config").arg(settings);
-        command
-    };
     std::fs::create_dir(folder.path().join("out")).expect("a folder");
-    let server = support::Server::start_with(folder.path(), "watch", &settings, watch).expect("starts");
+    let server = support::Server::start_with(folder.path(), "watch", &settings, support::watch).expect("starts");
     let told = |status: &str| {
         let is_it = |taken: &Taken| taken.body.contains("implicit") && taken.json()["status"] == status;
         good.taken().iter().any(is_it).then_some(())
     };
     wait_for("page", PATIENCE, &server, || told("firing").filter(|()| !stuck.taken().is_empty()));
-    configure("authorization_code");
+    configured(folder.path(), "authorization_code");
     wait_for("end", PATIENCE, &server, || told("resolved"));
     // The other one's first attempt, three tries of a quarter of a minute, is still under way.
     let log = server.stop();

@@ -30,7 +30,7 @@ use object_store::memory::InMemory;
 
 use serde_json::Value;
 
-use crate::support::{Dice, Server, Simulated, config, ghostlight, runtime, succeed, wait_for};
+use crate::support::{self, Dice, Server, Simulated, config, ghostlight, runtime, succeed, wait_for};
 
 const MINUTE_MS: i64 = 60_000;
 const TENANT: &str = "acme";
@@ -656,8 +656,7 @@ fn a_management_api_that_hangs_does_not_keep_the_page_back() {
         "[live]\ninterval = \"50ms\"\n[management]\ndomain = {domain:?}\n[audit]\ntenant = \"northwind-prod\"\n"
     );
     let watch = |settings: &Path| {
-        let mut command = ghostlight();
-        command.arg("watch").arg("--config").arg(settings);
+        let mut command = support::watch(settings);
         command.env("AUTH0_CLIENT_ID", "auditor").env("AUTH0_CLIENT_SECRET", "secret");
         command
     };
@@ -701,16 +700,11 @@ fn an_export_in_the_settings_is_on_the_page_an_alert_and_how_long_tokens_live() 
             "[live]\ninterval = \"50ms\"\n[audit]\nconfig = {config:?}\ninterval = \"50ms\"\ntenant = {tenant:?}\nunused_days = 6\n"
         )
     };
-    let watch = |settings: &Path| {
-        let mut command = ghostlight();
-        command.arg("watch").arg("--config").arg(settings);
-        command
-    };
     let overview =
         |server: &Server| -> Value { serde_json::from_str(&server.get("/api/v1/overview").1).expect("JSON") };
     // There is nothing at first: that is said, and pages nobody.
     let config = place("tenants-later");
-    let server = Server::start_with(folder.path(), "watch", &audit(&config), watch).expect("starts");
+    let server = Server::start_with(folder.path(), "watch", &audit(&config), support::watch).expect("starts");
     let shown = wait_for("a problem", || {
         let shown = overview(&server)["overview"]["audit"].clone();
         shown["problem"].is_string().then_some(shown)
