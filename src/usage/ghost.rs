@@ -25,6 +25,8 @@ pub const LIFETIME_SECONDS_MAX: u32 = 2_592_000;
 /// How much of a lifetime may be left when a client renews.
 pub const DEFAULT_LEEWAY_PERCENT: u32 = 10;
 
+/// More processes than this are started an hour, at one address, by hardly anybody.
+const STARTED_AN_HOUR: f64 = 360.0;
 /// What asks again sooner has no cache, more likely than one that forgets.
 const CACHES_SECONDS_MIN: u32 = 120;
 
@@ -567,8 +569,15 @@ impl Judged {
             // Whether it caches at all is a guess.
             _ if self.accused.again_after_seconds.is_some() => Confidence::Medium,
             1..4 => Confidence::Medium,
+            _ if self.may_be_containers() => Confidence::Medium,
             _ => Confidence::High,
         };
+    }
+
+    /// Whether so many processes may have been started, each asking once and gone before its token had run out.
+    fn may_be_containers(&self) -> bool {
+        let per_hour = self.peak as f64 * 3600.0 / f64::from(self.lifetime.counted_seconds());
+        self.verdict == Verdict::DoesNotCache && per_hour < STARTED_AN_HOUR
     }
 
     /// When it was mended: since then there are hardly any of what came before, for longer than it paused before, as over
@@ -652,6 +661,10 @@ impl Judged {
                      that keeps tokens for no longer",
                     text_of_seconds(after)
                 ),
+                None if self.may_be_containers() => "neither the rhythm of a fleet nor a job by the clock of up to a hundred \
+                     workers explains them, but containers that start one by one, ask once and are gone before the token has run \
+                     out would look the same"
+                    .to_owned(),
                 None => "neither the rhythm of a fleet nor a job by the clock of up to a hundred workers explains them"
                     .to_owned(),
             };

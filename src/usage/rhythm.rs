@@ -122,7 +122,7 @@ fn by_rhythm(
     }
     let renewal = renewal(issues, span, lifetime);
     match renewal {
-        Renewal::Multiple(_) if peak > most && is_known => return Pattern::Uncached,
+        Renewal::Multiple(_) | Renewal::Twofold if peak > most && is_known => return Pattern::Uncached,
         Renewal::After(seconds) | Renewal::Multiple(seconds) if seconds > lifetime.seconds / EARLY => {
             return Pattern::Fleet { processes: peak };
         }
@@ -130,6 +130,7 @@ fn by_rhythm(
             return Pattern::ShorterLived { seconds };
         }
         Renewal::After(after_seconds) | Renewal::Multiple(after_seconds) => return Pattern::Again { after_seconds },
+        Renewal::Twofold => return Pattern::TooFew { processes: peak },
         Renewal::Never | Renewal::Unclear => {}
     }
     let by_evenness = if is_known {
@@ -156,7 +157,13 @@ fn of_known_lifetime(
     let over = |lifetimes: u32| unevenness(issues, span, lifetime.seconds.saturating_mul(lifetimes));
     let found = over(1);
     match &found {
-        Some(found) if found.is_even(margin, spans_min) => return Some(Pattern::Fleet { processes: peak }),
+        Some(found) if found.is_even(margin, spans_min) => {
+            // In so short a time few of a fleet renew, by chance: only what renews sooner is even.
+            let short = lifetime.seconds / 8;
+            let is_sooner = short >= issues.grain_seconds().max(60)
+                && unevenness(issues, span, short).is_some_and(|found| found.is_even(MARGIN_SURE, SPANS_SURE));
+            return Some(if is_sooner { Pattern::Uncached } else { Pattern::Fleet { processes: peak } });
+        }
         Some(found) if found.is_even(2.0, SPANS_ENOUGH) => return None,
         _ if peak > most => return Some(Pattern::Uncached),
         _ => {}

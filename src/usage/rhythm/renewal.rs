@@ -15,6 +15,8 @@ pub enum Renewal {
     Multiple(u32),
     /// There was time for it, and they are not.
     Never,
+    /// Of a fleet that was started in steps as much as of caches that forget.
+    Twofold,
     /// Too few, or too many at once, to tell.
     Unclear,
 }
@@ -80,10 +82,16 @@ fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest
         let is_of_many = || followed_within(*lag, lag / 10) * 10 >= asked.len() * 4;
         if *lag > lifetime.seconds / EARLY { is_of_many() } else { is_early() }
     };
-    let mut lags = pairs.lags().peekable();
-    let shortest = lags.peek().copied();
+    let (mut lags, shortest) = (pairs.lags(), pairs.lags().next());
     match lags.find(is_rhythm) {
         Some(lag) if shortest == Some(lag) => Renewal::After(lag),
+        Some(lag) if lag > lifetime.seconds / EARLY => match pairs.lags().find(|lag| pairs.are_spread_over(*lag)) {
+            Some(early) if early < lag && pairs.sharpness(early) > 2.0 * pairs.sharpness(lag) => {
+                Renewal::Multiple(early)
+            }
+            Some(early) if early < lag => Renewal::Twofold,
+            _ => Renewal::Multiple(lag),
+        },
         Some(lag) => Renewal::Multiple(lag),
         None if latest >= lifetime.seconds && pairs.exclude(lifetime.seconds / 2) => Renewal::Never,
         None => Renewal::Unclear,
@@ -187,6 +195,26 @@ impl<'a> Pairs<'a> {
         let near = wanted - wanted / 50..wanted + wanted / 50;
         let bins = (0..self.edges.len()).filter(|at| near.contains(&self.edges[*at]));
         bins.into_iter().any(|at| Self::SCALES.into_iter().any(|scale| self.is_found(at, scale)))
+    }
+
+    /// Whether tokens come at any point of this rhythm, as those of processes with a rhythm of their own each: a fleet that
+    /// was started in steps has many of each step close together, or those of steps of one all equally far apart.
+    fn are_spread_over(&self, lag: u32) -> bool {
+        let Some(bin) = self.edges.iter().position(|edge| *edge >= lag / 10) else { return false };
+        let (close, all) = (self.below[bin] as f64, self.below.last().copied().unwrap_or(0) as f64);
+        let by_chance = all * f64::from(self.edges[bin]) / f64::from(self.edges.last().copied().unwrap_or(1));
+        (0.5..1.7).contains(&(close / by_chance))
+    }
+
+    /// The most successors a second, beyond chance, about this lag: of one rhythm the fewer, the more often it has gone round.
+    fn sharpness(&self, lag: u32) -> f64 {
+        let near = lag - lag / 20..lag + lag / 20;
+        let bins = (0..self.edges.len()).filter(|at| near.contains(&self.edges[*at]));
+        let of = |at: usize| {
+            let (width, _) = Self::SCALES.into_iter().find(|scale| self.is_found(at, *scale))?;
+            Some(self.excess(at, width)?.share / f64::from(self.edges[at + width] - self.edges[at]))
+        };
+        bins.filter_map(of).fold(0.0, f64::max)
     }
 
     /// Lags after which at least every other token has a successor, ascending.

@@ -327,6 +327,10 @@ pub fn ghosts(dice: &mut Dice) -> Vec<Story> {
     }
     let issues = (0..3).flat_map(|_| short(dice)).collect();
     add("three that forget after five minutes", Some(DAY), issues, Expected::Page(start()..at(2, 12, 0)));
+    for (count, seconds, lifetime) in [(10, 300, HOUR), (20, 60, HOUR), (10, 900, DAY)] {
+        let issues = old_fleet(dice, count, seconds, Renews::Late);
+        add("many that forget too early", Some(lifetime), issues, Expected::Page(start()..at(2, 12, 0)));
+    }
     for place in [Place::Address, Place::Organization, Place::Scope] {
         for per_hour in [6.0, 30.0] {
             let one = |dice: &mut Dice| {
