@@ -31,7 +31,7 @@ use tokio::runtime::Handle;
 
 use crate::clock;
 use crate::config::{Config, FlushLimits};
-use crate::event::{DecodeSettings, DecodedChunk};
+use crate::event::{Chunk, DecodeSettings, DecodedChunk, Decoder};
 use crate::partial::dedupe::Dedupe;
 use crate::partial::{Batch, FoldSettings};
 use crate::store::Store;
@@ -91,6 +91,18 @@ impl PartitionWriter {
     pub fn fold(&mut self, chunk: DecodedChunk) {
         self.began.get_or_insert_with(clock::monotonic);
         self.batch.fold(chunk, &self.settings.fold, &self.settings.ignore, &mut self.dedupe, clock::now());
+        self.report_size();
+    }
+
+    /// Decodes and folds, where one thread does both.
+    pub fn read(&mut self, chunk: &Chunk, decoder: &mut Decoder) {
+        self.began.get_or_insert_with(clock::monotonic);
+        let Self { batch, dedupe, settings, .. } = self;
+        batch.read(chunk, decoder, &settings.fold, &settings.ignore, dedupe, clock::now());
+        self.report_size();
+    }
+
+    fn report_size(&self) {
         metrics::gauge!("ghostlight_batch_bytes", "partition" => self.log.id().to_string())
             .set(self.batch.heap_bytes() as f64);
     }

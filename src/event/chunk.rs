@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Decoded, Decoder, EventTime, ReadTime, Reject};
+use super::{Decoded, Decoder, EventTime, ReadTime, Reject, Sink};
 
 /// A contiguous range of a partition: what is read, decoded and folded as one piece. A batch ends where a chunk ends.
 #[derive(Debug, Default)]
@@ -86,6 +86,13 @@ pub struct DecodedChunk {
 impl Chunk {
     /// Reads every record. `now` only serves to tell dates that cannot be true.
     pub fn decode(&self, decoder: &mut Decoder, now: EventTime) -> DecodedChunk {
+        let mut events = Decoded::default();
+        let decoded = self.decode_into(&mut events, decoder, now);
+        DecodedChunk { events, ..decoded }
+    }
+
+    /// The same, with the events given to `events` as they are read; what is returned has none.
+    pub fn decode_into(&self, events: &mut dyn Sink, decoder: &mut Decoder, now: EventTime) -> DecodedChunk {
         let mut decoded = DecodedChunk {
             start: self.start,
             end: self.end,
@@ -110,8 +117,8 @@ impl Chunk {
             let read = ReadTime { arrived: record.arrived, now };
             let mut refuse = |reject: Reject| bury(reject.bytes.start, &bytes[reject.bytes.clone()], reject.reason);
             match &record.content {
-                Content::Any => decoder.decode(bytes, read, &mut decoded.events, &mut refuse),
-                Content::Line => decoder.decode_line(bytes, read, &mut decoded.events, &mut refuse),
+                Content::Any => decoder.decode(bytes, read, events, &mut refuse),
+                Content::Line => decoder.decode_line(bytes, read, events, &mut refuse),
                 Content::Refused(reason) => bury(0, bytes, reason.clone()),
             }
             decoded.rejected += u64::from(decoded.dead_letters.len() > before);

@@ -13,7 +13,7 @@ mod time;
 
 pub use catalogue::{ActiveDefinition, Class, EventType};
 pub use chunk::{Chunk, Content, DeadLetter, DecodedChunk, RecordSpan, Resume};
-pub use parse::{DecodeSettings, Decoded, Decoder, ReadTime, Reject};
+pub use parse::{DecodeSettings, Decoded, Decoder, ReadTime, Reject, Sink};
 pub use privacy::{Policies, Policy, Privacy};
 pub use time::{Day, EventTime, WindowLength};
 
@@ -41,6 +41,7 @@ pub struct LogEvent<'a> {
     pub user_id: &'a str,
     pub ip: &'a str,
     pub user_agent: &'a str,
+    /// These two only of tokens issued to machines, and where [`DecodeSettings::whole`] asks for them.
     pub audience: &'a str,
     pub scope: &'a str,
     /// These three only where [`DecodeSettings::whole`] asks for them.

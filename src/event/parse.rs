@@ -1,8 +1,10 @@
 //! Bytes to events: one record in, any number of [`LogEvent`]s and, where something could not be understood, a reason out.
 //!
-//! Never panics on any bytes. Buffers are kept between records; an event's strings are copied once, into one arena a
-//! chunk. Where a key occurs twice in an object the last one wins, as in `JSON.parse`.
+//! Never panics on any bytes. Buffers are kept between records; an event's strings are where the record has them, and copied
+//! only by who keeps events ([`Decoded`], into one arena a chunk). Where a key occurs twice in an object the last one wins, as
+//! in `JSON.parse`.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use simd_json::{Buffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
@@ -11,7 +13,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::envelope::{Content, Value, unwrap};
 use super::repair;
 use super::scan::{Fields, Scanner};
-use super::{EventTime, EventType, LogEvent, Privacy, UNKNOWN_TENANT, catalogue};
+use super::{Class, EventTime, EventType, LogEvent, Privacy, UNKNOWN_TENANT, catalogue};
 
 /// When a record reached us.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,17 @@ pub struct Reject {
     pub reason: String,
 }
 
+/// Takes events as they are read, in order.
+pub trait Sink {
+    fn push(&mut self, event: &LogEvent<'_>);
+}
+
+impl<F: FnMut(&LogEvent<'_>)> Sink for F {
+    fn push(&mut self, event: &LogEvent<'_>) {
+        self(event);
+    }
+}
+
 /// The events of any number of records, in order.
 #[derive(Debug, Default)]
 pub struct Decoded {
@@ -56,6 +69,37 @@ struct Row {
 }
 
 const FIELDS: usize = 17;
+
+impl Sink for Decoded {
+    fn push(&mut self, event: &LogEvent<'_>) {
+        let start = self.text.len();
+        let texts = [
+            event.type_code,
+            event.log_id,
+            event.tenant,
+            event.organization_id,
+            event.organization_name,
+            event.connection,
+            event.strategy,
+            event.client_id,
+            event.client_name,
+            event.user_id,
+            event.ip,
+            event.user_agent,
+            event.audience,
+            event.scope,
+            event.user_name,
+            event.hostname,
+            event.description,
+        ];
+        let ends = texts.map(|text| {
+            self.text.push_str(text);
+            (self.text.len() - start) as u32
+        });
+        let LogEvent { kind, at, lateness_ms, identity, .. } = *event;
+        self.rows.push(Row { kind, at, lateness_ms, identity, start, ends });
+    }
+}
 
 impl Decoded {
     pub fn clear(&mut self) {
@@ -128,8 +172,19 @@ pub struct Decoder {
     buffers: Buffers,
     tape: Vec<Node<'static>>,
     input: Vec<u8>,
+    room: Room,
     /// For JSON inside JSON strings.
     nested: Option<Box<Decoder>>,
+}
+
+/// Room for what of an event is not as the record has it.
+#[derive(Default)]
+struct Room {
+    user_id: String,
+    ip: String,
+    user_name: String,
+    audience: String,
+    scope: String,
 }
 
 /// JSON in a string in JSON in a string: deeper than any bridge goes.
@@ -147,22 +202,27 @@ impl Decoder {
     /// One that says the same of every record, whatever scanner it has, and without one.
     pub fn with_scanner(settings: DecodeSettings, scanner: Option<Scanner>) -> Self {
         let buffers = Buffers::new(4096);
-        Self { settings, scanner, unsure: 0, buffers, tape: Vec::new(), input: Vec::new(), nested: None }
+        let (tape, input, room) = (Vec::new(), Vec::new(), Room::default());
+        Self { settings, scanner, unsure: 0, buffers, tape, input, room, nested: None }
     }
 
     pub fn settings(&self) -> &DecodeSettings {
         &self.settings
     }
 
-    /// Reads one record: a JSON value, or lines of them. Events are appended to `out`; what cannot be understood is
+    /// Reads one record: a JSON value, or lines of them. Events are given to `out`; what cannot be understood is
     /// given to `refuse`. A record with nothing in it but white space is understood and holds nothing.
-    pub fn decode(&mut self, record: &[u8], read: ReadTime, out: &mut Decoded, refuse: &mut dyn FnMut(Reject)) {
+    pub fn decode(&mut self, record: &[u8], read: ReadTime, out: &mut dyn Sink, refuse: &mut dyn FnMut(Reject)) {
         let body = after_byte_order_mark(record);
         let mut rejects = Vec::new();
-        let before = out.len();
+        let events = Cell::new(0_usize);
+        let out = &mut |event: &LogEvent<'_>| {
+            events.set(events.get() + 1);
+            out.push(event);
+        };
         if !holds_lines(&record[body..]) {
             self.decode_value(record, body..record.len(), read, out, &mut |reject| rejects.push(reject));
-            if rejects.is_empty() || out.len() > before || !record.trim_ascii().contains(&b'\n') {
+            if rejects.is_empty() || events.get() > 0 || !record.trim_ascii().contains(&b'\n') {
                 return rejects.into_iter().for_each(refuse);
             }
         }
@@ -174,12 +234,12 @@ impl Decoder {
             self.decode_value(record, at..end, read, out, &mut |reject| by_line.push(reject));
             at = end + 1;
         }
-        let one_value_after_all = !rejects.is_empty() && out.len() == before;
+        let one_value_after_all = !rejects.is_empty() && events.get() == 0;
         (if one_value_after_all { rejects } else { by_line }).into_iter().for_each(refuse);
     }
 
     /// [`decode`](Self::decode) for a record that is known to be one line.
-    pub fn decode_line(&mut self, line: &[u8], read: ReadTime, out: &mut Decoded, refuse: &mut dyn FnMut(Reject)) {
+    pub fn decode_line(&mut self, line: &[u8], read: ReadTime, out: &mut dyn Sink, refuse: &mut dyn FnMut(Reject)) {
         self.decode_value(line, after_byte_order_mark(line)..line.len(), read, out, refuse);
     }
 
@@ -188,7 +248,7 @@ impl Decoder {
         record: &[u8],
         range: Range<usize>,
         read: ReadTime,
-        out: &mut Decoded,
+        out: &mut dyn Sink,
         refuse: &mut dyn FnMut(Reject),
     ) {
         let value = &record[range.clone()];
@@ -207,7 +267,7 @@ impl Decoder {
         outer_id: &str,
         nested_left: u32,
         read: ReadTime,
-        out: &mut Decoded,
+        out: &mut dyn Sink,
     ) -> Result<(), String> {
         // In a stream of other envelopes it would be asked in vain; every sixteenth value tells when that is over.
         let scanner = self.scanner.as_mut().filter(|_| self.unsure < 16 || self.unsure.is_multiple_of(16));
@@ -222,7 +282,7 @@ impl Decoder {
                 scope: event.scope.iter(),
                 tape: Value::root(&[]),
             };
-            return push_event(event, outer_id, &self.settings, read, out);
+            return push_event(event, outer_id, &self.settings, read, &mut self.room, out);
         }
         self.unsure = self.unsure.wrapping_add(1);
         self.input.clear();
@@ -233,7 +293,7 @@ impl Decoder {
         let parsed = fill_tape_padded(&mut self.input, json.len(), &mut self.buffers, &mut tape);
         match parsed {
             Ok(()) => {
-                let (nested, scanner, settings) = (&mut self.nested, &self.scanner, &self.settings);
+                let Self { nested, scanner, settings, room, .. } = self;
                 // Both closures report problems, one after the other, never at once.
                 let found = std::cell::RefCell::new(&mut problems);
                 unwrap(
@@ -241,7 +301,7 @@ impl Decoder {
                     &mut |content, envelope_id| {
                         let outer_id = if envelope_id.is_empty() { outer_id } else { envelope_id };
                         let result = match content {
-                            Content::Event(event) => push_event(Event::of(event), outer_id, settings, read, out),
+                            Content::Event(event) => push_event(Event::of(event), outer_id, settings, read, room, out),
                             Content::Nested(_) if nested_left == 0 => Err("JSON in strings nested too deep".to_owned()),
                             Content::Nested(text) => nested
                                 .get_or_insert_with(|| {
@@ -414,7 +474,8 @@ fn push_event<'i>(
     outer_id: &str,
     settings: &DecodeSettings,
     read: ReadTime,
-    out: &mut Decoded,
+    room: &mut Room,
+    out: &mut dyn Sink,
 ) -> Result<(), String> {
     let DecodeSettings { tenant, privacy, whole } = settings;
     let Event { fields, numeric_id, date, audience, scope, tape } = event;
@@ -427,50 +488,6 @@ fn push_event<'i>(
     let at = event_time(date, ingested, read, privacy.keeps_all())?;
     // Nothing arrives before it happened.
     let arrived = read.arrival().filter(|arrived| at.is_plausible(*arrived)).or(ingested).unwrap_or(at);
-
-    let start = out.text.len();
-    let mut ends = [0_u32; FIELDS];
-    let mut field = 0;
-    let mut close = |text: &String| {
-        ends[field] = (text.len() - start) as u32;
-        field += 1;
-    };
-    let text = &mut out.text;
-    for value in [
-        privacy.type_code(fields.type_code),
-        log_id,
-        tenant.as_deref().unwrap_or_else(|| tenant_of(fields.tenant_name, fields.hostname)),
-        fields.organization_id,
-        fields.organization_name,
-        fields.connection,
-        fields.strategy,
-        fields.client_id,
-        fields.client_name,
-    ] {
-        text.push_str(value);
-        close(text);
-    }
-    privacy.push_user_id(fields.user_id, text);
-    close(text);
-    privacy.push_ip(fields.ip, text);
-    close(text);
-    text.push_str(fields.user_agent);
-    close(text);
-    push_set(text, audience, false);
-    close(text);
-    push_set(text, scope, true);
-    close(text);
-    if *whole {
-        privacy.push_user_name(fields.user_name, text);
-        close(text);
-        text.push_str(fields.hostname);
-        close(text);
-        privacy.push_free_text(fields.description, text);
-        close(text);
-    } else {
-        (0..3).for_each(|_| close(text));
-    }
-
     let identity = if log_id.is_empty() {
         // All of it: two events may differ only in what no column holds.
         let mut hash = Xxh3::new();
@@ -479,13 +496,31 @@ fn push_event<'i>(
     } else {
         xxh3_64(log_id.as_bytes())
     };
-    out.rows.push(Row {
-        kind: catalogue::lookup(fields.type_code),
+    let kind = catalogue::lookup(fields.type_code);
+    let has_sets = *whole || kind.class == Class::M2mOk;
+    let only_whole = |text| if *whole { text } else { "" };
+    out.push(&LogEvent {
+        kind,
         at,
         lateness_ms: arrived.since_ms(at).max(0),
         identity,
-        start,
-        ends,
+        type_code: privacy.type_code(fields.type_code),
+        log_id,
+        tenant: tenant.as_deref().unwrap_or_else(|| tenant_of(fields.tenant_name, fields.hostname)),
+        organization_id: fields.organization_id,
+        organization_name: fields.organization_name,
+        connection: fields.connection,
+        strategy: fields.strategy,
+        client_id: fields.client_id,
+        client_name: fields.client_name,
+        user_id: privacy.user_id(fields.user_id, &mut room.user_id),
+        ip: privacy.ip(fields.ip, &mut room.ip),
+        user_agent: fields.user_agent,
+        audience: if has_sets { set(audience, false, &mut room.audience) } else { "" },
+        scope: if has_sets { set(scope, true, &mut room.scope) } else { "" },
+        user_name: only_whole(privacy.user_name(only_whole(fields.user_name), &mut room.user_name)),
+        hostname: only_whole(fields.hostname),
+        description: only_whole(privacy.free_text(fields.description)),
     });
     Ok(())
 }
@@ -553,22 +588,21 @@ fn tenant_of<'i>(tenant_name: &'i str, hostname: &'i str) -> &'i str {
     }
 }
 
-/// Appends strings as a set: sorted, without repetition, joined by one space. Scopes are also split at white space; an
-/// audience is one URI.
-fn push_set<'i>(text: &mut String, mut strings: impl Iterator<Item = &'i str> + Clone, split: bool) {
+/// Strings as a set: sorted, without repetition, joined by one space. Scopes are also split at white space; an audience is
+/// one URI. Written into `room`, unless a string is that already.
+fn set<'a, 'i: 'a>(
+    mut strings: impl Iterator<Item = &'i str> + Clone,
+    split: bool,
+    room: &'a mut String,
+) -> &'a str {
     let all = strings.clone();
-    let (Some(first), None) = (strings.next(), strings.next()) else { return push_several(text, all, split) };
-    let first = first.trim();
-    if !split || is_sorted_set(first) {
-        text.push_str(first);
-    } else {
-        push_several(text, all, split);
+    if let (Some(first), None) = (strings.next(), strings.next())
+        && (!split || is_sorted_set(first.trim()))
+    {
+        return first.trim();
     }
-}
-
-fn push_several<'i>(text: &mut String, strings: impl Iterator<Item = &'i str>, split: bool) {
     let mut items: Vec<&str> = Vec::new();
-    for item in strings {
+    for item in all {
         if split {
             items.extend(item.split_whitespace());
         } else if !item.trim().is_empty() {
@@ -577,15 +611,17 @@ fn push_several<'i>(text: &mut String, strings: impl Iterator<Item = &'i str>, s
     }
     items.sort_unstable();
     items.dedup();
+    room.clear();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
-            text.push(' ');
+            room.push(' ');
         }
-        text.push_str(item);
+        room.push_str(item);
     }
+    room
 }
 
-/// Whether `scope` is already written as [`push_set`] would write it.
+/// Whether `scope` is already written as [`set`] would write it.
 fn is_sorted_set(scope: &str) -> bool {
     let mut last = "";
     scope.is_empty()

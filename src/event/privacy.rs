@@ -98,23 +98,22 @@ impl Privacy {
         (!id.is_empty()).then_some(id)
     }
 
-    pub(super) fn push_user_id(&self, value: &str, out: &mut String) {
-        self.push(self.policies.user_id.max(self.of_address(value)), value, out);
+    /// What is written of a value; into `room`, unless it is the value itself.
+    pub(super) fn user_id<'a>(&self, value: &'a str, room: &'a mut String) -> &'a str {
+        self.apply(self.policies.user_id.max(self.of_address(value)), value, room)
     }
 
-    pub(super) fn push_user_name(&self, value: &str, out: &mut String) {
-        self.push(self.policies.user_name.max(self.of_address(value)), value, out);
+    pub(super) fn user_name<'a>(&self, value: &'a str, room: &'a mut String) -> &'a str {
+        self.apply(self.policies.user_name.max(self.of_address(value)), value, room)
     }
 
-    pub(super) fn push_ip(&self, value: &str, out: &mut String) {
-        self.push(self.policies.ip, value, out);
+    pub(super) fn ip<'a>(&self, value: &'a str, room: &'a mut String) -> &'a str {
+        self.apply(self.policies.ip, value, room)
     }
 
     /// Text that may hold any of the others.
-    pub(super) fn push_free_text(&self, value: &str, out: &mut String) {
-        if self.keeps_all() {
-            out.push_str(value);
-        }
+    pub(super) fn free_text<'a>(&self, value: &'a str) -> &'a str {
+        if self.keeps_all() { value } else { "" }
     }
 
     /// The code of a type; what can be none is free text.
@@ -127,14 +126,16 @@ impl Privacy {
         if self.policies.email != Policy::Keep && has_at(value) { self.policies.email } else { Policy::Keep }
     }
 
-    fn push(&self, policy: Policy, value: &str, out: &mut String) {
+    fn apply<'a>(&self, policy: Policy, value: &'a str, room: &'a mut String) -> &'a str {
         match policy {
-            Policy::Keep => out.push_str(value),
+            Policy::Keep => value,
             Policy::Hash if !value.is_empty() => {
-                out.push_str(PREFIX);
-                self.push_hash(value.as_bytes(), HASH_BYTES, out);
+                room.clear();
+                room.push_str(PREFIX);
+                self.push_hash(value.as_bytes(), HASH_BYTES, room);
+                room
             }
-            Policy::Hash | Policy::Drop => {}
+            Policy::Hash | Policy::Drop => "",
         }
     }
 
@@ -165,10 +166,9 @@ mod tests {
     }
 
     fn of(privacy: &Privacy, value: &str) -> (String, String) {
-        let (mut id, mut name) = (String::new(), String::new());
-        privacy.push_user_id(value, &mut id);
-        privacy.push_user_name(value, &mut name);
-        (id, name)
+        let mut room = String::new();
+        let id = privacy.user_id(value, &mut room).to_owned();
+        (id, privacy.user_name(value, &mut room).to_owned())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dedupe::Dedupe;
 use super::{Events, FoldSettings, Partial};
-use crate::event::{DeadLetter, DecodedChunk, EventTime, LogEvent, Resume};
+use crate::event::{Chunk, DeadLetter, DecodedChunk, Decoder, EventTime, LogEvent, Resume, Sink};
 
 /// What became of every record and event of a range. In each entry, and so in every sum of entries,
 /// `records = read + rejected` and `events = counted + duplicates + ignored`.
@@ -123,52 +123,24 @@ impl Batch {
         dedupe: &mut Dedupe,
         read_at: EventTime,
     ) {
-        assert_eq!(chunk.start, self.end, "a batch is a contiguous range");
-        let mut accounting = Accounting {
-            records: chunk.records,
-            read: chunk.records - chunk.rejected,
-            rejected: chunk.rejected,
-            events: chunk.events.len() as u64,
-            dead_letters: chunk.dead_letters.len() as u64,
-            ..Accounting::default()
-        };
-        let is_ignored = |event: &LogEvent<'_>| !ignore.is_empty() && ignore.iter().any(|code| code == event.type_code);
-        // All that are new, first: a look into so large a memory waits for it, and nothing that the next look needs.
-        let is_new: Vec<bool> =
-            chunk.events.events().map(|event| !is_ignored(&event) && dedupe.insert(event.identity)).collect();
-        let mut newest: Option<EventTime> = None;
-        for (event, is_new) in chunk.events.events().zip(is_new) {
-            newest = newest.max(Some(event.at));
-            if !is_new {
-                match is_ignored(&event) {
-                    true => accounting.ignored += 1,
-                    false => accounting.duplicates += 1,
-                }
-            } else {
-                accounting.counted += 1;
-                self.identities.push(event.identity);
-                self.partial.fold(&event, settings);
-                if settings.events {
-                    accounting.event_rows += 1;
-                    self.events.push(&event);
-                }
-                if event.kind.code == "other" {
-                    self.note_unknown_type(event.type_code);
-                }
-            }
-        }
-        assert!(accounting.adds_up(), "{accounting:?}");
-        self.accounting.add(&accounting);
-        if let Some(event_time) = newest
-            && self.frontier.is_none_or(|frontier| event_time > frontier.event_time)
-        {
-            self.frontier = Some(Frontier { event_time, read_at });
-        }
-        self.dead_letter_bytes += chunk.dead_letters.iter().map(|letter| letter.raw.len() + 128).sum::<usize>();
-        self.dead_letters.extend(chunk.dead_letters);
-        self.bytes += chunk.bytes;
-        self.end = chunk.end;
-        self.resume = chunk.resume;
+        let mut folding = Folding::new(self, chunk.start, settings, ignore, dedupe);
+        chunk.events.events().for_each(|event| folding.push(&event));
+        folding.end(chunk, read_at);
+    }
+
+    /// Reads and folds the chunk that follows: [`Chunk::decode`] and [`fold`](Self::fold), with no event kept between them.
+    pub fn read(
+        &mut self,
+        chunk: &Chunk,
+        decoder: &mut Decoder,
+        settings: &FoldSettings,
+        ignore: &[String],
+        dedupe: &mut Dedupe,
+        read_at: EventTime,
+    ) {
+        let mut folding = Folding::new(self, chunk.start, settings, ignore, dedupe);
+        let decoded = chunk.decode_into(&mut folding, decoder, read_at);
+        folding.end(decoded, read_at);
     }
 
     fn note_unknown_type(&mut self, code: &str) {
@@ -187,6 +159,77 @@ impl Batch {
     /// About how much memory the batch holds, in bytes.
     pub fn heap_bytes(&self) -> usize {
         self.partial.heap_bytes() + self.events.heap_bytes() + self.identities.capacity() * 8 + self.dead_letter_bytes
+    }
+}
+
+/// A chunk on its way into a batch.
+struct Folding<'a> {
+    batch: &'a mut Batch,
+    settings: &'a FoldSettings,
+    ignore: &'a [String],
+    dedupe: &'a mut Dedupe,
+    accounting: Accounting,
+    newest: Option<EventTime>,
+}
+
+impl Sink for Folding<'_> {
+    fn push(&mut self, event: &LogEvent<'_>) {
+        let Self { batch, settings, ignore, dedupe, accounting, newest } = self;
+        accounting.events += 1;
+        *newest = (*newest).max(Some(event.at));
+        if ignore.iter().any(|code| code == event.type_code) {
+            accounting.ignored += 1;
+        } else if !dedupe.insert(event.identity) {
+            accounting.duplicates += 1;
+        } else {
+            accounting.counted += 1;
+            batch.identities.push(event.identity);
+            batch.partial.fold(event, settings);
+            if settings.events {
+                accounting.event_rows += 1;
+                batch.events.push(event);
+            }
+            if event.kind.code == "other" {
+                batch.note_unknown_type(event.type_code);
+            }
+        }
+    }
+}
+
+impl<'a> Folding<'a> {
+    fn new(
+        batch: &'a mut Batch,
+        start: u64,
+        settings: &'a FoldSettings,
+        ignore: &'a [String],
+        dedupe: &'a mut Dedupe,
+    ) -> Self {
+        assert_eq!(start, batch.end, "a batch is a contiguous range");
+        Self { batch, settings, ignore, dedupe, accounting: Accounting::default(), newest: None }
+    }
+
+    /// After the chunk's events: what else it held.
+    fn end(self, chunk: DecodedChunk, read_at: EventTime) {
+        let Self { batch, accounting, newest, .. } = self;
+        let accounting = Accounting {
+            records: chunk.records,
+            read: chunk.records - chunk.rejected,
+            rejected: chunk.rejected,
+            dead_letters: chunk.dead_letters.len() as u64,
+            ..accounting
+        };
+        assert!(accounting.adds_up(), "{accounting:?}");
+        batch.accounting.add(&accounting);
+        if let Some(event_time) = newest
+            && batch.frontier.is_none_or(|frontier| event_time > frontier.event_time)
+        {
+            batch.frontier = Some(Frontier { event_time, read_at });
+        }
+        batch.dead_letter_bytes += chunk.dead_letters.iter().map(|letter| letter.raw.len() + 128).sum::<usize>();
+        batch.dead_letters.extend(chunk.dead_letters);
+        batch.bytes += chunk.bytes;
+        batch.end = chunk.end;
+        batch.resume = chunk.resume;
     }
 }
 

@@ -1,5 +1,8 @@
 //! `event_counts`: how many events of each type, by where they happened.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::symbols::{Symbol, Symbols};
 use super::windows::{Window, Windows};
 use super::{EventKeys, FoldSettings};
@@ -46,7 +49,9 @@ impl Key {
 
 #[derive(Default)]
 pub(super) struct Counts {
-    rows: Windows<Key, u64>,
+    /// Each key as a number: there are few, and most come in many windows.
+    keys: HashMap<Key, u32, FixedState>,
+    rows: Windows<u32, u64>,
     pub heap_bytes: usize,
 }
 
@@ -80,14 +85,19 @@ impl Counts {
     }
 
     fn add(&mut self, window: Window, key: Key, events: u64) {
-        *self.rows.rows(window).entry(key).or_insert_with(|| {
-            self.heap_bytes += size_of::<(Key, u64)>() * 8 / 7;
+        let next = self.keys.len() as u32;
+        let number = *self.keys.entry(key).or_insert_with(|| {
+            self.heap_bytes += size_of::<(Key, u32)>() * 8 / 7;
+            next
+        });
+        *self.rows.rows(window).entry(number).or_insert_with(|| {
+            self.heap_bytes += size_of::<(u32, u64)>() * 8 / 7;
             0
         }) += events;
     }
 
     pub fn tenants<'a>(&self, symbols: &'a Symbols) -> impl Iterator<Item = &'a str> {
-        self.rows.iter().map(|(_, key, _)| symbols.get(key.tenant))
+        self.keys.keys().map(|key| symbols.get(key.tenant))
     }
 
     pub fn len(&self) -> usize {
@@ -95,21 +105,30 @@ impl Counts {
     }
 
     pub fn rows<'a>(&self, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
-        let ranks = symbols.ranks(self.rows.iter().flat_map(|(_, key, _)| key.symbols()));
-        let mut rows: Vec<_> = self.rows.iter().collect();
-        rows.sort_by_cached_key(|(window, key, _)| (ranks.of(key.symbols()), *window));
-        rows.into_iter()
-            .map(|(window, key, events)| CountsRow {
+        // A key's rows are in order if windows come in order.
+        let mut rows_by_key = vec![Vec::new(); self.keys.len()];
+        for (window, rows) in self.rows.sorted() {
+            rows.iter().for_each(|(number, events)| rows_by_key[*number as usize].push((window, *events)));
+        }
+        let ranks = symbols.ranks(self.keys.keys().flat_map(Key::symbols));
+        let mut keys: Vec<_> = self.keys.iter().collect();
+        keys.sort_unstable_by_key(|(key, _)| ranks.of(key.symbols()));
+        let mut sorted = Vec::with_capacity(self.len());
+        for (key, number) in keys {
+            let [tenant, type_code, client_id, connection, strategy, organization_id] =
+                key.symbols().map(|symbol| symbols.get(symbol));
+            sorted.extend(rows_by_key[*number as usize].iter().map(|(window, events)| CountsRow {
                 window_start: window.start,
                 window_seconds: window.seconds,
-                tenant: symbols.get(key.tenant),
-                type_code: symbols.get(key.type_code),
-                client_id: symbols.get(key.client_id),
-                connection: symbols.get(key.connection),
-                strategy: symbols.get(key.strategy),
-                organization_id: symbols.get(key.organization_id),
+                tenant,
+                type_code,
+                client_id,
+                connection,
+                strategy,
+                organization_id,
                 events: *events,
-            })
-            .collect()
+            }));
+        }
+        sorted
     }
 }

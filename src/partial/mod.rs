@@ -152,16 +152,17 @@ struct Latest {
 }
 
 impl Latest {
-    fn new(at: EventTime, name: Symbol) -> Self {
-        Self { at, name }
+    /// None yet; what is offered is of this time or later, or too old.
+    fn new(at: EventTime) -> Self {
+        Self { at, name: Symbol::EMPTY }
     }
 
-    fn offer(&mut self, at: EventTime, name: Symbol, symbols: &Symbols) {
-        if name == self.name && at <= self.at {
-            return;
-        }
-        if (at, symbols.get(name)) > (self.at, symbols.get(self.name)) {
-            (self.at, self.name) = (at, name);
+    fn offer(&mut self, at: EventTime, name: &str, symbols: &mut Symbols) {
+        let known = symbols.get(self.name);
+        if name == known {
+            self.at = self.at.max(at);
+        } else if (at, name) > (self.at, known) {
+            (self.at, self.name) = (at, symbols.intern(name));
         }
     }
 }

@@ -3,6 +3,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 /// A string of one [`Symbols`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +29,8 @@ impl Ranks {
 pub struct Symbols {
     text: String,
     ends: Vec<usize>,
-    index: HashTable<u32>,
+    /// With their hashes.
+    index: HashTable<(u64, u32)>,
 }
 
 impl Default for Symbols {
@@ -42,21 +44,22 @@ impl Symbols {
         if text.is_empty() {
             return Symbol::EMPTY;
         }
-        let state = FixedState::default();
-        let hash = state.hash_one(text);
+        let hash = FixedState::default().hash_one(text);
         let Self { text: all, ends, index } = self;
-        if let Some(symbol) = index.find(hash, |symbol| slice(all, ends, *symbol) == text) {
+        // As bytes: where a string ends need not be looked at twice.
+        let is_it = |(_, symbol): &(u64, u32)| all.as_bytes()[range(ends, *symbol)] == *text.as_bytes();
+        if let Some((_, symbol)) = index.find(hash, is_it) {
             return Symbol(*symbol);
         }
         let symbol = ends.len() as u32;
         all.push_str(text);
         ends.push(all.len());
-        index.insert_unique(hash, symbol, |symbol| state.hash_one(slice(all, ends, *symbol)));
+        index.insert_unique(hash, (hash, symbol), |(hash, _)| *hash);
         Symbol(symbol)
     }
 
     pub fn get(&self, symbol: Symbol) -> &str {
-        slice(&self.text, &self.ends, symbol.0)
+        &self.text[range(&self.ends, symbol.0)]
     }
 
     /// The place of each of these strings in their order: numbers sort faster than what they stand for.
@@ -74,12 +77,13 @@ impl Symbols {
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * 8 + self.index.capacity() * 6
+        self.text.capacity() + self.ends.capacity() * 8 + self.index.capacity() * 17
     }
 }
 
-fn slice<'a>(text: &'a str, ends: &[usize], symbol: u32) -> &'a str {
+/// Where a string is in the text of all.
+fn range(ends: &[usize], symbol: u32) -> Range<usize> {
     let at = symbol as usize;
     let begin = if at == 0 { 0 } else { ends[at - 1] };
-    &text[begin..ends[at]]
+    begin..ends[at]
 }

@@ -106,6 +106,11 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub fn fold(&mut self, event: &LogEvent<'_>, settings: &FoldSettings, symbols: &mut Symbols) {
+        let is_issue = match event.kind.class {
+            Class::M2mOk => true,
+            Class::M2mFail => false,
+            _ => return,
+        };
         let window_start = settings.tokens_window.start(event.at);
         let second = (event.at.since_ms(window_start) / 1000) as u32;
         let mut row = TokensRow {
@@ -128,18 +133,14 @@ impl Tokens {
             first_log_id: event.log_id,
             last_log_id: event.log_id,
         };
-        match event.kind.class {
-            Class::M2mOk => self.absorb_issue(&row, Some(second), symbols),
-            Class::M2mFail => {
-                // Whoever can reach the token endpoint chooses every value of a refused request. Auth0 adds the name
-                // of a client it knows; all others share one key.
-                row.client_id = if event.client_name.is_empty() { UNRECOGNISED } else { event.client_id };
-                (row.audience, row.organization_id, row.scope, row.ip, row.user_agent) = ("", "", "", "", "");
-                (row.issued, row.failed, row.billable) = (0, 1, false);
-                self.absorb_issue(&row, None, symbols);
-            }
-            _ => {}
+        if !is_issue {
+            // Whoever can reach the token endpoint chooses every value of a refused request. Auth0 adds the name
+            // of a client it knows; all others share one key.
+            row.client_id = if event.client_name.is_empty() { UNRECOGNISED } else { event.client_id };
+            (row.audience, row.organization_id, row.scope, row.ip, row.user_agent) = ("", "", "", "", "");
+            (row.issued, row.failed, row.billable) = (0, 1, false);
         }
+        self.absorb_issue(&row, is_issue.then_some(second), symbols);
     }
 
     /// Merges a row of the same grain, wherever it was folded.
@@ -157,8 +158,6 @@ impl Tokens {
             scope: symbols.intern(row.scope),
             ip: symbols.intern(row.ip),
         };
-        let client_name = symbols.intern(row.client_name);
-        let user_agent = symbols.intern(row.user_agent);
         let value = self.rows.rows(window).entry(key).or_insert_with(|| {
             let issued_seconds = IssuedSeconds::new(row.window_seconds);
             self.heap_bytes += size_of::<(Key, Value)>() * 8 / 7
@@ -166,8 +165,8 @@ impl Tokens {
                 + row.first_log_id.len()
                 + row.last_log_id.len();
             Value {
-                client_name: Latest::new(row.last_at, client_name),
-                user_agent: Latest::new(row.last_at, user_agent),
+                client_name: Latest::new(row.last_at),
+                user_agent: Latest::new(row.last_at),
                 issued: 0,
                 failed: 0,
                 issued_seconds,
@@ -178,8 +177,8 @@ impl Tokens {
                 last_log_id: row.last_log_id.to_owned(),
             }
         });
-        value.client_name.offer(row.last_at, client_name, symbols);
-        value.user_agent.offer(row.last_at, user_agent, symbols);
+        value.client_name.offer(row.last_at, row.client_name, symbols);
+        value.user_agent.offer(row.last_at, row.user_agent, symbols);
         // A refused request says nothing of what is billed.
         value.billable |= row.billable;
         value.issued += row.issued;

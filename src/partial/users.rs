@@ -93,17 +93,17 @@ impl Users {
         let (tenant, none) = (keys.tenant, Symbol::EMPTY);
         let window = Window { start: settings.users_window.start(event.at), seconds: settings.users_window.seconds() };
         let dimensions = [
-            (Dimension::Tenant, none, none),
-            (Dimension::Organization, keys.organization_id, symbols.intern(event.organization_name)),
-            (Dimension::Connection, keys.connection, none),
-            (Dimension::Client, keys.client_id, symbols.intern(event.client_name)),
+            (Dimension::Tenant, none, ""),
+            (Dimension::Organization, keys.organization_id, event.organization_name),
+            (Dimension::Connection, keys.connection, ""),
+            (Dimension::Client, keys.client_id, event.client_name),
         ];
         for (dimension, key, name) in dimensions {
             if key == none && dimension != Dimension::Tenant {
                 continue;
             }
             let key = Key { tenant, dimension, key };
-            let row = self.row(window, key, name, event.at, settings.precision);
+            let row = self.row(window, key, event.at, settings.precision);
             row.events += u64::from(active.is_some());
             row.logins += u64::from(login);
             row.signups += u64::from(signup);
@@ -124,9 +124,8 @@ impl Users {
     pub fn absorb(&mut self, row: &UsersRow<'_>, precision: Precision, symbols: &mut Symbols) {
         let window = Window { start: row.window_start, seconds: row.window_seconds };
         let key = Key { tenant: symbols.intern(row.tenant), dimension: row.dimension, key: symbols.intern(row.key) };
-        let name = symbols.intern(row.key_name);
-        let value = self.row(window, key, name, row.last_at, precision);
-        value.key_name.offer(row.last_at, name, symbols);
+        let value = self.row(window, key, row.last_at, precision);
+        value.key_name.offer(row.last_at, row.key_name, symbols);
         value.events += row.events;
         value.logins += row.logins;
         value.signups += row.signups;
@@ -139,12 +138,12 @@ impl Users {
         self.heap_bytes += grown;
     }
 
-    fn row(&mut self, window: Window, key: Key, name: Symbol, at: EventTime, precision: Precision) -> &mut Value {
+    fn row(&mut self, window: Window, key: Key, at: EventTime, precision: Precision) -> &mut Value {
         self.rows.rows(window).entry(key).or_insert_with(|| {
             let users = UserSketch::new(precision);
             self.heap_bytes += size_of::<(Key, Value)>() * 8 / 7 + users.heap_bytes();
             Value {
-                key_name: Latest::new(at, name),
+                key_name: Latest::new(at),
                 events: 0,
                 logins: 0,
                 signups: 0,

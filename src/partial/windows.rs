@@ -45,6 +45,13 @@ impl<K: Hash + Eq, V> Windows<K, V> {
         self.tables.iter().map(|(_, rows)| rows.len()).sum()
     }
 
+    /// The windows in order, their rows in none.
+    pub fn sorted(&self) -> Vec<(Window, &Rows<K, V>)> {
+        let mut sorted: Vec<_> = self.tables.iter().map(|(window, rows)| (*window, rows)).collect();
+        sorted.sort_unstable_by_key(|(window, _)| *window);
+        sorted
+    }
+
     /// In no order.
     pub fn iter(&self) -> impl Iterator<Item = (Window, &K, &V)> {
         self.tables.iter().flat_map(|(window, rows)| rows.iter().map(|(key, value)| (*window, key, value)))

@@ -1,4 +1,5 @@
-//! `ghostlight ingest`: files into the store. A reader cuts chunks, workers decode them, this thread folds them in order.
+//! `ghostlight ingest`: files into the store. A reader cuts chunks, workers decode them, this thread folds them in order; or
+//! this thread does it all, where it is to be the only one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -226,7 +227,50 @@ impl Ingest<'_> {
         let from = log.end();
         let settings = WriteSettings::new(self.config);
         let mut writer = PartitionWriter::new(self.runtime.clone(), log, dedupe, settings);
-        let threads = self.config.files.threads;
+        let (source, ended) = match self.config.files.threads {
+            1 => self.read_and_fold(source, &mut writer, summary)?,
+            threads => self.fold_beside(threads, source, &mut writer, summary)?,
+        };
+        // What was read before the file turned out damaged is good.
+        if let Some(entry) = writer.flush()? {
+            summary.add(&entry);
+        }
+        let to = writer.committed();
+        self.dedupe = Some(writer.into_dedupe());
+        ended?;
+        let unfinished = source.unfinished();
+        Ok(if to == from { Ingested::NothingNew { unfinished } } else { Ingested::Read { from, to, unfinished } })
+    }
+
+    /// On this thread alone: what is read stays in its core's cache until it is folded, and nobody is waited for.
+    fn read_and_fold(
+        &self,
+        mut source: FileSource,
+        writer: &mut PartitionWriter,
+        summary: &mut IngestSummary,
+    ) -> Result<(FileSource, Result<(), FileError>), IngestError> {
+        let mut decoder = Decoder::with_settings(self.config.decode());
+        loop {
+            let chunk = match source.next_chunk() {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok((source, Ok(()))),
+                Err(error) => return Ok((source, Err(error))),
+            };
+            self.read.fetch_add(chunk.end - chunk.start, Ordering::Relaxed);
+            writer.read(&chunk, &mut decoder);
+            summary.after(chunk.end - chunk.start, writer)?;
+            source.reuse(chunk.bytes);
+        }
+    }
+
+    /// On this thread, beside one that reads and some that decode.
+    fn fold_beside(
+        &self,
+        threads: usize,
+        source: FileSource,
+        writer: &mut PartitionWriter,
+        summary: &mut IngestSummary,
+    ) -> Result<(FileSource, Result<(), FileError>), IngestError> {
         let read = self.read;
         let (folded, reading) = std::thread::scope(|scope| {
             // Chunk n goes through worker n % threads, and is taken from there: so they come out in order.
@@ -252,20 +296,12 @@ impl Ingest<'_> {
                 from_workers.push(decoded_queue);
             }
             let reader = scope.spawn(move || read_chunks(source, &to_workers, &spent_queue, read));
-            let folded = fold_all(&mut writer, from_workers, summary);
+            let folded = fold_all(writer, from_workers, summary);
             (folded, reader.join())
         });
-        let (source, ended) = reading.map_err(|_| IngestError::Thread)?;
+        let reading = reading.map_err(|_| IngestError::Thread)?;
         folded?;
-        // What was read before the file turned out damaged is good.
-        if let Some(entry) = writer.flush()? {
-            summary.add(&entry);
-        }
-        let to = writer.committed();
-        self.dedupe = Some(writer.into_dedupe());
-        ended?;
-        let unfinished = source.unfinished();
-        Ok(if to == from { Ingested::NothingNew { unfinished } } else { Ingested::Read { from, to, unfinished } })
+        Ok(reading)
     }
 }
 
@@ -299,18 +335,25 @@ fn fold_all(
 ) -> Result<(), IngestError> {
     for worker in workers.iter().cycle() {
         let Ok(chunk) = worker.recv() else { return Ok(()) };
-        summary.bytes += chunk.end - chunk.start;
+        let length = chunk.end - chunk.start;
         writer.fold(chunk);
-        if writer.is_full()
-            && let Some(entry) = writer.flush()?
-        {
-            summary.add(&entry);
-        }
+        summary.after(length, writer)?;
     }
     Ok(())
 }
 
 impl IngestSummary {
+    /// After a chunk of so many bytes was folded.
+    fn after(&mut self, bytes: u64, writer: &mut PartitionWriter) -> Result<(), CommitError> {
+        self.bytes += bytes;
+        if writer.is_full()
+            && let Some(entry) = writer.flush()?
+        {
+            self.add(&entry);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, entry: &Entry) {
         self.accounting.add(&entry.accounting);
         self.commits += 1;

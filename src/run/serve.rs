@@ -369,7 +369,7 @@ impl Drain {
             let next = reader.next(CHUNK_BYTES, poll)?;
             let closed = matches!(next, Next::Closed);
             match next {
-                Next::Chunk(chunk) => writer.fold(chunk.decode(&mut decoder, clock::now())),
+                Next::Chunk(chunk) => writer.read(&chunk, &mut decoder),
                 Next::Idle if writer.end() == writer.committed() => {
                     // Nothing is left that a commit could fail at.
                     self.readiness.set(SPOOL_PART, None);

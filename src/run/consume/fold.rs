@@ -91,7 +91,7 @@ impl Folder {
             return;
         }
         let Some(owned) = self.writers.get_mut(&slot.number) else { return };
-        owned.writer.fold(chunk.decode(&mut self.decoder, clock::now()));
+        owned.writer.read(&chunk, &mut self.decoder);
         owned.folded = clock::monotonic();
         let heap_bytes = owned.writer.heap_bytes();
         // The limit on memory is for all partitions together, of all threads.
