@@ -185,6 +185,7 @@ struct Room {
     user_name: String,
     audience: String,
     scope: String,
+    scopes: Scopes,
 }
 
 /// JSON in a string in JSON in a string: deeper than any bridge goes.
@@ -517,7 +518,7 @@ fn push_event<'i>(
         ip: privacy.ip(fields.ip, &mut room.ip),
         user_agent: fields.user_agent,
         audience: if has_sets { set(audience, false, &mut room.audience) } else { "" },
-        scope: if has_sets { set(scope, true, &mut room.scope) } else { "" },
+        scope: if has_sets { room.scopes.set(scope, &mut room.scope) } else { "" },
         user_name: only_whole(privacy.user_name(only_whole(fields.user_name), &mut room.user_name)),
         hostname: only_whole(fields.hostname),
         description: only_whole(privacy.free_text(fields.description)),
@@ -564,7 +565,7 @@ fn read_date<'i>(value: Value<'_, 'i>) -> Result<EventTime, BadDate<'i>> {
 }
 
 fn read_date_text(text: &str) -> Option<EventTime> {
-    EventTime::parse(text.trim())
+    EventTime::parse(text).or_else(|| EventTime::parse(text.trim()))
 }
 
 fn wrapped_date(value: Value<'_, '_>) -> Option<EventTime> {
@@ -619,6 +620,37 @@ fn set<'a, 'i: 'a>(
         room.push_str(item);
     }
     room
+}
+
+/// Scopes as they came, and as the sets they are: a client asks for the same ones again and again.
+#[derive(Default)]
+struct Scopes(Vec<(String, String)>);
+
+impl Scopes {
+    const COUNT: usize = 64;
+    /// What is longer is not kept.
+    const LENGTH_MAX: usize = 1024;
+
+    fn set<'a, 'i: 'a>(
+        &'a mut self,
+        mut strings: impl Iterator<Item = &'i str> + Clone,
+        room: &'a mut String,
+    ) -> &'a str {
+        let all = strings.clone();
+        let (Some(scope), None) = (strings.next(), strings.next()) else { return set(all, true, room) };
+        if scope.is_empty() || scope.len() > Self::LENGTH_MAX {
+            return set(all, true, room);
+        }
+        if self.0.is_empty() {
+            self.0.resize_with(Self::COUNT, Default::default);
+        }
+        let (known, as_set) = &mut self.0[xxh3_64(scope.as_bytes()) as usize % Self::COUNT];
+        if known != scope {
+            scope.clone_into(known);
+            set(all, true, room).clone_into(as_set);
+        }
+        as_set
+    }
 }
 
 /// Whether `scope` is already written as [`set`] would write it.

@@ -38,6 +38,9 @@ impl EventTime {
     /// (kept to the millisecond), `Z`, an offset, or nothing (UTC).
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
+        if let Some(time) = <&[u8; 24]>::try_from(bytes).ok().and_then(Self::parse_usual) {
+            return Some(time);
+        }
         if bytes.len() < 19 || bytes[4] != b'-' || bytes[7] != b'-' || bytes[13] != b':' || bytes[16] != b':' {
             return None;
         }
@@ -74,20 +77,39 @@ impl EventTime {
         Some(Self(base + ms - offset_minutes * 60_000))
     }
 
+    /// Reads what Auth0 writes: `2026-11-23T12:00:00.000Z`.
+    #[inline]
+    fn parse_usual(b: &[u8; 24]) -> Option<Self> {
+        // All at once, as it is nearly always so.
+        let is_usual = (b[4] == b'-')
+            & (b[7] == b'-')
+            & (b[10] == b'T')
+            & (b[13] == b':')
+            & (b[16] == b':')
+            & (b[19] == b'.')
+            & (b[23] == b'Z');
+        let [century, year, month, day] = pairs([b[0], b[1], b[2], b[3], b[5], b[6], b[8], b[9]])?;
+        let [hour, minute, second, hundredths] = pairs([b[11], b[12], b[14], b[15], b[17], b[18], b[20], b[21]])?;
+        let last = b[22].wrapping_sub(b'0');
+        if !is_usual || last > 9 {
+            return None;
+        }
+        let base = civil_ms(century * 100 + year, month, day, hour, minute, second)?;
+        Some(Self(base + hundredths * 10 + i64::from(last)))
+    }
+
     /// The ingest time inside a `log_id` of the layout seen since about 2019: three digits, `YYYYMMDDhhmmssSSS`, a
     /// tail of digits. Empirical, not documented by Auth0, so every other layout gives `None`.
     pub fn from_log_id(log_id: &str) -> Option<Self> {
         let bytes = log_id.as_bytes();
-        let (head, rest) = bytes.split_first_chunk::<3>()?;
-        let (date, rest) = rest.split_first_chunk::<8>()?;
-        let (time, rest) = rest.split_first_chunk::<8>()?;
-        if bytes.len() < 40 || !head.iter().all(u8::is_ascii_digit) {
+        let b: &[u8; 40] = bytes.first_chunk()?;
+        if !b[..3].iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let [century, year, month, day] = pairs(*date)?;
-        let [hour, minute, second, hundredths] = pairs(*time)?;
+        let [century, year, month, day] = pairs([b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10]])?;
+        let [hour, minute, second, hundredths] = pairs([b[11], b[12], b[13], b[14], b[15], b[16], b[17], b[18]])?;
         let base = civil_ms(century * 100 + year, month, day, hour, minute, second)?;
-        Some(Self(base + hundredths * 10 + digits(&rest[..1])?))
+        Some(Self(base + hundredths * 10 + digits(&b[19..20])?))
     }
 
     /// Whether an Auth0 event can have this time, read at `now`: not before Auth0 existed, at most two days ahead
@@ -144,6 +166,7 @@ fn digits(bytes: &[u8]) -> Option<i64> {
 }
 
 /// Eight digits as four numbers of two, all at once.
+#[inline]
 fn pairs(digits: [u8; 8]) -> Option<[i64; 4]> {
     const HIGHS: u64 = u64::from_le_bytes([0xF0; 8]);
     const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
@@ -158,6 +181,7 @@ fn pairs(digits: [u8; 8]) -> Option<[i64; 4]> {
     Some([0, 16, 32, 48].map(|shift| (pairs >> shift & 0xFF) as i64))
 }
 
+#[inline]
 fn civil_ms(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> Option<i64> {
     const DAYS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {

@@ -1,12 +1,14 @@
 //! `event_counts`: how many events of each type, by where they happened.
 
+use std::collections::BTreeSet;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::symbols::{Symbol, Symbols};
 use super::windows::{Window, Windows};
 use super::{EventKeys, FoldSettings};
-use crate::event::{EventTime, LogEvent, catalogue};
+use crate::event::{Day, EventTime, LogEvent, catalogue};
 
 /// One row of `event_counts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,16 +106,25 @@ impl Counts {
         self.rows.len()
     }
 
-    pub fn rows<'a>(&self, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
+    /// The days in which windows begin.
+    pub fn days(&self) -> BTreeSet<Day> {
+        self.rows.sorted().into_iter().map(|(window, _)| Day::of(window.start)).collect()
+    }
+
+    /// Those in windows that begin within `day`, or all.
+    pub fn rows<'a>(&self, day: Option<Day>, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
         // A key's rows are in order if windows come in order.
         let mut rows_by_key = vec![Vec::new(); self.keys.len()];
-        for (window, rows) in self.rows.sorted() {
+        let mut count = 0;
+        let is_asked = |window: &Window| day.is_none_or(|day| Day::of(window.start) == day);
+        for (window, rows) in self.rows.sorted().into_iter().filter(|(window, _)| is_asked(window)) {
+            count += rows.len();
             rows.iter().for_each(|(number, events)| rows_by_key[*number as usize].push((window, *events)));
         }
         let ranks = symbols.ranks(self.keys.keys().flat_map(Key::symbols));
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort_unstable_by_key(|(key, _)| ranks.of(key.symbols()));
-        let mut sorted = Vec::with_capacity(self.len());
+        let mut sorted = Vec::with_capacity(count);
         for (key, number) in keys {
             let [tenant, type_code, client_id, connection, strategy, organization_id] =
                 key.symbols().map(|symbol| symbols.get(symbol));

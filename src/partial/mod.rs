@@ -13,6 +13,8 @@ mod tokens;
 mod users;
 mod windows;
 
+use std::collections::BTreeSet;
+
 pub(crate) use batch::is_zero;
 pub use batch::{Accounting, Batch, Frontier};
 pub use counts::CountsRow;
@@ -20,7 +22,7 @@ pub use events::Events;
 pub use tokens::{IssuedSeconds, TokensRow};
 pub use users::{Dimension, UsersRow};
 
-use crate::event::{ActiveDefinition, EventTime, LogEvent, WindowLength};
+use crate::event::{ActiveDefinition, Day, EventTime, LogEvent, WindowLength};
 use sketch::Precision;
 use symbols::{Symbol, Symbols};
 
@@ -66,7 +68,7 @@ impl Partial {
         let keys = EventKeys::of(event, &mut self.symbols);
         self.counts.fold(event, &keys, settings, &mut self.symbols);
         self.users.fold(event, &keys, settings, &mut self.symbols);
-        self.tokens.fold(event, settings, &mut self.symbols);
+        self.tokens.fold(event, &keys, settings, &mut self.symbols);
     }
 
     pub fn merge(&mut self, other: &Partial) {
@@ -100,7 +102,17 @@ impl Partial {
 
     /// Sorted by tenant, type, client, connection, strategy, organization and window.
     pub fn counts(&self) -> Vec<CountsRow<'_>> {
-        self.counts.rows(&self.symbols)
+        self.counts.rows(None, &self.symbols)
+    }
+
+    /// The days in which windows of counts begin.
+    pub fn count_days(&self) -> BTreeSet<Day> {
+        self.counts.days()
+    }
+
+    /// [`counts`](Self::counts) in windows that begin within `day`: there are far more of them than of other rows.
+    pub fn counts_of(&self, day: Day) -> Vec<CountsRow<'_>> {
+        self.counts.rows(Some(day), &self.symbols)
     }
 
     /// Whose rows these are, each perhaps several times.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::symbols::{Symbol, Symbols};
 use super::windows::{Window, Windows};
-use super::{FoldSettings, Latest, UNRECOGNISED};
+use super::{EventKeys, FoldSettings, Latest, UNRECOGNISED};
 use crate::event::{Class, EventTime, LogEvent};
 
 /// A bit per second of a window, in which at least one token was issued: bit `n % 8` of byte `n / 8` is second `n`.
@@ -105,7 +105,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub fn fold(&mut self, event: &LogEvent<'_>, settings: &FoldSettings, symbols: &mut Symbols) {
+    pub fn fold(&mut self, event: &LogEvent<'_>, keys: &EventKeys, settings: &FoldSettings, symbols: &mut Symbols) {
         let is_issue = match event.kind.class {
             Class::M2mOk => true,
             Class::M2mFail => false,
@@ -139,17 +139,22 @@ impl Tokens {
             row.client_id = if event.client_name.is_empty() { UNRECOGNISED } else { event.client_id };
             (row.audience, row.organization_id, row.scope, row.ip, row.user_agent) = ("", "", "", "", "");
             (row.issued, row.failed, row.billable) = (0, 1, false);
+            return self.absorb(&row, symbols);
         }
-        self.absorb_issue(&row, is_issue.then_some(second), symbols);
+        // Of an issue they are checked, and so as the event has them.
+        let key = Key {
+            tenant: keys.tenant,
+            client_id: keys.client_id,
+            audience: symbols.intern(row.audience),
+            organization_id: keys.organization_id,
+            scope: symbols.intern(row.scope),
+            ip: symbols.intern(row.ip),
+        };
+        self.add(key, &row, Some(second), symbols);
     }
 
     /// Merges a row of the same grain, wherever it was folded.
     pub fn absorb(&mut self, row: &TokensRow<'_>, symbols: &mut Symbols) {
-        self.absorb_issue(row, None, symbols);
-    }
-
-    fn absorb_issue(&mut self, row: &TokensRow<'_>, second: Option<u32>, symbols: &mut Symbols) {
-        let window = Window { start: row.window_start, seconds: row.window_seconds };
         let key = Key {
             tenant: symbols.intern(row.tenant),
             client_id: symbols.intern(row.client_id),
@@ -158,6 +163,12 @@ impl Tokens {
             scope: symbols.intern(row.scope),
             ip: symbols.intern(row.ip),
         };
+        self.add(key, row, None, symbols);
+    }
+
+    /// A token issued within `second` of the window, or a row of any.
+    fn add(&mut self, key: Key, row: &TokensRow<'_>, second: Option<u32>, symbols: &mut Symbols) {
+        let window = Window { start: row.window_start, seconds: row.window_seconds };
         let value = self.rows.rows(window).entry(key).or_insert_with(|| {
             let issued_seconds = IssuedSeconds::new(row.window_seconds);
             self.heap_bytes += size_of::<(Key, Value)>() * 8 / 7

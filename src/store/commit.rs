@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use sha2::{Digest, Sha256};
@@ -82,12 +83,14 @@ impl PartitionLog {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let files = datasets::encode(batch, &self.id, settings, &nonce, now);
         let entry = self.entry(batch, settings, now, nonce, &files);
-        for (at, file) in files.into_iter().enumerate() {
-            if let Err(error) = self.store.put(&stage_path(&entry, at), file.bytes).await {
-                // No entry will ever name it.
-                self.abandon_stage(&entry).await;
-                return Err(error.into());
-            }
+        let (store, entry_ref) = (&self.store, &entry);
+        let staging = files.into_iter().enumerate().map(|(at, file)| async move {
+            store.put(&stage_path(entry_ref, at), file.bytes).await
+        });
+        if let Err(error) = all(staging).await {
+            // No entry will ever name it.
+            self.abandon_stage(&entry).await;
+            return Err(error.into());
         }
         self.create_or_yield(&entry).await?;
         self.publish(&entry).await?;
@@ -190,10 +193,10 @@ impl PartitionLog {
 
     /// Moves a committed entry's files to their final paths. Idempotent, also beside another process that does the same.
     async fn publish(&self, entry: &Entry) -> Result<(), StoreError> {
-        for (at, file) in entry.files.iter().enumerate() {
-            self.publish_file(&stage_path(entry, at), entry, file).await?;
-        }
-        Ok(())
+        let publishing = entry.files.iter().enumerate().map(|(at, file)| async move {
+            self.publish_file(&stage_path(entry, at), entry, file).await
+        });
+        all(publishing).await
     }
 
     async fn publish_file(&self, staged: &Path, entry: &Entry, file: &FileRecord) -> Result<(), StoreError> {
@@ -271,6 +274,15 @@ impl PartitionLog {
             }
         }
     }
+}
+
+/// How many operations on the store are under way at once: most of each is waiting.
+const AT_ONCE: usize = 16;
+
+/// Does all of it, also what comes after something that fails, and says what failed first: nothing is still under way then.
+async fn all(operations: impl Iterator<Item = impl Future<Output = Result<(), StoreError>>>) -> Result<(), StoreError> {
+    let done: Vec<_> = stream::iter(operations).buffered(AT_ONCE).collect().await;
+    done.into_iter().collect()
 }
 
 /// Deletes id files older than `keep_ms`. A partition that can go on keeps its last `horizon` ids however old they are
