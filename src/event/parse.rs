@@ -591,11 +591,7 @@ fn tenant_of<'i>(tenant_name: &'i str, hostname: &'i str) -> &'i str {
 
 /// Strings as a set: sorted, without repetition, joined by one space. Scopes are also split at white space; an audience is
 /// one URI. Written into `room`, unless a string is that already.
-fn set<'a, 'i: 'a>(
-    mut strings: impl Iterator<Item = &'i str> + Clone,
-    split: bool,
-    room: &'a mut String,
-) -> &'a str {
+fn set<'a, 'i: 'a>(mut strings: impl Iterator<Item = &'i str> + Clone, split: bool, room: &'a mut String) -> &'a str {
     let all = strings.clone();
     if let (Some(first), None) = (strings.next(), strings.next())
         && (!split || is_sorted_set(first.trim()))

@@ -1,12 +1,10 @@
 //! `event_counts`: how many events of each type, by where they happened.
 
-use std::collections::BTreeSet;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::symbols::{Symbol, Symbols};
-use super::windows::{Window, Windows};
+use super::windows::{Rows, Window, Windows};
 use super::{EventKeys, FoldSettings};
 use crate::event::{Day, EventTime, LogEvent, catalogue};
 
@@ -106,40 +104,66 @@ impl Counts {
         self.rows.len()
     }
 
-    /// The days in which windows begin.
-    pub fn days(&self) -> BTreeSet<Day> {
-        self.rows.sorted().into_iter().map(|(window, _)| Day::of(window.start)).collect()
+    pub fn rows<'a>(&self, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
+        self.sorted_keys(symbols).rows(&self.rows.sorted())
     }
 
-    /// Those in windows that begin within `day`, or all.
-    pub fn rows<'a>(&self, day: Option<Day>, symbols: &'a Symbols) -> Vec<CountsRow<'a>> {
-        // A key's rows are in order if windows come in order.
-        let mut rows_by_key = vec![Vec::new(); self.keys.len()];
-        let mut count = 0;
-        let is_asked = |window: &Window| day.is_none_or(|day| Day::of(window.start) == day);
-        for (window, rows) in self.rows.sorted().into_iter().filter(|(window, _)| is_asked(window)) {
-            count += rows.len();
-            rows.iter().for_each(|(number, events)| rows_by_key[*number as usize].push((window, *events)));
-        }
+    /// The same by the day in which windows begin, one day's after the other's.
+    pub fn rows_by_day<'a>(&self, symbols: &'a Symbols) -> impl Iterator<Item = (Day, Vec<CountsRow<'a>>)> {
+        let (keys, windows) = (self.sorted_keys(symbols), self.rows.sorted());
+        let day_of = |(window, _): &(Window, _)| Day::of(window.start);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let day = day_of(windows.get(at)?);
+            let begin = at;
+            at += windows[begin..].partition_point(|window| day_of(window) == day);
+            Some((day, keys.rows(&windows[begin..at])))
+        })
+    }
+
+    fn sorted_keys<'a>(&self, symbols: &'a Symbols) -> SortedKeys<'a> {
         let ranks = symbols.ranks(self.keys.keys().flat_map(Key::symbols));
         let mut keys: Vec<_> = self.keys.iter().collect();
         keys.sort_unstable_by_key(|(key, _)| ranks.of(key.symbols()));
-        let mut sorted = Vec::with_capacity(count);
-        for (key, number) in keys {
-            let [tenant, type_code, client_id, connection, strategy, organization_id] =
-                key.symbols().map(|symbol| symbols.get(symbol));
-            sorted.extend(rows_by_key[*number as usize].iter().map(|(window, events)| CountsRow {
-                window_start: window.start,
-                window_seconds: window.seconds,
+        let mut places = vec![0; keys.len()];
+        (0..).zip(&keys).for_each(|(place, (_, number))| places[**number as usize] = place);
+        SortedKeys {
+            texts: keys.iter().map(|(key, _)| key.symbols().map(|symbol| symbols.get(symbol))).collect(),
+            places,
+        }
+    }
+}
+
+/// Keys in the order of rows.
+struct SortedKeys<'a> {
+    texts: Vec<[&'a str; 6]>,
+    /// By the number of the key.
+    places: Vec<u32>,
+}
+
+impl<'a> SortedKeys<'a> {
+    /// The rows of these windows, which are in order.
+    fn rows(&self, windows: &[(Window, &Rows<u32, u64>)]) -> Vec<CountsRow<'a>> {
+        let mut sorted: Vec<(u32, u32, u64)> = Vec::with_capacity(windows.iter().map(|(_, rows)| rows.len()).sum());
+        for (at, (_, rows)) in (0..).zip(windows) {
+            sorted.extend(rows.iter().map(|(number, events)| (self.places[*number as usize], at, *events)));
+        }
+        sorted.sort_unstable_by_key(|(place, at, _)| (*place, *at));
+        let row = |(place, at, events): (u32, u32, u64)| {
+            let [tenant, type_code, client_id, connection, strategy, organization_id] = self.texts[place as usize];
+            let Window { start: window_start, seconds: window_seconds } = windows[at as usize].0;
+            CountsRow {
+                window_start,
+                window_seconds,
                 tenant,
                 type_code,
                 client_id,
                 connection,
                 strategy,
                 organization_id,
-                events: *events,
-            }));
-        }
-        sorted
+                events,
+            }
+        };
+        sorted.into_iter().map(row).collect()
     }
 }

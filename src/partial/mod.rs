@@ -13,8 +13,6 @@ mod tokens;
 mod users;
 mod windows;
 
-use std::collections::BTreeSet;
-
 pub(crate) use batch::is_zero;
 pub use batch::{Accounting, Batch, Frontier};
 pub use counts::CountsRow;
@@ -102,17 +100,13 @@ impl Partial {
 
     /// Sorted by tenant, type, client, connection, strategy, organization and window.
     pub fn counts(&self) -> Vec<CountsRow<'_>> {
-        self.counts.rows(None, &self.symbols)
+        self.counts.rows(&self.symbols)
     }
 
-    /// The days in which windows of counts begin.
-    pub fn count_days(&self) -> BTreeSet<Day> {
-        self.counts.days()
-    }
-
-    /// [`counts`](Self::counts) in windows that begin within `day`: there are far more of them than of other rows.
-    pub fn counts_of(&self, day: Day) -> Vec<CountsRow<'_>> {
-        self.counts.rows(Some(day), &self.symbols)
+    /// [`counts`](Self::counts) by the day in which windows begin, one day's after the other's: there are far more of them than
+    /// of other rows.
+    pub fn counts_by_day(&self) -> impl Iterator<Item = (Day, Vec<CountsRow<'_>>)> {
+        self.counts.rows_by_day(&self.symbols)
     }
 
     /// Whose rows these are, each perhaps several times.

@@ -84,9 +84,10 @@ impl PartitionLog {
         let files = datasets::encode(batch, &self.id, settings, &nonce, now);
         let entry = self.entry(batch, settings, now, nonce, &files);
         let (store, entry_ref) = (&self.store, &entry);
-        let staging = files.into_iter().enumerate().map(|(at, file)| async move {
-            store.put(&stage_path(entry_ref, at), file.bytes).await
-        });
+        let staging = files
+            .into_iter()
+            .enumerate()
+            .map(|(at, file)| async move { store.put(&stage_path(entry_ref, at), file.bytes).await });
         if let Err(error) = all(staging).await {
             // No entry will ever name it.
             self.abandon_stage(&entry).await;
@@ -193,9 +194,11 @@ impl PartitionLog {
 
     /// Moves a committed entry's files to their final paths. Idempotent, also beside another process that does the same.
     async fn publish(&self, entry: &Entry) -> Result<(), StoreError> {
-        let publishing = entry.files.iter().enumerate().map(|(at, file)| async move {
-            self.publish_file(&stage_path(entry, at), entry, file).await
-        });
+        let publishing = entry
+            .files
+            .iter()
+            .enumerate()
+            .map(|(at, file)| async move { self.publish_file(&stage_path(entry, at), entry, file).await });
         all(publishing).await
     }
 

@@ -169,8 +169,8 @@ pub fn encode(batch: &Batch, id: &PartitionId, settings: &SettingsText, nonce: &
     for (date, rows) in by_date(batch.partial.tokens(), |row| row.window_start) {
         files.push(file(M2M_TOKENS, &date, &tokens_batch(&rows)));
     }
-    for day in batch.partial.count_days() {
-        files.push(file(EVENT_COUNTS, &day.to_string(), &counts_batch(&batch.partial.counts_of(day))));
+    for (day, rows) in batch.partial.counts_by_day() {
+        files.push(file(EVENT_COUNTS, &day.to_string(), &counts_batch(&rows)));
     }
     if !batch.dead_letters.is_empty() {
         files.push(file(DEAD_LETTERS, &now.date(), &dead_letters_batch(&batch.dead_letters, id, now)));
