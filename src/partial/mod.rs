@@ -164,11 +164,14 @@ impl Latest {
     }
 
     fn offer(&mut self, at: EventTime, name: &str, symbols: &mut Symbols) {
-        let known = symbols.get(self.name);
-        if name == known {
-            self.at = self.at.max(at);
-        } else if (at, name) > (self.at, known) {
-            (self.at, self.name) = (at, symbols.intern(name));
+        if at < self.at {
+            return;
         }
+        let known = symbols.get(self.name);
+        let is_known = name.len() == known.len() && (name.is_empty() || name == known);
+        if !is_known && (at > self.at || name > known) {
+            self.name = symbols.intern(name);
+        }
+        self.at = at;
     }
 }

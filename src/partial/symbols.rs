@@ -2,7 +2,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 /// A string of one [`Symbols`].
@@ -44,7 +44,10 @@ impl Symbols {
         if text.is_empty() {
             return Symbol::EMPTY;
         }
-        let hash = FixedState::default().hash_one(text);
+        // Not as a `str`, which is hashed with a mark of its end: nothing else follows.
+        let mut hasher = FixedState::default().build_hasher();
+        hasher.write(text.as_bytes());
+        let hash = hasher.finish();
         let Self { text: all, ends, index } = self;
         // As bytes: where a string ends need not be looked at twice.
         let is_it = |(_, symbol): &(u64, u32)| all.as_bytes()[range(ends, *symbol)] == *text.as_bytes();
