@@ -227,8 +227,8 @@ fn encode(c: &mut Criterion, input: &Input) {
 }
 
 /// Question: how long does `ghostlight ingest` take from a file to committed, synced Parquet?
-/// Input: the lines as one plain file, into an empty folder each time, with `files.threads = 1` (one thread decodes, one
-/// reads, one folds and writes) and otherwise default settings. Opening the store and syncing to the disk of the
+/// Input: the lines as one plain file, into an empty folder each time, with `files.threads = 1` (one thread reads, decodes,
+/// folds and writes) and otherwise default settings. Opening the store and syncing to the disk of the
 /// temporary folder are measured too.
 /// Unit: bytes of the file, and events a second.
 fn end_to_end(c: &mut Criterion, input: &Input) {
@@ -240,7 +240,7 @@ fn end_to_end(c: &mut Criterion, input: &Input) {
     let mut group = c.benchmark_group("end to end");
     group.sample_size(10);
     group.throughput(input.throughput());
-    group.bench_function("file to Parquet, 1 decoding thread", |b| {
+    group.bench_function("file to Parquet, 1 thread", |b| {
         b.iter_batched(
             || tempfile::tempdir_in(folder.path()).expect("a temporary folder"),
             |out| {

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! [`PartitionWriter`] is that line for one partition. [`serve`] feeds it from the spool, which the webhook and `pull`
-//! fill, and from Kafka (`consume`), [`ingest`] from files, with as many decoding threads as there are cores and one that folds in order.
+//! fill, and from Kafka (`consume`), [`ingest`] from files, with as many decoding threads as there are cores and one that folds in order,
+//! or on one thread alone.
 
 mod audit;
 mod backfill;
