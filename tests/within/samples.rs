@@ -1,7 +1,7 @@
 //! Records built field for field after events that Auth0, its users and its partners published, with values of our own:
 //! each says exactly what it should, in whatever envelope it comes.
 
-use ghostlight::event::{Decoded, Decoder, EventTime, LogEvent, ReadTime, Reject, catalogue};
+use ghostlight::event::{DecodeSettings, Decoded, Decoder, EventTime, LogEvent, ReadTime, Reject, catalogue};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
@@ -255,17 +255,16 @@ fn a_single_sign_on_login_has_no_connection_and_a_custom_domain_names_no_tenant(
 }
 
 #[test]
-fn a_failed_login_has_its_array_of_scopes_as_a_sorted_set() {
+fn a_failed_login_has_its_array_of_scopes_as_a_sorted_set_where_all_of_it_is_wanted() {
+    let name = "f-2021-scope-array";
     assert_reads(
-        "f-2021-scope-array",
+        name,
         LogEvent {
             lateness_ms: 4_033,
             client_id: "mB6tYw1ZrQe9XcVo3UnPk5LjHgFdSa8T",
             client_name: "Storefront",
             ip: "198.51.100.23",
             user_agent: "Mozilla/5.0 (X11; Linux x86_64)",
-            audience: "https://juniper.au.auth0.com/userinfo",
-            scope: "email openid profile",
             ..event(
                 "f",
                 "2021-11-03T19:02:29.377Z",
@@ -274,6 +273,12 @@ fn a_failed_login_has_its_array_of_scopes_as_a_sorted_set() {
             )
         },
     );
+    let whole = DecodeSettings { whole: true, ..DecodeSettings::default() };
+    let read = ReadTime { arrived: None, now: time("2026-11-24T00:00:00Z") };
+    let mut found = Decoded::default();
+    Decoder::with_settings(whole).decode(single(name), read, &mut found, &mut |reject| panic!("{reject:?}"));
+    let sets: Vec<_> = found.events().map(|event| (event.audience, event.scope)).collect();
+    assert_eq!(sets, [("https://juniper.au.auth0.com/userinfo", "email openid profile")]);
 }
 
 #[test]
