@@ -50,6 +50,84 @@ pub struct LogEvent<'a> {
     pub description: &'a str,
 }
 
+/// How many texts an event has beside its `log_id` and its tenant.
+pub(crate) const TEXTS: usize = 15;
+
+impl<'a> LogEvent<'a> {
+    /// All but `log_id` and `tenant`, for whoever keeps events.
+    pub(crate) fn texts(&self) -> [&'a str; TEXTS] {
+        [
+            self.type_code,
+            self.organization_id,
+            self.organization_name,
+            self.connection,
+            self.strategy,
+            self.client_id,
+            self.client_name,
+            self.user_id,
+            self.ip,
+            self.user_agent,
+            self.audience,
+            self.scope,
+            self.user_name,
+            self.hostname,
+            self.description,
+        ]
+    }
+
+    /// The event of which all this was kept.
+    pub(crate) fn of_texts(
+        kind: &'static EventType,
+        at: EventTime,
+        lateness_ms: i64,
+        identity: u64,
+        log_id: &'a str,
+        tenant: &'a str,
+        texts: [&'a str; TEXTS],
+    ) -> Self {
+        let [
+            type_code,
+            organization_id,
+            organization_name,
+            connection,
+            strategy,
+            client_id,
+            client_name,
+            user_id,
+            ip,
+            user_agent,
+            audience,
+            scope,
+            user_name,
+            hostname,
+            description,
+        ] = texts;
+        Self {
+            kind,
+            at,
+            lateness_ms,
+            identity,
+            log_id,
+            tenant,
+            type_code,
+            organization_id,
+            organization_name,
+            connection,
+            strategy,
+            client_id,
+            client_name,
+            user_id,
+            ip,
+            user_agent,
+            audience,
+            scope,
+            user_name,
+            hostname,
+            description,
+        }
+    }
+}
+
 /// The tenant of an event whose source has no tenant set and which names none itself.
 pub const UNKNOWN_TENANT: &str = "unknown";
 

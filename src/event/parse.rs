@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::envelope::{Content, Value, unwrap};
 use super::repair;
 use super::scan::{Fields, Scanner};
-use super::{Class, EventTime, EventType, LogEvent, Privacy, UNKNOWN_TENANT, catalogue};
+use super::{Class, EventTime, EventType, LogEvent, Privacy, TEXTS, UNKNOWN_TENANT, catalogue};
 
 /// When a record reached us.
 #[derive(Debug, Clone, Copy)]
@@ -63,41 +63,24 @@ struct Row {
     at: EventTime,
     lateness_ms: i64,
     identity: u64,
-    /// Where the row's text begins, and where each field ends from there.
+    /// Where the row's text begins, and where from there its `log_id` ends, its tenant, and each of the others.
     start: usize,
-    ends: [u32; FIELDS],
+    log_id_end: u32,
+    tenant_end: u32,
+    ends: [u32; TEXTS],
 }
-
-const FIELDS: usize = 17;
 
 impl Sink for Decoded {
     fn push(&mut self, event: &LogEvent<'_>) {
         let start = self.text.len();
-        let texts = [
-            event.type_code,
-            event.log_id,
-            event.tenant,
-            event.organization_id,
-            event.organization_name,
-            event.connection,
-            event.strategy,
-            event.client_id,
-            event.client_name,
-            event.user_id,
-            event.ip,
-            event.user_agent,
-            event.audience,
-            event.scope,
-            event.user_name,
-            event.hostname,
-            event.description,
-        ];
-        let ends = texts.map(|text| {
+        let mut append = |text| {
             self.text.push_str(text);
             (self.text.len() - start) as u32
-        });
+        };
+        let (log_id_end, tenant_end) = (append(event.log_id), append(event.tenant));
+        let ends = event.texts().map(append);
         let LogEvent { kind, at, lateness_ms, identity, .. } = *event;
-        self.rows.push(Row { kind, at, lateness_ms, identity, start, ends });
+        self.rows.push(Row { kind, at, lateness_ms, identity, start, log_id_end, tenant_end, ends });
     }
 }
 
@@ -118,36 +101,15 @@ impl Decoded {
     pub fn events(&self) -> impl Iterator<Item = LogEvent<'_>> {
         self.rows.iter().map(|row| {
             let mut begin = row.start;
-            let mut ends = row.ends.iter();
-            let mut next = || {
-                let end = row.start + ends.next().map_or(0, |end| *end as usize);
+            let mut until = |end: u32| {
+                let end = row.start + end as usize;
                 let text = self.text.get(begin..end).unwrap_or_default();
                 begin = end;
                 text
             };
-            LogEvent {
-                kind: row.kind,
-                at: row.at,
-                lateness_ms: row.lateness_ms,
-                identity: row.identity,
-                type_code: next(),
-                log_id: next(),
-                tenant: next(),
-                organization_id: next(),
-                organization_name: next(),
-                connection: next(),
-                strategy: next(),
-                client_id: next(),
-                client_name: next(),
-                user_id: next(),
-                ip: next(),
-                user_agent: next(),
-                audience: next(),
-                scope: next(),
-                user_name: next(),
-                hostname: next(),
-                description: next(),
-            }
+            let (log_id, tenant) = (until(row.log_id_end), until(row.tenant_end));
+            let texts = row.ends.map(until);
+            LogEvent::of_texts(row.kind, row.at, row.lateness_ms, row.identity, log_id, tenant, texts)
         })
     }
 }
@@ -519,9 +481,9 @@ fn push_event<'i>(
         user_agent: fields.user_agent,
         audience: if has_sets { set(audience, false, &mut room.audience) } else { "" },
         scope: if has_sets { room.scopes.set(scope, &mut room.scope) } else { "" },
-        user_name: only_whole(privacy.user_name(only_whole(fields.user_name), &mut room.user_name)),
+        user_name: privacy.user_name(only_whole(fields.user_name), &mut room.user_name),
         hostname: only_whole(fields.hostname),
-        description: only_whole(privacy.free_text(fields.description)),
+        description: privacy.free_text(only_whole(fields.description)),
     });
     Ok(())
 }

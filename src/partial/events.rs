@@ -2,7 +2,7 @@
 //! two batches' are put one after the other.
 
 use super::symbols::{Symbol, Symbols};
-use crate::event::{EventTime, EventType, LogEvent};
+use crate::event::{EventTime, EventType, LogEvent, TEXTS};
 
 /// The rows of a batch.
 #[derive(Default)]
@@ -24,28 +24,9 @@ struct Row {
     texts: [Symbol; TEXTS],
 }
 
-const TEXTS: usize = 15;
-
 impl Events {
     pub fn push(&mut self, event: &LogEvent<'_>) {
         self.log_ids.push_str(event.log_id);
-        let texts = [
-            event.type_code,
-            event.organization_id,
-            event.organization_name,
-            event.connection,
-            event.strategy,
-            event.client_id,
-            event.client_name,
-            event.user_id,
-            event.ip,
-            event.user_agent,
-            event.audience,
-            event.scope,
-            event.user_name,
-            event.hostname,
-            event.description,
-        ];
         self.rows.push(Row {
             kind: event.kind,
             at: event.at,
@@ -53,7 +34,7 @@ impl Events {
             identity: event.identity,
             log_id_end: self.log_ids.len(),
             tenant: self.symbols.intern(event.tenant),
-            texts: texts.map(|text| self.symbols.intern(text)),
+            texts: event.texts().map(|text| self.symbols.intern(text)),
         });
     }
 
@@ -68,46 +49,15 @@ impl Events {
     /// By number, from 0 on, in the order they were pushed.
     pub fn get(&self, number: usize) -> LogEvent<'_> {
         let row = &self.rows[number];
-        let [
-            type_code,
-            organization_id,
-            organization_name,
-            connection,
-            strategy,
-            client_id,
-            client_name,
-            user_id,
-            ip,
-            user_agent,
-            audience,
-            scope,
-            user_name,
-            hostname,
-            description,
-        ] = row.texts.map(|text| self.symbols.get(text));
-        LogEvent {
-            kind: row.kind,
-            type_code,
-            at: row.at,
-            lateness_ms: row.lateness_ms,
-            identity: row.identity,
-            log_id: self.log_id(number),
-            tenant: self.symbols.get(row.tenant),
-            organization_id,
-            organization_name,
-            connection,
-            strategy,
-            client_id,
-            client_name,
-            user_id,
-            ip,
-            user_agent,
-            audience,
-            scope,
-            user_name,
-            hostname,
-            description,
-        }
+        LogEvent::of_texts(
+            row.kind,
+            row.at,
+            row.lateness_ms,
+            row.identity,
+            self.log_id(number),
+            self.symbols.get(row.tenant),
+            row.texts.map(|text| self.symbols.get(text)),
+        )
     }
 
     fn log_id(&self, number: usize) -> &str {

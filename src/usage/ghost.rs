@@ -661,12 +661,18 @@ impl Judged {
                      that keeps tokens for no longer",
                     text_of_seconds(after)
                 ),
-                None if self.may_be_containers() => "neither the rhythm of a fleet nor a job by the clock of up to a hundred \
-                     workers explains them, but containers that start one by one, ask once and are gone before the token has run \
-                     out would look the same"
-                    .to_owned(),
-                None => "neither the rhythm of a fleet nor a job by the clock of up to a hundred workers explains them"
-                    .to_owned(),
+                None => {
+                    let alike = match self.may_be_containers() {
+                        true => {
+                            ", but containers that start one by one, ask once and are gone before the token has run out would \
+                             look the same"
+                        }
+                        false => "",
+                    };
+                    format!(
+                        "neither the rhythm of a fleet nor a job by the clock of up to a hundred workers explains them{alike}"
+                    )
+                }
             };
             return format!(
                 "{avoidable} of {} tokens were asked for while one was valid (lifetime {lifetime}, {from}): as many as {} \

@@ -68,24 +68,25 @@ fn renewal_within(issues: &Issues, span: &Range<u32>, lifetime: Lifetime, latest
     }
     let pairs = Pairs::count(&tokens, &seconds, &edges);
     let asked: Vec<u32> = tokens.iter().step_by(tokens.len().div_ceil(ASKED)).copied().collect();
-    let is_rhythm = |lag: &u32| {
+    let is_rhythm = |lag: u32| {
         // Early ones must go on and on, and not by chance. Bursts in which a fleet was started, minutes apart, do not.
-        let by_chance = partners as f64 / f64::from(latest) * 0.4 * f64::from(*lag);
+        let by_chance = partners as f64 / f64::from(latest) * 0.4 * f64::from(lag);
         let followed_within = |lag: u32, about: u32| followed_after(lag, about, &asked, &seconds);
         let followed = |lag: u32| followed_within(lag, lag / 5);
         let is_chance = || by_chance >= 2.0 && followed(lag + lag / 2) * 2 > asked.len();
-        let goes_on = || lifetime.from == LifetimeFrom::Default && pairs.stand_out(*lag, 2);
+        let goes_on = || lifetime.from == LifetimeFrom::Default && pairs.stand_out(lag, 2);
         // After a burst the others come once, and not again.
-        let comes_again = || *lag > latest / 2 || followed(*lag * 2) * 10 >= asked.len() * 8;
-        let is_early = || followed(*lag) * 10 >= asked.len() * 9 && comes_again() && (!is_chance() || goes_on());
+        let comes_again = || lag > latest / 2 || followed(lag * 2) * 10 >= asked.len() * 8;
+        let is_early = || followed(lag) * 10 >= asked.len() * 9 && comes_again() && (!is_chance() || goes_on());
         // At the edges of a day some have many so much later, and most have none.
-        let is_of_many = || followed_within(*lag, lag / 10) * 10 >= asked.len() * 4;
-        if *lag > lifetime.seconds / EARLY { is_of_many() } else { is_early() }
+        let is_of_many = || followed_within(lag, lag / 10) * 10 >= asked.len() * 4;
+        if lag > lifetime.seconds / EARLY { is_of_many() } else { is_early() }
     };
-    let (mut lags, shortest) = (pairs.lags(), pairs.lags().next());
-    match lags.find(is_rhythm) {
-        Some(lag) if shortest == Some(lag) => Renewal::After(lag),
-        Some(lag) if lag > lifetime.seconds / EARLY => match pairs.lags().find(|lag| pairs.are_spread_over(*lag)) {
+    let lags: Vec<u32> = pairs.lags().collect();
+    let first = |is_wanted: &dyn Fn(u32) -> bool| lags.iter().copied().find(|lag| is_wanted(*lag));
+    match first(&is_rhythm) {
+        Some(lag) if lags.first() == Some(&lag) => Renewal::After(lag),
+        Some(lag) if lag > lifetime.seconds / EARLY => match first(&|lag| pairs.are_spread_over(lag)) {
             Some(early) if early < lag && pairs.sharpness(early) > 2.0 * pairs.sharpness(lag) => {
                 Renewal::Multiple(early)
             }
@@ -189,12 +190,20 @@ impl<'a> Pairs<'a> {
         })
     }
 
+    /// The narrowest look that finds more pairs than chance has from this bin on.
+    fn width_found(&self, at: usize) -> Option<usize> {
+        Self::SCALES.into_iter().find(|scale| self.is_found(at, *scale)).map(|(width, _)| width)
+    }
+
+    fn bins(&self, lags: Range<u32>) -> impl Iterator<Item = usize> {
+        (0..self.edges.len()).filter(move |at| lags.contains(&self.edges[*at]))
+    }
+
     /// Whether as many have one `times` as much later: what renews goes on.
     fn stand_out(&self, lag: u32, times: u32) -> bool {
         let wanted = lag.saturating_mul(times);
         let near = wanted - wanted / 50..wanted + wanted / 50;
-        let bins = (0..self.edges.len()).filter(|at| near.contains(&self.edges[*at]));
-        bins.into_iter().any(|at| Self::SCALES.into_iter().any(|scale| self.is_found(at, scale)))
+        self.bins(near).any(|at| self.width_found(at).is_some())
     }
 
     /// Whether tokens come at any point of this rhythm, as those of processes with a rhythm of their own each: a fleet that
@@ -209,18 +218,17 @@ impl<'a> Pairs<'a> {
     /// The most successors a second, beyond chance, about this lag: of one rhythm the fewer, the more often it has gone round.
     fn sharpness(&self, lag: u32) -> f64 {
         let near = lag - lag / 20..lag + lag / 20;
-        let bins = (0..self.edges.len()).filter(|at| near.contains(&self.edges[*at]));
         let of = |at: usize| {
-            let (width, _) = Self::SCALES.into_iter().find(|scale| self.is_found(at, *scale))?;
+            let width = self.width_found(at)?;
             Some(self.excess(at, width)?.share / f64::from(self.edges[at + width] - self.edges[at]))
         };
-        bins.filter_map(of).fold(0.0, f64::max)
+        self.bins(near).filter_map(of).fold(0.0, f64::max)
     }
 
     /// Lags after which at least every other token has a successor, ascending.
     fn lags(&self) -> impl Iterator<Item = u32> {
         let found = move |at: usize| {
-            let (width, _) = Self::SCALES.into_iter().find(|scale| self.is_found(at, *scale))?;
+            let width = self.width_found(at)?;
             // A wide look finds it early: where it is, the next few are fullest.
             let end = (at + 2 * width).min(self.edges.len() - 1);
             let fullest = (at + 1..=end).max_by_key(|bin| self.below[*bin] - self.below[bin - 1])?;
